@@ -5,7 +5,7 @@ validated where they are built, and the error names the image and the row.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -342,7 +342,6 @@ class Detections:
     labels: Tensor
     image: Tensor
     batch_size: int
-    _fields: tuple[str, ...] = field(default=("boxes", "scores", "labels"), init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -359,8 +358,8 @@ class Detections:
     def to_list(self) -> list[dict[str, Tensor]]:
         """torchvision's form: one dictionary of ``boxes``, ``scores``, ``labels`` per image."""
         count = torch.bincount(self.image, minlength=self.batch_size).tolist()
-        columns = {name: getattr(self, name).split(count) for name in self._fields}
-        return [{name: columns[name][i] for name in self._fields} for i in range(self.batch_size)]
+        columns = {name: getattr(self, name).split(count) for name in ("boxes", "labels", "scores")}
+        return [{k: rows[i] for k, rows in columns.items()} for i in range(self.batch_size)]
 
     @classmethod
     def from_list(cls, detections: Iterable[Mapping[str, Tensor]]) -> "Detections":
