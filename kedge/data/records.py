@@ -1,0 +1,93 @@
+"""What a reader returns: records (one per image), findings (what was wrong) and the data set."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+OnBadBox = Literal["error", "drop", "clip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something wrong, or worth knowing, in a data set.
+
+    `kind` groups findings of one sort ("flipped", "outside", ...), `image` is the image's file
+    name, `record` says which annotation, line or object of it (empty: the image itself),
+    `action` what was done about it: "error" (reading stops), "dropped", "clipped" or "kept".
+    """
+
+    kind: str
+    image: str
+    record: str
+    message: str
+    action: Literal["error", "dropped", "clipped", "kept"]
+
+    def __str__(self) -> str:
+        where = f"{self.record} of {self.image!r}" if self.record else repr(self.image)
+        return f"{where}: {self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """One image and its objects.
+
+    `boxes` (n, 4) float32 xyxy pixels of the image as annotated (width x height), `labels` (n,)
+    int64 0-based, `crowd` (n,) bool (regions that are neither object nor background).
+    `file` is None for boxes without images and for drawn images; `draw()` then returns the
+    pixels (H, W, 3) uint8, if there are any. `upright` False: the file's EXIF orientation is
+    not applied, because the annotation was written for the stored pixels.
+    """
+
+    file: Path | None
+    width: int
+    height: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    image_id: int
+    name: str = ""
+    draw: Callable[[], np.ndarray] | None = None
+    upright: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Data:
+    """A data set, or one split of it.
+
+    `classes[label]` is a class name and `category_ids[label]` its id in the files (for results
+    in the files' own ids). `splits` are the names that `read(path, split=...)` understands.
+    """
+
+    source: str
+    format: str
+    split: str | None
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    records: list[Record]
+    findings: list[Finding] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes in all records, crowd regions included."""
+        return sum(len(record.boxes) for record in self.records)
+
+    def summary(self) -> str:
+        """A few printable lines: what was read, and what was dropped or clipped, by kind."""
+        split = f", split {self.split}" if self.split else ""
+        empty = sum(len(record.boxes) == 0 for record in self.records)
+        crowd = sum(int(record.crowd.sum()) for record in self.records)
+        lines = [
+            f"{self.source} ({self.format}{split}): {len(self)} images ({empty} empty), "
+            f"{self.num_boxes} boxes ({crowd} crowd), {len(self.classes)} classes"
+        ]
+        kinds = Counter((finding.action, finding.kind) for finding in self.findings)
+        lines += [f"  {action}: {count} x {kind}" for (action, kind), count in sorted(kinds.items())]
+        return "\n".join(lines)
