@@ -1,0 +1,119 @@
+"""What every benchmark shares: run facts, an atomic results file, a printed table.
+
+``record(name, command, rows, seed)`` writes ``results/<name>.json``; it holds no host name and no path.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "polars", "lightning", "hotcoco")
+
+
+def _commit() -> str:
+    """Short commit id, with ``+changes`` when tracked files differ from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "kedge", "benchmarks")
+        return git("rev-parse", "--short", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores this process may use, threads torch uses, and the GPU if there is one."""
+    import torch
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "torch_threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python and the installed versions of the packages that matter."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def record(
+    name: str,
+    command: str,
+    rows: Sequence[Mapping[str, Any]],
+    seed: int | Sequence[int] | None,
+    **facts: Any,
+) -> Path:
+    """Write ``results/<name>.json`` atomically: the rows and all that is needed to run them again."""
+    result = {
+        "name": name,
+        "command": command,
+        "commit": _commit(),
+        "seed": seed,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "versions": versions(),
+        **facts,
+        "rows": [dict(row) for row in rows],
+    }
+    path = ROOT / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(result, indent=1) + "\n")
+    os.replace(part, path)
+    return path
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+    return str(value)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
+    """Rows as an aligned Markdown table; columns default to all keys in order of appearance."""
+    names = list(columns or dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(n)) for n in names] for row in rows]
+    width = [max(len(n), *(len(c[i]) for c in cells), 3) for i, n in enumerate(names)]
+    numeric = [all(isinstance(r.get(n), (int, float, type(None))) for r in rows) for n in names]
+
+    def line(parts: Sequence[str]) -> str:
+        fitted = (
+            p.rjust(w) if num else p.ljust(w)
+            for p, w, num in zip(parts, width, numeric, strict=True)
+        )
+        return "| " + " | ".join(fitted) + " |"
+
+    rule = ["-" * (w - 1) + ":" if num else "-" * w for w, num in zip(width, numeric, strict=True)]
+    return "\n".join([line(names), line(rule), *(line(c) for c in cells)])
