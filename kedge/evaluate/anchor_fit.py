@@ -1,0 +1,135 @@
+"""How well anchor shapes fit boxes, before any place on the grid is looked at.
+
+`wh` is (n, 2) widths and heights of boxes in pixels, `shapes` (k, 2) those of anchors. Arrays,
+tensors or lists; both must be positive and finite.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedge.evaluate.columns import array
+
+_ROWS = 65536  # boxes compared at once: memory stays flat for any number of boxes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioFit:
+    """YOLOv5's view of anchors: best possible recall, anchors above threshold a target, fitness."""
+
+    bpr: float
+    aat: float
+    fitness: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilisation:
+    """How positives spread over shapes (or levels).
+
+    ``count`` (k,) positives of each; ``share`` (k,) of all positives; ``used``: the part of the
+    shapes with at least one; ``entropy`` of the share, from 0 (one shape answers for all) to 1 (all
+    alike).
+    """
+
+    count: NDArray[np.int64]
+    share: NDArray[np.float64]
+    used: float
+    entropy: float
+
+
+def shape_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
+    """IoU (n, k) of boxes and shapes that share one corner (equally: one centre).
+
+    Source: YOLOv2's distance is one minus this (Redmon & Farhadi, arXiv:1612.08242, section 2).
+    """
+    return _iou(_sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1))
+
+
+def best_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
+    """Each box's IoU (n,) with the shape that fits it best."""
+    boxes, anchors = _sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1)
+    parts = [_iou(part, anchors).max(axis=1) for part in _chunks(boxes)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def mean_best_iou(wh: Any, shapes: Any) -> float:
+    """Mean over boxes of the IoU with the best shape: YOLOv2's "Avg IOU". NaN without boxes."""
+    best = best_iou(wh, shapes)
+    return float(best.mean()) if len(best) else float("nan")
+
+
+def bpr(wh: Any, shapes: Any, ratio: float = 4.0) -> RatioFit:
+    """Best possible recall under YOLOv5's side-ratio rule.
+
+    With ``x = min(r_w, 1 / r_w, r_h, 1 / r_h)`` of box and shape, an anchor answers for a box when
+    ``x > 1 / ratio``. ``bpr``: the share of boxes with such an anchor; ``aat``: how many a box has
+    on average; ``fitness``: mean over boxes of the best x, 0 where it falls short. NaN without
+    boxes.
+
+    Source: ultralytics/yolov5 ``utils/autoanchor.py``.
+    """
+    if ratio <= 1:
+        raise ValueError(f"ratio must exceed 1, not {ratio}")
+    boxes, anchors = _sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1)
+    if not len(boxes):
+        return RatioFit(bpr=float("nan"), aat=float("nan"), fitness=float("nan"))
+    reached = above = fitness = 0.0
+    for part in _chunks(boxes):
+        r = part[:, None] / anchors[None]
+        x = np.minimum(r, 1 / r).min(axis=2)
+        best = x.max(axis=1)
+        reached += float((best > 1 / ratio).sum())
+        above += float((x > 1 / ratio).sum())
+        fitness += float(best[best > 1 / ratio].sum())
+    n = len(boxes)
+    return RatioFit(bpr=reached / n, aat=above / n, fitness=fitness / n)
+
+
+def utilisation(index: Any, num_shapes: int) -> Utilisation:
+    """Spread of positives, given each positive's shape (or level) `index` (P,) in 0..num_shapes -
+    1.
+
+    Without positives ``share`` is all 0 and ``entropy`` 0. A single shape has entropy 1: it is all
+    there is.
+    """
+    values = array(index, np.int64).reshape(-1)
+    if len(values) and (values.min() < 0 or values.max() >= num_shapes):
+        raise ValueError(
+            f"index must lie in 0..{num_shapes - 1}, found {values.min()}..{values.max()}"
+        )
+    count = np.bincount(values, minlength=num_shapes)
+    share = count / max(len(values), 1)
+    some = share[share > 0]
+    entropy = float(-(some * np.log(some)).sum())
+    if len(values):
+        entropy = entropy / np.log(num_shapes) if num_shapes > 1 else 1.0
+    used = float((count > 0).mean()) if num_shapes else 0.0
+    return Utilisation(count=count, share=share, used=used, entropy=entropy)
+
+
+def _iou(boxes: NDArray[np.float64], anchors: NDArray[np.float64]) -> NDArray[np.float64]:
+    inter = np.minimum(boxes[:, None, 0], anchors[:, 0]) * np.minimum(
+        boxes[:, None, 1], anchors[:, 1]
+    )
+    return inter / (boxes.prod(axis=1)[:, None] + anchors.prod(axis=1) - inter)
+
+
+def _chunks(boxes: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    return (boxes[i : i + _ROWS] for i in range(0, len(boxes), _ROWS))
+
+
+def _sizes(values: Any, name: str, at_least: int = 0) -> NDArray[np.float64]:
+    sizes = array(values)
+    sizes = sizes.reshape(0, 2) if sizes.size == 0 else sizes
+    if sizes.ndim != 2 or sizes.shape[1] != 2:
+        raise ValueError(f"{name} must have the shape (n, 2): width, height; not {sizes.shape}")
+    if len(sizes) < at_least:
+        raise ValueError(f"{name} must hold at least {at_least} row")
+    good = np.isfinite(sizes).all(axis=1) & (sizes > 0).all(axis=1)
+    if not good.all():
+        bad = int(np.flatnonzero(~good)[0])
+        raise ValueError(f"{name}[{bad}] must be positive and finite, not {sizes[bad].tolist()}")
+    return sizes

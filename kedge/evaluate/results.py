@@ -1,0 +1,185 @@
+"""COCO results files: what detectors hand to one another, and how to judge one that is not ours."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kedge.evaluate.coco import column_metrics
+from kedge.evaluate.columns import Found, Objects, Row, array
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One detection as COCO writes it: ``bbox`` is x, y, width, height."""
+
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(slots=True)
+class _Image:
+    id: int
+
+
+@dataclass(slots=True)
+class _Category:
+    id: int
+    name: str = ""
+
+
+@dataclass(slots=True)
+class _Annotation:
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    area: float | None = None
+    iscrowd: int = 0
+
+
+@dataclass(slots=True)
+class _Truth:
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[_Annotation]
+
+
+def to_results(
+    predictions: Sequence[Row], image_ids: Sequence[int], category_ids: Sequence[int]
+) -> list[Result]:
+    """Predictions (``boxes`` xyxy, ``labels``, ``scores`` of each image) as COCO results.
+
+    `image_ids`: the id of each image. `category_ids`: the category id of each 0-based label.
+    """
+    if len(predictions) != len(image_ids):
+        raise ValueError(f"{len(predictions)} predictions for {len(image_ids)} image_ids")
+    results = []
+    for image_id, prediction in zip(image_ids, predictions, strict=True):
+        boxes = array(prediction["boxes"]).reshape(-1, 4)
+        boxes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        labels = array(prediction["labels"], np.int64)
+        rows = zip(
+            boxes.tolist(), labels.tolist(), array(prediction["scores"]).tolist(), strict=True
+        )
+        results += [
+            Result(
+                image_id=int(image_id),
+                category_id=int(category_ids[label]),
+                bbox=tuple(box),
+                score=score,
+            )
+            for box, label, score in rows
+        ]
+    return results
+
+
+def write_results(path: str | os.PathLike[str], results: Sequence[Result]) -> None:
+    """Write a COCO results file; a reader sees the old file or the whole new one, never a part."""
+    import msgspec
+
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(results))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_results(path: str | os.PathLike[str]) -> list[Result]:
+    """Read a COCO results file; fields beyond the four are skipped. Errors name the file and the
+    place.
+    """
+    return _decode(path, list[Result], "a list of {image_id, category_id, bbox, score}")
+
+
+def judge(
+    results: str | os.PathLike[str], ground_truth: str | os.PathLike[str], max_detections: int = 100
+) -> dict[str, Any]:
+    """COCO metrics of a results file, from any detector, against a COCO ground truth file.
+
+    Returns what ``coco_metrics`` returns and ``classes``: the names in the order of the per-class
+    lists (categories by rising id). Detections of unknown images or categories are errors.
+    """
+    truth = _decode(ground_truth, _Truth, "a COCO file with images, categories and annotations")
+    images = _rows((image.id for image in truth.images), f"{ground_truth}: image")
+    categories = sorted(truth.categories, key=lambda category: category.id)
+    classes = _rows((category.id for category in categories), f"{ground_truth}: category")
+    found = read_results(results)
+    objects = _objects(truth.annotations, images, classes, str(ground_truth))
+    metrics = column_metrics(
+        objects,
+        _found(found, images, classes, str(results)),
+        num_images=len(images),
+        num_classes=len(classes),
+        max_detections=max_detections,
+    )
+    return metrics | {"classes": [category.name or str(category.id) for category in categories]}
+
+
+def _decode(path: str | os.PathLike[str], kind: Any, wanted: str) -> Any:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not {wanted}: {error}") from error
+
+
+def _rows(ids: Any, where: str) -> dict[int, int]:
+    rows: dict[int, int] = {}
+    for value in ids:
+        if value in rows:
+            raise ValueError(f"{where} id {value} appears twice")
+        rows[value] = len(rows)
+    return rows
+
+
+def _columns(
+    entries: Sequence[Any], images: Mapping[int, int], classes: Mapping[int, int], where: str
+) -> tuple[Any, Any, Any]:
+    """Image rows, labels and xyxy boxes of annotations or results."""
+    for row, entry in enumerate(entries):
+        if entry.image_id not in images:
+            raise ValueError(f"{where}, entry {row}: unknown image_id {entry.image_id}")
+        if entry.category_id not in classes:
+            raise ValueError(f"{where}, entry {row}: unknown category_id {entry.category_id}")
+    image = np.array([images[entry.image_id] for entry in entries], dtype=np.int64)
+    label = np.array([classes[entry.category_id] for entry in entries], dtype=np.int64)
+    boxes = np.array([entry.bbox for entry in entries], dtype=np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return image, label, boxes
+
+
+def _objects(
+    entries: Sequence[_Annotation],
+    images: Mapping[int, int],
+    classes: Mapping[int, int],
+    where: str,
+) -> Objects:
+    image, label, boxes = _columns(entries, images, classes, where)
+    area = [e.bbox[2] * e.bbox[3] if e.area is None else e.area for e in entries]
+    crowd = np.array([bool(entry.iscrowd) for entry in entries], dtype=np.bool_)
+    return Objects(
+        image=image, label=label, boxes=boxes, area=np.array(area, dtype=np.float64), crowd=crowd
+    )
+
+
+def _found(
+    entries: Sequence[Result], images: Mapping[int, int], classes: Mapping[int, int], where: str
+) -> Found:
+    image, label, boxes = _columns(entries, images, classes, where)
+    score = np.array([entry.score for entry in entries], dtype=np.float64)
+    return Found(image=image, label=label, boxes=boxes, score=score)
