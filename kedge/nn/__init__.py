@@ -1,0 +1,15 @@
+"""Backbones, necks and heads: layers without opinions about anchors."""
+
+from kedge.nn.backbone import Backbone, check_backbone
+from kedge.nn.darknet import Darknet19
+from kedge.nn.fpn import Pyramid
+from kedge.nn.heads import Subnet, YoloOutput
+from kedge.nn.passthrough import Passthrough
+from kedge.nn.scale_norm import ScaleNorm
+from kedge.nn.timm_backbone import TimmBackbone
+from kedge.nn.tiny import Tiny
+
+__all__ = [
+    "Backbone", "Darknet19", "Passthrough", "Pyramid", "ScaleNorm", "Subnet", "TimmBackbone",
+    "Tiny", "YoloOutput", "check_backbone",
+]  # fmt: skip

@@ -1,0 +1,33 @@
+"""Feature pyramid with the two coarse levels of RetinaNet."""
+
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+
+
+class Pyramid(nn.Module):
+    """C3, C4, C5 to P3 ... P7, all ``width`` channels wide, strides 8 ... 128.
+
+    P6 is a strided convolution of C5 (``from_c5``, the paper) or of P5 (torchvision's v2 recipe and
+    FCOS); P7 one of relu(P6).
+
+    Source: Lin et al., arXiv:1708.02002, section 4. The top-down part is torchvision's
+    FeaturePyramidNetwork.
+    """
+
+    def __init__(
+        self, channels: tuple[int, ...], width: int = 256, *, from_c5: bool = True
+    ) -> None:
+        super().__init__()
+        self.top_down = FeaturePyramidNetwork(list(channels), width)
+        self.from_c5 = from_c5
+        self.p6 = nn.Conv2d(channels[-1] if from_c5 else width, width, 3, 2, 1)
+        self.p7 = nn.Conv2d(width, width, 3, 2, 1)
+        for layer in (self.p6, self.p7):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        named = {str(level): x for level, x in enumerate(maps)}
+        pyramid = list(self.top_down(named).values())
+        p6 = self.p6(maps[-1] if self.from_c5 else pyramid[-1])
+        return [*pyramid, p6, self.p7(nn.functional.relu(p6))]
