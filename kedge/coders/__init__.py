@@ -1,0 +1,18 @@
+"""How a box is written relative to its anchor. `Coder` is the contract."""
+
+from kedge.coders.cell import YOLOv2Coder, YOLOv3Coder, YOLOv5Coder
+from kedge.coders.delta import DeltaCoder
+from kedge.coders.distribution import DistributionCoder
+from kedge.coders.ltrb import LTRBCoder, TBLRCoder
+from kedge.types import Coder
+
+__all__ = [
+    "Coder",
+    "DeltaCoder",
+    "DistributionCoder",
+    "LTRBCoder",
+    "TBLRCoder",
+    "YOLOv2Coder",
+    "YOLOv3Coder",
+    "YOLOv5Coder",
+]
