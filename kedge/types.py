@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from kedge.anchors.grid import Anchors
+    from kedge.anchors.pairs import Pairs
 
 BACKGROUND, IGNORED = -1, -2
 
@@ -26,6 +26,65 @@ class Coder(Protocol):
 
     def decode(self, anchor_boxes: Tensor, codes: Tensor, stride: Tensor | None = None) -> Tensor:
         """Boxes (P, 4) for ``codes`` (P, D) at ``anchor_boxes`` (P, 4)."""
+        ...
+
+
+class Anchors(Protocol):
+    """N anchors, the same for every image of a batch or one set per image, and the pair queries on them.
+
+    Index order is level, then y, then x, then shape; ``image * N + index`` is an anchor's flat id. The
+    queries skip ``ignore`` targets, which appear in ``covered`` only.
+    """
+
+    def __len__(self) -> int:
+        """N, anchors per image."""
+        ...
+
+    def local(self, flat: Tensor) -> Tensor:
+        """What ``boxes``, ``stride`` and ``level`` take, for flat ids (P,)."""
+        ...
+
+    def boxes(self, index: Tensor | None = None) -> Tensor:
+        """Anchor boxes (P, 4) of ``index`` (P,); all (N, 4) without it."""
+        ...
+
+    def stride(self, index: Tensor | None = None) -> Tensor:
+        """Cell size (P, 2) in pixels, x then y."""
+        ...
+
+    def level(self, index: Tensor | None = None) -> Tensor:
+        """(P,) pyramid level of ``index``; 0 for all where there are no levels."""
+        ...
+
+    def overlapping(
+        self, targets: "Targets", min_iou: float, among: Tensor | None = None
+    ) -> "Pairs":
+        """Every pair with IoU >= ``min_iou`` (and > 0); only anchors of ``among`` if given."""
+        ...
+
+    def best(self, targets: "Targets") -> "Pairs":
+        """For every target the anchors of largest IoU, all ties; none where the IoU is 0."""
+        ...
+
+    def inside(
+        self, targets: "Targets", region: Tensor | None = None, margin: float = 0.0
+    ) -> "Pairs":
+        """Pairs whose anchor centre lies inside the target by more than ``margin`` pixels.
+
+        ``region`` (G, 4) or (G, L, 4) replaces the target's box, for all levels or for each.
+        """
+        ...
+
+    def nearest(self, targets: "Targets", k: int) -> "Pairs":
+        """The anchors at the ``k`` cells of every level nearest to the target's centre."""
+        ...
+
+    def in_cell(self, targets: "Targets") -> "Pairs":
+        """The anchors of the cell that holds the target's centre, on every level."""
+        ...
+
+    def covered(self, targets: "Targets", min_iof: float = 0.5) -> Tensor:
+        """Flat ids (Q,), unique, of anchors of which an ``ignore`` target covers the share ``min_iof``."""
         ...
 
 
@@ -158,7 +217,7 @@ class Predictions:
 
     logits: Tensor
     codes: Tensor
-    anchors: "Anchors | None" = None
+    anchors: Anchors | None = None
     coder: Coder | None = None
     objectness: Tensor | None = None
 
@@ -195,7 +254,7 @@ class Predictions:
         cls,
         logits: Tensor,
         codes: Tensor,
-        anchors: "Anchors",
+        anchors: Anchors,
         coder: Coder,
         objectness: Tensor | None = None,
     ) -> "Predictions":

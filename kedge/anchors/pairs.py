@@ -1,0 +1,194 @@
+"""Pairs (anchor, target): what every query returns and every strategy works on.
+
+Segment operations (a maximum, mean or standard deviation per target, the best target per anchor, the top
+k per target) run over all images at once, need memory for the pairs only, and break ties by the lowest
+index, so they are the same on every device.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kedge.boxes import iou
+from kedge.types import Anchors, Assignment, Targets
+
+DENSE_SLOTS = 1 << 22  # up to here a table over all anchors is cheaper than sorting the pairs
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pairs:
+    """Candidate pairs of a batch, ordered by target.
+
+    Attributes:
+        anchors, targets: what the pairs point into.
+        anchor: (P,) int64 flat anchor ids (``image * N + index``).
+        target: (P,) int64 rows of ``targets.boxes``.
+    """
+
+    anchors: Anchors
+    targets: Targets
+    anchor: Tensor
+    target: Tensor
+    _iou: Tensor | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.anchor)
+
+    # -- geometry ----------------------------------------------------------------------------------
+
+    def index(self) -> Tensor:
+        """(P,) what ``anchors.boxes`` takes."""
+        return self.anchors.local(self.anchor)
+
+    def boxes(self) -> Tensor:
+        """(P, 4) anchor boxes."""
+        return self.anchors.boxes(self.index())
+
+    def target_boxes(self) -> Tensor:
+        """(P, 4) target boxes."""
+        return self.targets.boxes[self.target]
+
+    def labels(self) -> Tensor:
+        """(P,) class of the target."""
+        return self.targets.labels[self.target]
+
+    def level(self) -> Tensor:
+        """(P,) pyramid level of the anchor."""
+        return self.anchors.level(self.index())
+
+    def stride(self) -> Tensor:
+        """(P, 2) cell size of the anchor in pixels, x then y."""
+        return self.anchors.stride(self.index())
+
+    def points(self) -> Tensor:
+        """(P, 2) anchor centres."""
+        boxes = self.boxes()
+        return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+    @torch.no_grad()
+    def iou(self) -> Tensor:
+        """(P,) IoU of anchor and target, without a graph; kept from the query where it was computed."""
+        if self._iou is not None:
+            return self._iou
+        return iou(self.boxes(), self.target_boxes())
+
+    def centre_inside(self, margin: float = 0.0) -> Tensor:
+        """(P,) whether the anchor's centre lies inside the target by more than ``margin`` pixels."""
+        point, box = self.points(), self.target_boxes()
+        return ((point - box[:, :2] > margin) & (box[:, 2:] - point > margin)).all(1)
+
+    # -- per target --------------------------------------------------------------------------------
+
+    def _per_target(self, values: Tensor, reduce: str, start: float) -> Tensor:
+        out = torch.full((len(self.targets),), start, dtype=values.dtype, device=values.device)
+        return out.scatter_reduce(0, self.target, values, reduce, include_self=True)
+
+    def count_per_target(self) -> Tensor:
+        """(G,) int64 number of pairs."""
+        return torch.bincount(self.target, minlength=len(self.targets))
+
+    def max_per_target(self, values: Tensor) -> Tensor:
+        """(G,) largest of ``values`` (P,); -inf for a target without pairs."""
+        return self._per_target(values, "amax", -torch.inf)
+
+    def min_per_target(self, values: Tensor) -> Tensor:
+        """(G,) smallest of ``values`` (P,); inf for a target without pairs."""
+        return self._per_target(values, "amin", torch.inf)
+
+    def sum_per_target(self, values: Tensor) -> Tensor:
+        """(G,) sum of ``values`` (P,); 0 for a target without pairs."""
+        return values.new_zeros(len(self.targets)).index_add(0, self.target, values)
+
+    def mean_per_target(self, values: Tensor) -> Tensor:
+        """(G,) mean of ``values`` (P,); 0 for a target without pairs."""
+        return self.sum_per_target(values) / self.count_per_target().clamp(min=1)
+
+    def std_per_target(self, values: Tensor) -> Tensor:
+        """(G,) unbiased standard deviation (n - 1) of ``values`` (P,); 0 with fewer than two pairs."""
+        away = values - self.mean_per_target(values)[self.target]
+        return (self.sum_per_target(away**2) / (self.count_per_target() - 1).clamp(min=1)).sqrt()
+
+    def top_per_target(self, values: Tensor, k: int | Tensor, largest: bool = True) -> Tensor:
+        """(P,) bool: the ``k`` pairs of every target with the largest ``values`` (P,).
+
+        ``k`` may be (G,). Fewer pairs than ``k``: all of them. Equal values: the lowest anchor first.
+        """
+        order = torch.argsort(self.anchor, stable=True)
+        order = order[torch.argsort(values[order], stable=True, descending=largest)]
+        order = order[torch.argsort(self.target[order], stable=True)]
+        count = self.count_per_target()
+        first = count.cumsum(0) - count
+        rank = torch.arange(len(self), device=order.device) - first[self.target[order]]
+        limit = k[self.target[order]] if isinstance(k, Tensor) else k
+        keep = torch.zeros(len(self), dtype=torch.bool, device=order.device)
+        keep[order] = rank < limit
+        return keep
+
+    # -- per anchor --------------------------------------------------------------------------------
+
+    def _slots(self) -> tuple[Tensor, int]:
+        """Every pair's row in a table of anchors: all of them, or only those that occur."""
+        total = self.targets.batch_size * len(self.anchors)
+        if total <= max(DENSE_SLOTS, 4 * len(self)):
+            return self.anchor, total
+        seen, slot = self.anchor.unique(return_inverse=True)
+        return slot, len(seen)
+
+    def max_per_anchor(self, values: Tensor) -> Tensor:
+        """(P,) the largest of ``values`` over all pairs of the same anchor."""
+        slot, count = self._slots()
+        out = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
+        return out.scatter_reduce(0, slot, values, "amax")[slot]
+
+    def best_target_per_anchor(self, by: Tensor) -> "Pairs":
+        """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
+        slot, count = self._slots()
+        best = by >= self.max_per_anchor(by)
+        lowest = torch.full((count,), len(self.targets), device=slot.device)
+        lowest = lowest.scatter_reduce(0, slot[best], self.target[best], "amin")
+        return self.select(best & (lowest[slot] == self.target))
+
+    def last_target_per_anchor(self) -> "Pairs":
+        """One pair per anchor: the highest target, as where later objects overwrite earlier ones."""
+        return self.best_target_per_anchor(by=self.target.double())
+
+    # -- outcome -----------------------------------------------------------------------------------
+
+    def select(self, mask: Tensor) -> "Pairs":
+        """The pairs where ``mask`` (P,) is true."""
+        return Pairs(
+            anchors=self.anchors,
+            targets=self.targets,
+            anchor=self.anchor[mask],
+            target=self.target[mask],
+            _iou=None if self._iou is None else self._iou[mask],
+        )
+
+    def assignment(
+        self,
+        weight: Tensor | None = None,
+        quality: Tensor | None = None,
+        ignored: Tensor | None = None,
+        min_iof: float = 0.5,
+    ) -> Assignment:
+        """These pairs as the positives.
+
+        ``ignored`` (Q,) flat ids and the anchors that a crowd covers (by ``min_iof`` of their area) are
+        ignored, unless they are positive: an object inside a crowd keeps its anchors.
+        """
+        crowd = self.anchors.covered(self.targets, min_iof)
+        if ignored is not None and len(ignored):
+            crowd = torch.cat([crowd, ignored])
+        if len(crowd):
+            crowd = crowd.unique()
+            crowd = crowd[~torch.isin(crowd, self.anchor)]
+        return Assignment(
+            anchor=self.anchor,
+            target=self.target,
+            weight=None if weight is None else weight.detach(),  # pyright: ignore
+            quality=None if quality is None else quality.detach(),  # pyright: ignore
+            ignored=crowd,
+            num_anchors=len(self.anchors),
+            targets=self.targets,
+        )
