@@ -1,9 +1,15 @@
-"""Box geometry: areas and the IoU of pairs.
+"""Box geometry: areas, the IoU of pairs and its family. One implementation for all of Kedge.
 
 Boxes are ``xyxy`` in continuous pixel coordinates: width is ``x2 - x1``, never ``+ 1``. Conversions
-between formats and NMS come from ``torchvision.ops``. A degenerate box (no area) scores 0 against everything;
-values and gradients stay finite.
+between formats come from ``torchvision.ops``, NMS lives in `kedge.nms`. A degenerate box (no area)
+has IoU 0 with everything; values and gradients stay finite.
+
+Every comparison takes ``a[..., 4]`` and ``b[..., 4]`` whose leading dimensions broadcast: two (P,
+4) tensors are compared row by row, ``a[:, None]`` with ``b[None]`` gives the dense matrix. Results
+are at least float32. The losses of `kedge.losses` are one minus these.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -38,11 +44,11 @@ def intersection(a: Tensor, b: Tensor) -> Tensor:
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of ``a[..., 4]`` with ``b[..., 4]``; the leading dimensions broadcast.
+    """Intersection over union of ``a[..., 4]`` with ``b[..., 4]``; leading dimensions broadcast.
 
-    ``iou(a, b)`` of two (P, 4) tensors compares them row by row; ``iou(a[:, None], b[None])`` is the
-    dense matrix. In float32 the result equals ``torchvision.ops.box_iou`` bit by bit wherever the union
-    is positive; a pair of empty boxes scores 0 (torchvision: NaN).
+    ``iou(a, b)`` of two (P, 4) tensors compares them row by row; ``iou(a[:, None], b[None])`` is
+    the dense matrix. In float32 the result equals ``torchvision.ops.box_iou`` bit by bit wherever
+    the union is positive; a pair of empty boxes scores 0 (torchvision: NaN).
     """
     a, b = _float(a), _float(b)
     inter = intersection(a, b)
@@ -51,7 +57,150 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def iof(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over the area of ``a`` (the foreground); shapes as in ``iou``. 0 for an empty ``a``."""
+    """Intersection over the area of ``a``; shapes as in ``iou``. 0 where ``a`` is empty."""
     a, b = _float(a), _float(b)
     own = area(a)
     return intersection(a, b) / torch.where(own > 0, own, torch.ones_like(own))
+
+
+_TINY_AREA, _TINY_SIDE = 1e-12, 1e-6  # px^2 and px: smaller denominators count as this
+
+
+def unflip(boxes: Tensor) -> Tensor:
+    """The boxes with negative sides raised to zero: ``x2 < x1`` becomes ``x2 = x1``, y alike."""
+    corner = boxes[..., :2]
+    return torch.cat((corner, torch.maximum(corner, boxes[..., 2:])), dim=-1)
+
+
+def enclosing(a: Tensor, b: Tensor) -> Tensor:
+    """Width and height (..., 2) of the smallest box around ``a[..., 4]`` and ``b[..., 4]``."""
+    corner = torch.minimum(a[..., :2], b[..., :2])
+    return torch.maximum(a[..., 2:], b[..., 2:]) - corner
+
+
+def empty_share(a: Tensor, b: Tensor) -> Tensor:
+    """Share of the enclosing box that neither covers, ``(C - U) / C``: the penalty of GIoU."""
+    a, b = _float(a), _float(b)
+    around = enclosing(a, b)
+    whole = around[..., 0] * around[..., 1]
+    union = area(a) + area(b) - intersection(a, b)
+    return (whole - union) / whole.clamp(min=_TINY_AREA)
+
+
+def centre_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Squared centre distance over the enclosing box's squared diagonal: the penalty of DIoU."""
+    a, b = _float(a), _float(b)
+    squared = (centres(a) - centres(b)).square().sum(dim=-1)
+    return squared / enclosing(a, b).square().sum(dim=-1).clamp(min=_TINY_AREA)
+
+
+def aspect_difference(a: Tensor, b: Tensor, overlap: Tensor | None = None) -> Tensor:
+    """The aspect-ratio penalty ``alpha * v`` of CIoU; ``alpha`` carries no gradient.
+
+    ``overlap`` is ``iou(a, b)`` when the caller has it already.
+    """
+    a, b = _float(a), _float(b)
+    side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
+    angle_a = torch.atan2(side_a[..., 0], side_a[..., 1])
+    v = (4 / math.pi**2) * (torch.atan2(side_b[..., 0], side_b[..., 1]) - angle_a).square()
+    with torch.no_grad():
+        overlap = iou(a, b) if overlap is None else overlap
+        alpha = v / (1 - overlap + v).clamp(min=_TINY_AREA)
+    return alpha * v
+
+
+def giou(a: Tensor, b: Tensor) -> Tensor:
+    """Generalised IoU in (-1, 1]: IoU minus the empty share of the enclosing box.
+
+    Source: Rezatofighi et al., arXiv:1902.09630, algorithm 1.
+    """
+    return iou(a, b) - empty_share(a, b)
+
+
+def diou(a: Tensor, b: Tensor) -> Tensor:
+    """Distance IoU in (-1, 1]: IoU minus the normalised squared centre distance.
+
+    Source: Zheng et al., arXiv:1911.08287, eq. 7.
+    """
+    return iou(a, b) - centre_distance(a, b)
+
+
+def ciou(a: Tensor, b: Tensor) -> Tensor:
+    """Complete IoU: DIoU minus the aspect-ratio penalty.
+
+    Source: Zheng et al., arXiv:1911.08287, eq. 8 to 11. The penalty acts at every IoU, as in
+    torchvision; MMDetection drops it at IoU <= 0.5. The gradient of v is the exact one (the
+    authors' code scales it).
+    """
+    overlap = iou(a, b)
+    return overlap - centre_distance(a, b) - aspect_difference(a, b, overlap)
+
+
+def eiou(a: Tensor, b: Tensor) -> Tensor:
+    """Efficient IoU: DIoU minus the squared side differences over those of the enclosing box.
+
+    Source: Zhang et al., arXiv:2101.08158 (the Focal-EIoU paper). Not MMDetection's "Extended IoU".
+    """
+    a, b = _float(a), _float(b)
+    shape = (sizes(a) - sizes(b)).square() / enclosing(a, b).square().clamp(min=_TINY_AREA)
+    return diou(a, b) - shape.sum(dim=-1)
+
+
+def siou(a: Tensor, b: Tensor) -> Tensor:
+    """SIoU: IoU minus half of an angle-aware centre distance and a shape cost.
+
+    With the angle cost ``L = sin(2 * angle)`` of the line between the centres and gamma = 2 - L:
+    ``distance = sum(1 - exp(-gamma * (d / c)^2))`` over x and y, ``shape = sum((1 - exp(-w))^4)``
+    with ``w = |side difference| / larger side``.
+
+    Source: Gevorgyan, arXiv:2205.12740. This is the paper's sign: distance costs. MMDetection's
+    default (``neg_gamma=False``) rewards it. ``sin(2 angle)`` is written as ``2 |dx dy| /
+    distance^2``, so no inverse sine and no infinite gradient.
+    """
+    a, b = _float(a), _float(b)
+    offset, side_a, side_b = centres(a) - centres(b), sizes(a), sizes(b)
+    squared = offset.square().sum(dim=-1).clamp(min=_TINY_AREA)
+    gamma = 2 - 2 * (offset[..., 0] * offset[..., 1]).abs() / squared
+    reach = offset.square() / enclosing(a, b).square().clamp(min=_TINY_AREA)
+    distance = (1 - torch.exp(-gamma[..., None] * reach)).sum(dim=-1)
+    differ = (side_a - side_b).abs() / torch.maximum(side_a, side_b).clamp(min=_TINY_SIDE)
+    shape = (1 - torch.exp(-differ)).pow(4).sum(dim=-1)
+    return iou(a, b) - (distance + shape) / 2
+
+
+def nwd(a: Tensor, b: Tensor, constant: float = 12.8) -> Tensor:
+    """Normalised Gaussian Wasserstein distance as a similarity in (0, 1]: ``exp(-W / constant)``.
+
+    A box is the Gaussian of its centre with half its sides as standard deviations. ``constant`` in
+    pixels is the mean object size of the data; 12.8 is AI-TOD's. Boxes without area are compared as
+    well.
+
+    Source: Wang et al., arXiv:2110.13389, eq. 7 to 9.
+    """
+    a, b = _float(a), _float(b)
+    squared = (centres(a) - centres(b)).square().sum(dim=-1)
+    squared = squared + (sizes(a) - sizes(b)).square().sum(dim=-1) / 4
+    apart = squared > 0  # the square root has no finite gradient at 0
+    root = torch.sqrt(torch.where(apart, squared, torch.ones_like(squared)))
+    return torch.exp(-torch.where(apart, root, torch.zeros_like(root)) / constant)
+
+
+def kld(a: Tensor, b: Tensor) -> Tensor:
+    """Kullback-Leibler divergence ``KL(a || b)`` >= 0 of the boxes as Gaussians; not symmetric.
+
+    Sides below 1e-6 px count as that. Source: Xu et al., arXiv:2208.08738, section 3.2.
+    """
+    a, b = _float(a), _float(b)
+    side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
+    ratio = side_a / side_b
+    offset = 2 * (centres(a) - centres(b)) / side_b
+    terms = ratio.square() + offset.square() - 2 * torch.log(ratio) - 1
+    return terms.sum(dim=-1) / 2
+
+
+def rfd(a: Tensor, b: Tensor) -> Tensor:
+    """Receptive field distance as a similarity in (0, 1]: ``1 / (1 + KL(a || b))``, a the anchor.
+
+    Source: Xu et al., arXiv:2208.08738 (RFLA), section 3.2, the KLD form.
+    """
+    return 1 / (1 + kld(a, b))
