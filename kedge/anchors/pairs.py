@@ -165,6 +165,21 @@ class Pairs:
             _iou=None if self._iou is None else self._iou[mask],
         )
 
+    def join(self, other: "Pairs") -> "Pairs":
+        """These pairs and those of ``other``, on the same anchors and targets, ordered by target."""
+        target = torch.cat([self.target, other.target])
+        order = torch.argsort(target, stable=True)
+        known = None
+        if self._iou is not None and other._iou is not None:
+            known = torch.cat([self._iou, other._iou])[order]
+        return Pairs(
+            anchors=self.anchors,
+            targets=self.targets,
+            anchor=torch.cat([self.anchor, other.anchor])[order],
+            target=target[order],
+            _iou=known,
+        )
+
     def assignment(
         self,
         weight: Tensor | None = None,

@@ -1,0 +1,76 @@
+"""MaxIoU: two fixed IoU thresholds, and the low-quality match (Faster R-CNN, RetinaNet, SSD's peers)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from kedge.anchors.pairs import Pairs
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+LowQuality = Literal["own", "rescuer", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxIoU:
+    """An anchor is positive for its best target at IoU >= ``positive``, background below ``negative``.
+
+    Between the two it is ignored. The low-quality match then makes sure that no target is left alone: the
+    anchors with the largest IoU of each target (all ties) become positive, whatever that IoU is,
+
+    - ``"own"``: each for its *own* best target, which need not be the one that rescued it (torchvision,
+      Detectron2, the original Faster R-CNN);
+    - ``"rescuer"``: for the target that rescued it, later targets overwriting (MMDetection); targets whose
+      best IoU is below ``min_low_quality`` rescue nothing (0.3 in MMDetection's RPN, else 0);
+    - ``"none"``: no rescue (the second stage of R-CNN).
+
+    Equal IoU: the lowest target. RetinaNet is 0.5 / 0.4, a region proposal network 0.7 / 0.3.
+
+    Source: Ren et al., arXiv:1506.01497, section 3.1.2; Lin et al., arXiv:1708.02002, section 4.1. Deviation:
+    a target that touches no anchor rescues none, where the peers then make *every* anchor positive
+    (IoU 0 equals the maximum 0).
+    """
+
+    positive: float = 0.5
+    negative: float = 0.4
+    low_quality: LowQuality = "own"
+    min_low_quality: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.negative <= self.positive <= 1 or self.positive == 0:
+            raise ValueError(
+                "MaxIoU needs 0 <= negative <= positive <= 1 and positive > 0, "
+                f"got negative={self.negative}, positive={self.positive}"
+            )
+        if self.low_quality not in ("own", "rescuer", "none"):
+            raise ValueError(f"low_quality is 'own', 'rescuer' or 'none', got {self.low_quality!r}")
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch; IoU is geometry, so ``predictions`` are not read."""
+        del predictions
+        candidates = anchors.overlapping(targets, self.negative)
+        best = candidates.best_target_per_anchor(by=candidates.iou())
+        chosen = best.select(best.iou() >= self.positive)
+        if self.low_quality != "none":
+            rescued = anchors.best(targets)
+            rescued = rescued.select(rescued.iou() >= self.min_low_quality)
+            if self.low_quality == "own":
+                rescued = self._own_best(rescued, best)
+            else:
+                rescued = rescued.last_target_per_anchor()
+            kept = chosen.select(~torch.isin(chosen.anchor, rescued.anchor))
+            chosen = kept.join(rescued)
+        return chosen.assignment(ignored=best.anchor)
+
+    @staticmethod
+    def _own_best(rescued: Pairs, best: Pairs) -> Pairs:
+        """The rescued anchors with their own best target: known, or found among all that touch them."""
+        known = torch.isin(best.anchor, rescued.anchor)
+        unknown = rescued.anchor[~torch.isin(rescued.anchor, best.anchor)].unique()
+        if len(unknown) == 0:
+            return best.select(known)
+        touching = rescued.anchors.overlapping(rescued.targets, 0.0, among=unknown)
+        return best.select(known).join(touching.best_target_per_anchor(by=touching.iou()))
