@@ -51,9 +51,7 @@ def read(
     raise ValueError(f"{path}: is no data set that can be read. {_looked_for()}")
 
 
-def _read_folder(
-    folder: Path, split: str | None, on_bad_box: OnBadBox, check_images: bool
-) -> Data:
+def _read_folder(folder: Path, split: str | None, on_bad_box: OnBadBox, check_images: bool) -> Data:
     files = coco.find(folder)
     if files:
         chosen = _choose(folder, split, tuple(files))
@@ -76,7 +74,9 @@ def _read_folder(
             place, split=chosen, on_bad_box=on_bad_box, check_images=check_images
         )
     seen = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-    raise ValueError(f"{folder}: holds no data set that can be read (it holds {seen}). {_looked_for()}")
+    raise ValueError(
+        f"{folder}: holds no data set that can be read (it holds {seen}). {_looked_for()}"
+    )
 
 
 def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | None:

@@ -89,5 +89,7 @@ class Data:
             f"{self.num_boxes} boxes ({crowd} crowd), {len(self.classes)} classes"
         ]
         kinds = Counter((finding.action, finding.kind) for finding in self.findings)
-        lines += [f"  {action}: {count} x {kind}" for (action, kind), count in sorted(kinds.items())]
+        lines += [
+            f"  {action}: {count} x {kind}" for (action, kind), count in sorted(kinds.items())
+        ]
         return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Toy data, drawn by code from a seed: nothing to download, and anchors matter in it.
 
-Five classes of shapes on textured backgrounds. Areas span two orders of magnitude (sides from
-5 pixels to most of the image), bars and rings reach aspect ratios of 1:6 and 6:1, images are
+Five classes of things on textured backgrounds. Areas span two orders of magnitude (sides from
+5 pixels to most of the image), aspect ratios reach 1:6 and 6:1, each class in its own, images are
 not square, some are empty, objects overlap, and a few crowd regions hold swarms too dense to
 be labelled one by one.
 """
@@ -9,6 +9,7 @@ be labelled one by one.
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,17 +20,32 @@ from kedge.data.toy_art import CLASSES, Scene, Thing, draw
 
 SIZE = (256, 320)
 IMAGES = {"train": 400, "val": 100}
-# Per class: how elongated (log of the longer over the shorter side, from .. to), and whether it
-# may lie as well as stand.
-_ELONGATION = {
-    "bar": (np.log(1.8), np.log(6.0), True),
-    "disc": (0.0, np.log(1.35), True),
-    "ring": (0.0, np.log(3.0), True),
-    "cross": (0.0, np.log(1.6), True),
-    "wedge": (np.log(1.5), np.log(4.0), False),
-}
-_ROOT_AREA = (10.0, 115.0)
+_ROOT_AREA = (8.0, 115.0)  # pixels; what is drawn outside of these is drawn again
+_MOST_ELONGATED = 6.0
 _SHORTEST = 5.0
+_OUTLIERS = 0.1  # share of objects whose size and shape say nothing about their class
+
+
+@dataclass(frozen=True, slots=True)
+class _Habit:
+    """How large and how tall the things of a class tend to be: medians and spreads (of logs).
+
+    Things in the world come in typical shapes, which is why a few anchors can do; so do these.
+    """
+
+    root_area: float
+    h_over_w: float
+    spread: float = 0.19
+    turns: bool = False  # half of them lie on their side
+
+
+_HABITS = {
+    "bar": _Habit(42, 4.6, turns=True),
+    "disc": _Habit(14, 1.0),
+    "ring": _Habit(34, 0.55),
+    "cross": _Habit(78, 1.0),
+    "wedge": _Habit(26, 2.9),
+}
 
 
 def data(
@@ -125,12 +141,18 @@ def _compose(key: tuple[int, int, int], size: tuple[int, int]) -> Scene:
 def _thing(rng: np.random.Generator, size: tuple[int, int]) -> Thing | None:
     """One object somewhere in the image, or None when its size does not fit."""
     label = int(rng.integers(len(CLASSES)))
-    low, high, lies = _ELONGATION[CLASSES[label]]
-    root = float(np.exp(rng.uniform(*np.log(_ROOT_AREA))))
-    stretch = float(np.exp(rng.uniform(low, high) / 2))
-    width, height = root / stretch, root * stretch
-    if lies and rng.random() < 0.5:
-        width, height = height, width
+    habit = _HABITS[CLASSES[label]]
+    if rng.random() < _OUTLIERS:
+        root = float(np.exp(rng.uniform(*np.log(_ROOT_AREA))))
+        ratio = float(np.exp(rng.uniform(-1, 1) * np.log(_MOST_ELONGATED)))
+    else:
+        root, ratio = np.exp(habit.spread * rng.standard_normal(2)).tolist()
+        root, ratio = root * habit.root_area, ratio * habit.h_over_w
+        if habit.turns and rng.random() < 0.5:
+            ratio = 1 / ratio
+    width, height = root / ratio**0.5, root * ratio**0.5
+    if max(ratio, 1 / ratio) > _MOST_ELONGATED or not _ROOT_AREA[0] < root < _ROOT_AREA[1]:
+        return None
     if min(width, height) < _SHORTEST or width > 0.9 * size[1] or height > 0.9 * size[0]:
         return None
     x, y = rng.uniform(0, size[1] - width), rng.uniform(0, size[0] - height)

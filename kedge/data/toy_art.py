@@ -36,25 +36,29 @@ def draw(scene: Scene) -> np.ndarray:
             _swarm(rng, canvas, thing)
         else:
             _paint(canvas, CLASSES[thing.label], thing.box, _colour(rng, thing.label))
-    grain = rng.integers(-9, 10, scene.size, dtype=np.int8)
-    return np.clip(canvas + grain[:, :, None], 0, 255).astype(np.uint8)
+    canvas += rng.integers(-9, 10, scene.size, dtype=np.int8)[:, :, None]
+    return np.clip(canvas, 0, 255, out=canvas).astype(np.uint8)
 
 
 def _background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) float32: clouds of dull colour, a mottle, stripes and a few stray strokes."""
     height, width = size
     base = np.array(colorsys.hsv_to_rgb(rng.random(), 0.25 * rng.random(), rng.uniform(0.3, 0.8)))
-    clouds = _noise(rng, (4, 5), size, channels=3) * 26
-    mottle = _noise(rng, (height // 8, width // 8), size, channels=1) * rng.uniform(6, 16)
-    angle, period = rng.uniform(0, np.pi), rng.uniform(9, 40)
-    y, x = np.ogrid[:height, :width]
-    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period))
-    texture = mottle + (wave * rng.uniform(0, 12))[:, :, None]
+    clouds = _noise(rng, (4, 5), size, channels=3) * np.float32(26)
+    texture = _noise(rng, (height // 8, width // 8), size, channels=1)[:, :, 0]
+    texture *= np.float32(rng.uniform(6, 16))
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    angle, period, swing = rng.uniform(0, np.pi), rng.uniform(9, 40), rng.uniform(0, 12)
+    turn = np.float32(2 * np.pi / period)
+    across, along = x * (turn * np.float32(np.cos(angle))), y * (turn * np.float32(np.sin(angle)))
+    texture += np.float32(swing) * np.sin(across) * np.cos(along)  # sin(across + along) in two
+    texture += np.float32(swing) * np.cos(across) * np.sin(along)  # separable, cheap products
     for _ in range(int(rng.integers(0, 4))):  # strokes across the image that are no object
         angle, offset = rng.uniform(0, np.pi), rng.uniform(0.2, 0.8) * width
-        away = np.abs((x - offset) * np.cos(angle) + (y - height / 2) * np.sin(angle))
-        texture += (np.clip(2.0 - away, 0, 1) * rng.uniform(-45, 45))[:, :, None]
-    return (base * 255 + clouds + texture).astype(np.float32)
+        away = (x - np.float32(offset)) * np.float32(np.cos(angle))
+        away = np.abs(away + (y - np.float32(height / 2)) * np.float32(np.sin(angle)))
+        texture += np.clip(2 - away, 0, 1) * np.float32(rng.uniform(-45, 45))
+    return clouds + texture[:, :, None] + (255 * base).astype(np.float32)
 
 
 def _noise(
@@ -98,7 +102,7 @@ def _paint(
     cover = _cover(name, dx, dy, (x2 - x1) / 2, (y2 - y1) / 2)[:, :, None]
     light = 1.1 - 0.2 * (y + 0.5 - y1)[:, :, None] / (y2 - y1)
     part = canvas[rows, columns]
-    part += cover * (colour * light - part)
+    part += (cover * (colour * light - part)).astype(np.float32)
 
 
 def _cover(name: str, dx: np.ndarray, dy: np.ndarray, a: float, b: float) -> np.ndarray:

@@ -120,7 +120,9 @@ def _parse(file: Path, problems: Problems) -> _Page | None:
         )
         for number, item in enumerate(root.findall("object"), start=1)
     ]
-    width, height = (int(_number(root.findtext(f"size/{side}")) or 0) for side in ("width", "height"))
+    width, height = (
+        int(_number(root.findtext(f"size/{side}")) or 0) for side in ("width", "height")
+    )
     return _Page(file.stem, (root.findtext("filename") or "").strip(), width, height, objects)
 
 

@@ -150,7 +150,9 @@ def _image_files(layout: _Layout, split: str, problems: Problems) -> list[Path]:
     for said in layout.places[split]:
         place = _inside(layout.root, layout.root, said)
         if place is None:
-            message = f"{split}: {said} leaves the data folder {layout.root}: move the images into it"
+            message = (
+                f"{split}: {said} leaves the data folder {layout.root}: move the images into it"
+            )
             problems.refuse("path outside the folder", layout.file.name, split, message)
         elif place.is_dir():
             found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -218,9 +220,7 @@ def _label_file(root: Path, image: RawImage, problems: Problems) -> Path | None:
     return None
 
 
-def _lines(
-    file: Path, index: int, image: str, layout: _Layout, problems: Problems
-) -> list[_Row]:
+def _lines(file: Path, index: int, image: str, layout: _Layout, problems: Problems) -> list[_Row]:
     rows = []
     for number, line in enumerate(file.read_text().splitlines(), start=1):
         words = line.split()
