@@ -97,8 +97,13 @@ class Pairs:
         return self._per_target(values, "amin", torch.inf)
 
     def sum_per_target(self, values: Tensor) -> Tensor:
-        """(G,) sum of ``values`` (P,); 0 for a target without pairs."""
-        return values.new_zeros(len(self.targets)).index_add(0, self.target, values)
+        """(G,) sum of ``values`` (P,); 0 for a target without pairs.
+
+        Summed in double precision: a GPU adds in any order, and a target may have thousands of pairs.
+        """
+        wide = torch.float32 if values.device.type == "mps" else torch.float64
+        start = torch.zeros(len(self.targets), dtype=wide, device=values.device)
+        return start.index_add(0, self.target, values.to(wide)).to(values.dtype)
 
     def mean_per_target(self, values: Tensor) -> Tensor:
         """(G,) mean of ``values`` (P,); 0 for a target without pairs."""

@@ -1,0 +1,161 @@
+"""Segment operations on pairs: per target, per anchor, and the outcome."""
+
+import pytest
+import torch
+from anchors.scenes import scenes
+from hypothesis import given, settings
+
+from kedge import Grid, Level, Targets
+from kedge.anchors import Pairs
+
+FEW = settings(max_examples=80, deadline=None)
+GRID = Grid((20, 30), [Level(stride=10, shapes=[(10, 10)])])  # six anchors
+
+
+def pairs_of(anchor: list[int], target: list[int], images: list[int] | None = None) -> Pairs:
+    """Pairs as given, over four targets of one image (or of ``images``)."""
+    image = torch.tensor(images or [0, 0, 0, 0])
+    boxes = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [5, 5, 25, 15]])
+    targets = Targets(
+        boxes=boxes,
+        labels=torch.arange(4),
+        image=image,
+        batch_size=int(image.max()) + 1,
+    )
+    return Pairs(
+        anchors=GRID, targets=targets, anchor=torch.tensor(anchor), target=torch.tensor(target)
+    )
+
+
+def test_statistics_by_hand():
+    # five IoUs of one target, one of another, none of the other two; CATALOGUE section 8
+    pairs = pairs_of([0, 1, 2, 3, 4, 5], [0, 0, 0, 0, 0, 2])
+    value = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.7], dtype=torch.float64)
+    assert pairs.count_per_target().tolist() == [5, 0, 1, 0]
+    assert pairs.mean_per_target(value).tolist() == pytest.approx([0.3, 0, 0.7, 0])
+    assert pairs.std_per_target(value).tolist() == pytest.approx([0.025**0.5, 0, 0, 0])
+    threshold = pairs.mean_per_target(value) + pairs.std_per_target(value)
+    assert float(threshold[0]) == pytest.approx(0.458114, abs=1e-6)  # biased it would be 0.441421
+    assert pairs.max_per_target(value).tolist() == [0.5, -torch.inf, 0.7, -torch.inf]
+    assert pairs.min_per_target(value).tolist() == [0.1, torch.inf, 0.7, torch.inf]
+    assert pairs.sum_per_target(value).tolist() == pytest.approx([1.5, 0, 0.7, 0])
+
+
+def test_top_per_target_breaks_ties_by_the_lowest_anchor():
+    pairs = pairs_of([5, 4, 3, 0, 2, 1], [0, 0, 0, 1, 1, 1])
+    value = torch.tensor([1.0, 1, 1, 5, 6, 7])
+    assert pairs.top_per_target(value, 2).tolist() == [False, True, True, False, True, True]
+    smallest = pairs.top_per_target(value, 1, largest=False)
+    assert smallest.tolist() == [False, False, True, True, False, False]
+    each = torch.tensor([0, 9, 1, 1])  # none of the first target, all of the second
+    assert pairs.top_per_target(value, each).tolist() == [False] * 3 + [True] * 3
+
+
+def test_best_target_per_anchor_breaks_ties_by_the_lowest_target():
+    pairs = pairs_of([0, 1, 2, 0, 1, 0], [0, 0, 0, 1, 1, 2])
+    by = torch.tensor([0.2, 0.5, 0.1, 0.9, 0.5, 0.9])
+    best = pairs.best_target_per_anchor(by=by)
+    assert sorted(zip(best.anchor.tolist(), best.target.tolist())) == [(0, 1), (1, 0), (2, 0)]
+    last = pairs.last_target_per_anchor()
+    assert sorted(zip(last.anchor.tolist(), last.target.tolist())) == [(0, 2), (1, 1), (2, 0)]
+
+
+def test_max_per_anchor_is_the_same_with_and_without_a_table_of_all_anchors(monkeypatch):
+    pairs = pairs_of([0, 1, 2, 0, 1, 0], [0, 0, 0, 1, 1, 2])
+    by = torch.tensor([0.2, 0.5, 0.1, 0.9, 0.6, 0.9])
+    whole = pairs.max_per_anchor(by)
+    assert torch.equal(whole, torch.tensor([0.9, 0.6, 0.1, 0.9, 0.6, 0.9]))
+    monkeypatch.setattr("kedge.anchors.pairs.DENSE_SLOTS", 0)
+    monkeypatch.setattr("kedge.anchors.grid.Grid._length", 10**9, raising=False)
+    assert torch.equal(pairs.max_per_anchor(by), whole)
+
+
+@FEW
+@given(scenes())
+def test_segments_equal_a_loop_over_the_targets(scene):
+    grid, targets = scene
+    pairs = grid.overlapping(targets, 0.02)
+    value = pairs.iou()
+    top = pairs.top_per_target(value, 3)
+    mean, std = pairs.mean_per_target(value), pairs.std_per_target(value)
+    for i in range(len(targets)):
+        own = pairs.target == i
+        if not own.any():
+            assert (float(mean[i]), float(std[i])) == (0, 0)
+            continue
+        assert float(mean[i]) == pytest.approx(float(value[own].mean()), abs=1e-6)
+        if own.sum() > 1:
+            assert float(std[i]) == pytest.approx(float(value[own].std()), abs=1e-5)
+        order = sorted(zip((-value[own]).tolist(), pairs.anchor[own].tolist()))[:3]
+        assert sorted(pairs.anchor[own & top].tolist()) == sorted(a for _, a in order)
+
+
+@FEW
+@given(scenes())
+def test_best_target_per_anchor_equals_a_loop_over_the_anchors(scene):
+    grid, targets = scene
+    pairs = grid.overlapping(targets, 0.02)
+    want = {}
+    for anchor, target, value in zip(
+        *(v.tolist() for v in (pairs.anchor, pairs.target, pairs.iou()))
+    ):
+        want[anchor] = min(want.get(anchor, (0.0, 0)), (-value, target))
+    best = pairs.best_target_per_anchor(by=pairs.iou())
+    got = dict(zip(best.anchor.tolist(), best.target.tolist()))
+    assert len(best) == len(want)
+    assert got == {anchor: target for anchor, (_, target) in want.items()}
+
+
+def test_geometry_of_pairs_by_hand():
+    pairs = pairs_of([0, 4], [0, 3])
+    assert pairs.boxes().tolist() == [[0, 0, 10, 10], [10, 10, 20, 20]]
+    assert pairs.target_boxes().tolist() == [[0, 0, 10, 10], [5, 5, 25, 15]]
+    assert pairs.points().tolist() == [[5, 5], [15, 15]]
+    assert pairs.iou().tolist() == pytest.approx([1, 50 / 250])
+    assert pairs.labels().tolist() == [0, 3]
+    assert pairs.level().tolist() == [0, 0]
+    assert pairs.stride().tolist() == [[10, 10], [10, 10]]
+    assert pairs.centre_inside().tolist() == [True, False]  # (15, 15) is on the edge
+    assert pairs.centre_inside(margin=-1).tolist() == [True, True]
+
+
+def test_select_keeps_the_iou_that_was_computed():
+    targets = pairs_of([0], [0]).targets
+    found = GRID.overlapping(targets, 0.1)
+    kept = found.select(found.iou() > 0.5)
+    assert torch.equal(kept.iou(), found.iou()[found.iou() > 0.5])
+    assert kept._iou is not None
+
+
+def test_join_orders_by_target():
+    first, second = pairs_of([0, 1], [0, 2]), pairs_of([2], [1])
+    both = first.join(second)
+    assert both.anchor.tolist() == [0, 2, 1]
+    assert both.target.tolist() == [0, 1, 2]
+
+
+def test_an_assignment_ignores_what_a_crowd_covers_but_not_positives():
+    crowd = torch.tensor([[0.0, 0, 20, 10]])  # over anchors 0 and 1
+    targets = Targets.from_list(
+        [
+            {
+                "boxes": torch.cat([torch.tensor([[0.0, 0, 10, 10]]), crowd]),
+                "iscrowd": torch.tensor([0, 1]),
+            }
+        ]
+    )
+    chosen = GRID.overlapping(targets, 0.5)
+    assert chosen.anchor.tolist() == [0]
+    result = chosen.assignment(ignored=torch.tensor([5, 5]))
+    assert result.ignored.tolist() == [1, 5]
+    assert result.dense().tolist() == [[0, -2, -1, -1, -1, -2]]
+
+
+def test_no_pairs_at_all():
+    pairs = pairs_of([0], [0])
+    none = pairs.select(torch.tensor([False]))
+    value = torch.zeros(0)
+    assert none.std_per_target(value).tolist() == [0, 0, 0, 0]
+    assert none.top_per_target(value, 3).tolist() == []
+    assert len(none.best_target_per_anchor(by=value)) == 0
+    assert none.assignment().dense().tolist() == [[-1] * 6]
