@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kedge.boxes import iou
+from kedge.boxes import iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
 DENSE_SLOTS = 1 << 22  # up to here a table over all anchors is cheaper than sorting the pairs
@@ -72,6 +72,21 @@ class Pairs:
         if self._iou is not None:
             return self._iou
         return iou(self.boxes(), self.target_boxes())
+
+    @torch.no_grad()
+    def shape_iou(self) -> Tensor:
+        """(P,) IoU of anchor and target moved onto one centre: a matter of the shapes alone."""
+        a, b = sizes(self.boxes()), sizes(self.target_boxes())
+        shared = torch.minimum(a, b).prod(1)
+        return shared / (a.prod(1) + b.prod(1) - shared)
+
+    def log_residual(self) -> Tensor:
+        """(P, 2) log size of the anchor minus log size of the target; differentiable in the shapes.
+
+        A target without area counts as a hundredth of a pixel.
+        """
+        target = sizes(self.target_boxes()).clamp(min=1e-2)
+        return sizes(self.boxes()).log() - target.log()
 
     def centre_inside(self, margin: float = 0.0) -> Tensor:
         """(P,) whether the anchor's centre lies inside the target by more than ``margin`` pixels."""

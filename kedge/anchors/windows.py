@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from kedge.anchors.join import spread
 from kedge.anchors.pairs import Pairs
 from kedge.boxes import iof, iou
 from kedge.types import Targets
@@ -71,15 +72,8 @@ def _blocks(grid: "Grid", targets: Targets, chosen: Tensor, width: int) -> Itera
         yield Block(target, boxes, (1e-3 + 1e-6 * reach)[:, None, None])
 
 
-def _spread(count: Tensor) -> tuple[Tensor, Tensor]:
-    """For counts (K,): the source of every item, and its rank within that source."""
-    source = torch.repeat_interleave(count)
-    first = count.cumsum(0) - count
-    return source, torch.arange(len(source), device=count.device) - first[source]
-
-
 def _fill(runs: Runs) -> Cells:
-    source, step = _spread(runs.count)
+    source, step = spread(runs.count)
     return Cells(runs.target[source], runs.row[source], runs.y[source], runs.x[source] + step)
 
 
@@ -96,7 +90,7 @@ def _axis_runs(block: Block, low: Tensor, high: Tensor, grid: "Grid") -> Runs:
     rows = grid.rows
     first, count = _interval(low, high, rows.stride, rows.offset[:, None], rows.cells)
     g, row = count.amin(-1).nonzero(as_tuple=True)
-    source, step = _spread(count[g, row, 1])
+    source, step = spread(count[g, row, 1])
     g, row = g[source], row[source]
     y = first[g, row, 1] + step
     return Runs(block.target[g], row, y, first[g, row, 0], count[g, row, 0])
@@ -132,7 +126,7 @@ def _overlap_runs(grid: "Grid", block: Block, need: Tensor) -> Runs:
     high = block.boxes[:, None, 2:] - least + shape / 2 + hair
     first, count = _interval(low, high, rows.stride, rows.offset[:, None], rows.cells)
     g, row = ((count.amin(-1) > 0) & possible).nonzero(as_tuple=True)
-    source, step = _spread(count[g, row, 1])
+    source, step = spread(count[g, row, 1])
     g, row = g[source], row[source]
     y = first[g, row, 1] + step
     # with the row known, its overlap is known, and the columns follow exactly
@@ -159,7 +153,7 @@ def _only_among(grid: "Grid", targets: Targets, runs: Runs, keys: Tensor) -> Cel
     base = base + runs.y * grid.rows.cells[runs.row, 0]
     start = torch.searchsorted(keys, base + runs.x)
     stop = torch.searchsorted(keys, base + runs.x + runs.count)
-    source, step = _spread((stop - start).clamp(min=0))
+    source, step = spread((stop - start).clamp(min=0))
     x = keys[start[source] + step] - base[source]
     return Cells(runs.target[source], runs.row[source], runs.y[source], x)
 

@@ -1,0 +1,38 @@
+"""BestInCell: YOLOv2's rule. The cell of an object's centre, and in it the anchor of the best shape."""
+
+from dataclasses import dataclass
+
+import torch
+
+from kedge.anchors.join import overlapping_predictions
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestInCell:
+    """The anchor in the cell of the object's centre whose shape fits best (IoU with both centred).
+
+    Where several objects want the same anchor the last one gets it, as in darknet. Anchors whose *predicted*
+    box overlaps some object by more than ``ignore_above`` are not background but ignored; without predictions that rule
+    rests. On a pyramid the best shape of all levels answers (YOLOv3's rule). Equal shapes: the first.
+
+    Source: Redmon and Farhadi, arXiv:1612.08242, section 2; darknet's region layer. Deviations: an object
+    centred outside the image belongs to the nearest cell; any number of objects per image; the comparison
+    uses anchor shapes (darknet's ``bias_match=1``), not predicted sizes.
+    """
+
+    ignore_above: float = 0.6
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        cell = anchors.in_cell(targets)
+        best = cell.top_per_target(cell.shape_iou(), k=1)
+        chosen = cell.select(best).last_target_per_anchor()
+        ignored = None
+        if predictions is not None:
+            anchor, _, iou = overlapping_predictions(predictions, targets, self.ignore_above)
+            ignored = anchor[iou > self.ignore_above]
+        return chosen.assignment(ignored=ignored)
