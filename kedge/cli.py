@@ -1,0 +1,66 @@
+"""The command line. Each command lives in ``kedge.commands`` and is imported when it is used."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+app = App(
+    name="kedge",
+    help="Anchors in object detection: propose, learn, assign, encode, detect, explain.\n\n"
+    "A mistake ends in one line and exit status 2; --debug shows where it happened.",
+    version=lambda: version("kedge"),
+    help_format="plaintext",
+)
+
+_COMMANDS = {
+    "train": "Train a detector, with learned or fixed anchors.",
+    "evaluate": "Score a run, or anybody's results file, on a data set.",
+    "predict": "Detect objects in an image or a folder.",
+    "data": "Read a data set and say what is in it and what is wrong with it.",
+    "demo": "Mismatched, k-means and learned anchors side by side, in minutes.",
+}
+for _name, _help in _COMMANDS.items():
+    app.command(f"kedge.commands.{_name}:{_name}", name=_name, help=_help)
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command line; the exit status. 0 fine, 2 a mistake of the user, 130 interrupted."""
+    words = [word for word in tokens if word != "--debug"]
+    debug = len(words) < len(tokens)
+    try:
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except (CycloptsError, ValueError, OSError, ModuleNotFoundError) as error:
+        if debug:
+            raise
+        return _say(_explain(error), 2)
+    return status if isinstance(status, int) else 0
+
+
+def main() -> None:
+    """Entry point of the ``kedge`` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _explain(error: Exception) -> str:
+    """One line for a mistake of the user's."""
+    cause: BaseException | None = error
+    while cause is not None:  # cyclopts wraps what pydantic says
+        if type(cause).__name__ == "ValidationError" and hasattr(cause, "errors"):
+            from kedge.train.config import explain
+
+            return explain(cause, "settings")  # pyright: ignore[reportArgumentType]
+        cause = cause.__cause__
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").startswith("kedge"):
+            raise error
+        return f"{error.name} is not installed; pip install 'kedge[all]' brings it"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _say(message: str, status: int) -> int:
+    print(f"kedge: {message}", file=sys.stderr)
+    return status

@@ -1,0 +1,77 @@
+"""``kedge evaluate``"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def evaluate(
+    run: Path | None = None,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    results: Path | None = None,
+    json: Annotated[Path | None, Parameter(name="--json")] = None,
+    save_results: Path | None = None,
+    on_bad_box: Literal["error", "drop", "clip"] = "error",
+    workers: int = 0,
+) -> None:
+    """Score a run, or anybody's results file, on a data set.
+
+    kedge evaluate runs/a --data DIR --split test
+
+    kedge evaluate --results results.json --data DIR
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    data
+        Data set; by default the one the run was trained on.
+    split
+        Split to score on; by default test, else val.
+    results
+        Judge this COCO results file instead of a run; it may come from any detector.
+    json
+        Also write the scores to this file.
+    save_results
+        Also write the detections to this file, as COCO results.
+    on_bad_box
+        What to do with a box of the truth that cannot be right.
+    workers
+        Processes that load images.
+    """
+    from rich.console import Console
+
+    from kedge import predict
+    from kedge.commands.tables import classes_table, scores_table
+    from kedge.train.files import write_json
+
+    if (run is None) == (results is None):
+        raise ValueError("evaluate: give either a run folder or --results FILE")
+    if run is not None:
+        from kedge.train.result import load_run
+
+        trained = load_run(run)
+        source = predict.read_to_score(data or trained.config.data, split, on_bad_box)
+        predict.check_classes(trained.classes, source)
+        found = predict.detect(
+            trained.detector, source, trained.config.image_size, workers=workers
+        )
+    else:
+        assert results is not None
+        if data is None:
+            raise ValueError("evaluate: --results needs --data: what is the truth?")
+        source = predict.read_to_score(data, split, on_bad_box)
+        found = predict.from_results(results, source)
+    scores = predict.score(found, source)
+    if save_results is not None:
+        predict.write_detections(save_results, found, source)
+    if json is not None:
+        facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
+        write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
+    out = Console()
+    name = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
+    out.print(scores_table([(name, scores)]))
+    out.print(classes_table(source.classes, scores))

@@ -1,0 +1,61 @@
+"""``kedge predict``"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def predict(
+    run: Path,
+    images: Path,
+    *,
+    save: Path | None = None,
+    json: Annotated[Path | None, Parameter(name="--json")] = None,
+    min_score: float = 0.3,
+) -> None:
+    """Detect objects in an image or a folder.
+
+    kedge predict runs/a photo.jpg --save out.jpg --json out.json
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    images
+        An image, or a folder of images.
+    save
+        Write the image with its detections drawn; for a folder of images, a folder.
+    json
+        Write all detections as COCO results; image ids count from 1 in order of file names.
+    min_score
+        Draw and list detections of at least this score.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from kedge import predict as work
+    from kedge.draw import draw_boxes, open_image, save_image
+    from kedge.train.result import load_run
+
+    if save is not None and save.resolve() == images.resolve():
+        raise ValueError(f"--save {save}: would overwrite the images; choose another place")
+    trained = load_run(run)
+    files = work.image_files(images)
+    source = work.unlabelled(files, trained.classes, trained.result.category_ids)
+    found = work.detect(trained.detector, source, trained.config.image_size)
+    if json is not None:
+        work.write_detections(json, found, source)
+    table = Table("image", "class", "score", "x1", "y1", "x2", "y2")
+    for file, row in zip(files, found, strict=True):
+        good = work.above(row, min_score)
+        if save is not None:
+            target = save / file.name if images.is_dir() else save
+            picture = draw_boxes(open_image(file), classes=trained.classes, **good)
+            save_image(picture, target)
+        for box, label, score in zip(good["boxes"], good["labels"], good["scores"], strict=True):
+            corners = [f"{side:.1f}" for side in box.tolist()]
+            table.add_row(file.name, trained.classes[int(label)], f"{float(score):.2f}", *corners)
+    console = Console()
+    console.print(table)
+    console.print(f"{table.row_count} detections of at least {min_score} in {len(files)} images")

@@ -1,0 +1,79 @@
+"""Results as tables in the terminal."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kedge.train.result import RunResult, Station
+
+_COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "VOC")
+
+
+def number(value: Any) -> str:
+    """A score to three places; a dash where it is undefined."""
+    if not isinstance(value, (int, float)) or math.isnan(value):
+        return "-"
+    return f"{value:.3f}"
+
+
+def shapes_text(shapes: Sequence[Sequence[float]]) -> str:
+    """``w x h`` of every shape, by rising area."""
+    ordered = sorted(shapes, key=lambda shape: shape[0] * shape[1])
+    return "  ".join(f"{w:.1f}x{h:.1f}" for w, h in ordered)
+
+
+def stations_table(stations: Sequence[Station], title: str = "Anchor shapes") -> Table:
+    """Shapes at every station and their mean best IoU with the training boxes as the network sees
+    them (Zhong et al., arXiv:1812.00469, table 4)."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("station")
+    table.add_column("mean best IoU", justify="right")
+    table.add_column("shapes, w x h in pixels, by area")
+    for station in stations:
+        table.add_row(station.name, number(station.mean_best_iou), shapes_text(station.shapes))
+    return table
+
+
+def scores_table(rows: Sequence[tuple[str, dict[str, Any]]], title: str = "Scores") -> Table:
+    """COCO metrics and VOC AP, a row each."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    names = [name for name in _COLUMNS if any(name in scores for _, scores in rows)]
+    for name in names:
+        table.add_column(name, justify="right")
+    for label, scores in rows:
+        table.add_row(label, *(number(scores.get(name)) for name in names))
+    return table
+
+
+def classes_table(classes: Sequence[str], scores: dict[str, Any]) -> Table:
+    """AP, AP50 and the number of objects of every class."""
+    table = Table(title="By class", title_justify="left")
+    table.add_column("class")
+    for name in ("AP", "AP50", "objects"):
+        table.add_column(name, justify="right")
+    columns = zip(
+        classes,
+        scores["AP_per_class"],
+        scores["AP50_per_class"],
+        scores["objects_per_class"],
+        strict=True,
+    )
+    for name, ap, ap50, objects in columns:
+        table.add_row(name, number(ap), number(ap50), str(objects))
+    return table
+
+
+def print_result(console: Console, result: RunResult) -> None:
+    """The tables of a run: shapes at every station, scores, scores by class, where it lies."""
+    console.print(stations_table(result.stations))
+    if result.scores:
+        split = f"{result.out} on {result.eval_split}"
+        console.print(scores_table([(split, result.scores)]))
+        console.print(classes_table(result.classes, result.scores))
+    pace = result.seconds_per_step
+    each = "" if pace is None else f", {1000 * pace:.0f} ms a step"
+    console.print(f"{result.steps} steps in {result.seconds:.0f} s{each}; files in {result.out}")

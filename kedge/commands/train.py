@@ -1,0 +1,49 @@
+"""``kedge train``"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kedge.train.config import TrainConfig, load_config
+
+
+def train(
+    *,
+    settings: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    config: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Train a detector, with learned or fixed anchors.
+
+    kedge train --data DIR --detector yolov2 --anchors kmeans --learn-anchors --out runs/a
+
+    Parameters
+    ----------
+    settings
+        What to train; flags beat the file.
+    config
+        YAML file with the same keys as the flags, dashes written as underscores.
+    resume
+        Go on with the run in --out after its last finished epoch; the result is the same, bit for
+        bit, as without the interruption.
+    overwrite
+        Replace the run in --out.
+    quiet
+        No progress bar.
+    """
+    from rich.console import Console
+
+    from kedge.commands.tables import print_result
+    from kedge.train.run import train as run
+
+    flags = {} if settings is None else settings.model_dump(include=settings.model_fields_set)
+    stated = Path(flags.get("out", TrainConfig.model_fields["out"].default)) / "config.yaml"
+    if resume and config is None and stated.exists():
+        config = stated
+    chosen = load_config(config, flags)
+    console = None if quiet else Console(stderr=True)
+    result = run(chosen, resume=resume, overwrite=overwrite, console=console, title=str(chosen.out))
+    print_result(Console(), result)

@@ -1,0 +1,95 @@
+"""Weights as safetensors, and checks that a file, its run and its detector belong together."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from kedge.train.files import replacing
+
+SHAPES_KEY = "anchors.log_shapes"
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write weights and `facts` (JSON) atomically. The same input gives the same bytes."""
+    tensors = {name: weights[name].detach().cpu().contiguous() for name in sorted(weights)}
+    # one key only: safetensors does not keep the order of several
+    metadata = {"kedge": json.dumps(facts, sort_keys=True)}
+    with replacing(path) as part:
+        part.write_bytes(save(tensors, metadata=metadata))
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of a file. ``ValueError`` names a file that is missing, cut off or something else."""
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; is the run finished?") from None
+    except SafetensorError as error:
+        raise ValueError(f"{path}: truncated, damaged or not safetensors ({error})") from None
+
+
+def fit_weights(detector: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load `weights` into `detector`, or say which tensors do not fit and what to do."""
+    wanted = detector.state_dict()
+    _check_anchor_count(wanted, weights, path)
+    missing = sorted(wanted.keys() - weights.keys())
+    extra = sorted(weights.keys() - wanted.keys())
+    wrong = [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & weights.keys())
+        if wanted[name].shape != weights[name].shape
+    ]
+    problems = [f"lacks {_some(missing)}"] if missing else []
+    problems += [f"has {_some(extra)} that the detector lacks"] if extra else []
+    problems += [_some(wrong)] if wrong else []
+    if problems:
+        raise ValueError(
+            f"{path}: not the weights of this detector: {'; '.join(problems)}. "
+            "Were config.yaml or run.json edited?"
+        )
+    detector.load_state_dict(weights)
+
+
+def check_shapes(weights: dict[str, Tensor], expected: list[list[float]], path: Path) -> None:
+    """``ValueError`` unless the shapes in `weights` are finite and are those in `expected`.
+
+    `expected`: (w, h) in pixels as run.json states them, to a hundredth of a pixel.
+    """
+    stored = weights.get(SHAPES_KEY)
+    if stored is None:
+        raise ValueError(f"{path}: holds no anchor shapes ({SHAPES_KEY})")
+    if not bool(torch.isfinite(stored).all()):
+        raise ValueError(f"{path}: its anchor shapes are not finite")
+    shapes = stored.double().exp().tolist()
+    if len(shapes) != len(expected):
+        raise ValueError(
+            f"{path}: holds {len(shapes)} anchor shapes, run.json speaks of {len(expected)}"
+        )
+    for i, (have, want) in enumerate(zip(shapes, expected)):
+        if not all(math.isclose(a, b, rel_tol=1e-3, abs_tol=0.02) for a, b in zip(have, want)):
+            raise ValueError(
+                f"{path}: anchor shape {i} is {have[0]:.2f} x {have[1]:.2f}, run.json says "
+                f"{want[0]:.2f} x {want[1]:.2f}; the two files are not of the same run"
+            )
+
+
+def _check_anchor_count(
+    wanted: dict[str, Tensor], weights: dict[str, Tensor], path: Path
+) -> None:
+    have, want = weights.get(SHAPES_KEY), wanted.get(SHAPES_KEY)
+    if have is not None and want is not None and have.shape != want.shape:
+        raise ValueError(
+            f"{path}: holds {len(have)} anchor shapes, the detector has {len(want)}; "
+            "the number of shapes cannot change between training and loading"
+        )
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,227 @@
+"""Settings of a training run: one flat list, from a YAML file, the command line, or Python.
+
+Needs pydantic only; nothing here imports torch.
+"""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+_SHAPE = re.compile(r"^\s*([0-9.]+)\s*x\s*([0-9.]+)\s*$")
+
+
+def _shapes_as_text(value: Any) -> Any:
+    """``[[10, 13], [16, 30]]`` (YAML) and ``["10x13", "16x30"]`` become ``"10x13,16x30"``."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    words = []
+    for shape in value:
+        if isinstance(shape, str):
+            words.append(shape)
+        elif isinstance(shape, (list, tuple)) and len(shape) == 2:
+            words.append("x".join(repr(float(side)) for side in shape))
+        else:
+            raise ValueError(f"a shape is [w, h] or 'WxH' in pixels, got {shape!r}")
+    return ",".join(words)
+
+
+def _square(value: Any) -> Any:
+    """One number stands for a square."""
+    return (value, value) if isinstance(value, int) else value
+
+
+class TrainConfig(BaseModel):
+    """What to train, on what, and how. Every field is a key of the YAML file and a flag."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    data: str = ""
+    """Data set: a folder or file (COCO JSON, Pascal VOC, YOLO; the format is found out), or toy."""
+    train_split: str = "train"
+    """Split to train on."""
+    eval_split: str | None = None
+    """Split to score on; by default val, else test, else none."""
+    on_bad_box: Literal["error", "drop", "clip"] = "error"
+    """What to do with a box that cannot be right."""
+
+    detector: Literal["yolov2", "retinanet"] = "yolov2"
+    """Detector."""
+    backbone: str = "tiny"
+    """tiny, darknet19 (YOLOv2), or a timm name (RetinaNet)."""
+    anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
+    """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
+    identical, a published preset, or a list such as 10x13,16x30 (w x h, pixels)."""
+    num_anchors: int = Field(5, ge=1, le=100)
+    """Shapes per level, where `anchors` does not say."""
+    anchor_scale: float = Field(1.0, gt=0)
+    """Multiplies the shapes to start from: 0.25 makes a deliberate mismatch."""
+    learn_anchors: bool = False
+    """Learn the shapes (Zhong et al., arXiv:1812.00469)."""
+    warmup: Literal["annealed", "gradient", "none"] = "annealed"
+    """How learned shapes leave a bad start: annealed (online EM), gradient (the paper's), none."""
+    warmup_steps: float = Field(0.15, gt=0)
+    """Length of that warm-up: steps (1 or more), or a share of all steps (below 1)."""
+    soft: bool = True
+    """Gradient warm-up: assign softly, with a falling temperature."""
+    clustering: bool = True
+    """Gradient warm-up: add the online clustering term."""
+    scale_only_bn: bool | None = None
+    """Batch norm without shift on the size outputs; by default where the shapes are learned."""
+    anchor_lr: float = Field(1.0, ge=0)
+    """Learning rate of the shapes, as a multiple of `lr`."""
+
+    image_size: Annotated[tuple[int, int], BeforeValidator(_square)] = (256, 320)
+    """Height and width of the network's input; images are letterboxed into it."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
+    scale: tuple[float, float] = (0.8, 1.2)
+    """Range of random zoom."""
+    colour: float = Field(0.2, ge=0, le=1)
+    """Strength of brightness, contrast and saturation jitter."""
+    cache: bool = True
+    """Keep decoded images in memory."""
+    workers: int = Field(0, ge=0, le=256)
+    """Processes that load images; 0: the training process itself."""
+
+    epochs: int = Field(40, ge=1)
+    """Passes over the training split."""
+    batch_size: int = Field(16, ge=1)
+    """Images per step."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """Optimiser."""
+    lr: float = Field(2e-3, gt=0)
+    """Peak learning rate."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """Weight decay (never on biases, norms or shapes)."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum (first beta of adamw)."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """Learning rate over the run: cosine to 1 %, tenths at 2/3 and 8/9, or constant."""
+    lr_warmup: float = Field(0.05, ge=0)
+    """Linear rise of the learning rate: steps (1 or more) or a share of all steps (below 1)."""
+    grad_clip: float = Field(10.0, ge=0)
+    """Largest norm of the gradient; 0: no limit."""
+    ema: float = Field(0.995, ge=0, lt=1)
+    """Decay of the moving average of the weights that is evaluated and saved; 0: none."""
+    precision: Literal["32", "bf16", "16"] = "32"
+    """Number format: 32, or automatic mixed precision with bf16 or 16."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    """The same seed and machine give the same weights."""
+    eval_every: int = Field(0, ge=0)
+    """Score every so many epochs; 0: at the end only."""
+    save_every: int = Field(1, ge=1)
+    """Write the checkpoint to resume from every so many epochs."""
+    log_every: int = Field(10, ge=1)
+    """Write losses every so many steps."""
+    out: Path = Path("runs/train")
+    """Folder of the run."""
+
+    @field_validator("image_size")
+    @classmethod
+    def _sides(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if min(value) < 32 or any(side % 32 for side in value):
+            raise ValueError("height and width must be positive multiples of 32")
+        return value
+
+    @field_validator("scale")
+    @classmethod
+    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("the range of zoom must be 0 < low <= high")
+        return value
+
+    @field_validator("anchors")
+    @classmethod
+    def _anchors(cls, value: str) -> str:
+        if any(character.isdigit() for character in value) and "x" in value and "," in value:
+            parse_shapes(value)
+        return value
+
+    @property
+    def explicit_shapes(self) -> list[tuple[float, float]] | None:
+        """The listed shapes (w, h), or None where `anchors` is a name."""
+        listed = all(_SHAPE.match(word) for word in self.anchors.split(","))
+        return parse_shapes(self.anchors) if listed else None
+
+    def steps_of(self, length: float, total: int) -> int:
+        """A length in steps: itself, or a share of `total` when below 1."""
+        return round(length * total) if length < 1 else round(length)
+
+
+def parse_shapes(text: str) -> list[tuple[float, float]]:
+    """``"10x13,16x30"`` as shapes (w, h) in pixels."""
+    shapes = []
+    for word in text.split(","):
+        match = _SHAPE.match(word)
+        if match is None:
+            raise ValueError(f"{word!r} is not a shape such as 10x13 (w x h, pixels)")
+        w, h = float(match[1]), float(match[2])
+        if not (w > 0 and h > 0):
+            raise ValueError(f"shape {word!r} has no area")
+        shapes.append((w, h))
+    return shapes
+
+
+def load_config(path: Path | str | None, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """The settings of a YAML file, with `overrides` (flags) on top.
+
+    Raises ``ValueError`` that names file and key for a file that is not a mapping, an unknown key
+    or a value that does not fit.
+    """
+    values = {} if path is None else _read_yaml(Path(path))
+    return make_config(values | (overrides or {}), source=str(path or "settings"))
+
+
+def make_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:
+    """``TrainConfig(**values)`` with errors of one line that name `source` and the key."""
+    try:
+        return TrainConfig(**values)
+    except ValidationError as error:
+        raise ValueError(explain(error, source)) from None
+
+
+def explain(error: ValidationError, source: str) -> str:
+    """What is wrong, a key at a time, in one line."""
+    parts = []
+    for problem in error.errors():
+        key = str(problem["loc"][0]) if problem["loc"] else "?"
+        if problem["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(key, TrainConfig.model_fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            parts.append(f"unknown key {key!r}{hint}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
+            parts.append(f"{key}: {message} (got {problem['input']!r})")
+    return f"{source}: " + "; ".join(dict.fromkeys(parts))
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write the settings as YAML that ``load_config`` reads back unchanged."""
+    import yaml
+
+    from kedge.train.files import write_text
+
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+    write_text(path, text)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: cannot be read as YAML: {reason}") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a mapping of keys to values, got {values!r:.60}")
+    return {str(key): value for key, value in values.items()}

@@ -1,0 +1,104 @@
+"""What a run writes and shows while it goes."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kedge.train.files import append_line, forget_after
+from kedge.train.module import DetectionModule
+
+
+class LossLog(Callback):
+    """Writes ``metrics.jsonl``: step, epoch, lr and every loss, each `every` steps."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        forget_after(self.path, trainer.global_step)
+        if trainer.global_step == 0:
+            self.path.unlink(missing_ok=True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DetectionModule)
+        step = trainer.global_step
+        if step % self.every and step != pl_module.total_steps:
+            return
+        losses = pl_module.last_losses
+        row = {
+            "step": step,
+            "epoch": trainer.fit_loop.epoch_progress.current.processed,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "loss": sum(losses.values()),
+        }
+        append_line(self.path, row | {f"loss_{name}": value for name, value in losses.items()})
+
+
+class Clock(Callback):
+    """Seconds of the training steps of this process, the first `skip` left out as warm-up."""
+
+    def __init__(self, skip: int = 5) -> None:
+        self.skip, self.seconds, self.steps, self._seen = skip, 0.0, 0, 0
+        self._start = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._seen += 1
+        if self._seen > self.skip:
+            self.seconds += time.perf_counter() - self._start
+            self.steps += 1
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean over the steps counted; None when there were too few."""
+        return self.seconds / self.steps if self.steps else None
+
+
+class Bar(Callback):
+    """A progress bar over the whole run: epoch, step, loss, time left."""
+
+    def __init__(self, title: str, console: Console) -> None:
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.title = title
+        self.progress = Progress(*columns, console=console, refresh_per_second=4)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, DetectionModule)
+        self.task = self.progress.add_task(self.title, total=pl_module.total_steps, status="")
+        self.progress.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DetectionModule)
+        loss = sum(pl_module.last_losses.values())
+        stage = " warm-up" if pl_module.warmup_active else ""
+        status = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} loss {loss:.3f}{stage}"
+        self.progress.update(self.task, completed=trainer.global_step, status=status)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.progress.stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self.progress.stop()

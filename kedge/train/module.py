@@ -1,0 +1,131 @@
+"""The training step: a detector, its optimiser, and the warm-up of its shapes."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from kedge.anchors.warmup import AnnealedWarmup, GradientWarmup
+from kedge.detectors.base import Detector
+from kedge.train.config import TrainConfig
+from kedge.types import Targets
+
+Batch = tuple[Tensor, list[dict[str, Any]]]
+
+
+class Diverged(ValueError):
+    """A loss that is not a number: going on would only write it into every weight."""
+
+
+class DetectionModule(LightningModule):
+    """Trains `detector` for `total_steps` steps as `config` says.
+
+    `last_losses` (name to float) and `warmup_active` are for callbacks.
+    """
+
+    def __init__(self, detector: Detector, config: TrainConfig, total_steps: int) -> None:
+        super().__init__()
+        self.detector = detector
+        self.config = config
+        self.total_steps = total_steps
+        self.warmup_steps = 0
+        self.warmup = self._make_warmup()
+        self.last_losses: dict[str, float] = {}
+
+    def _make_warmup(self) -> AnnealedWarmup | GradientWarmup | None:
+        config = self.config
+        if not config.learn_anchors or config.warmup == "none":
+            return None
+        self.warmup_steps = max(1, config.steps_of(config.warmup_steps, self.total_steps))
+        if config.warmup == "annealed":
+            return AnnealedWarmup(steps=self.warmup_steps)
+        return GradientWarmup(
+            steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
+        )
+
+    @property
+    def warmup_active(self) -> bool:
+        """Whether the next step still belongs to the warm-up of the shapes."""
+        return self.warmup is not None and self.global_step < self.warmup_steps
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, rows = batch
+        targets = Targets.from_list(rows)
+        active, assign = self.warmup_active, None
+        if active and isinstance(self.warmup, AnnealedWarmup):
+            self.warmup.update(self.detector.anchors, targets)
+        elif active and isinstance(self.warmup, GradientWarmup):
+            assign = self.warmup.assigner()
+        predictions = self.detector.head(images)
+        losses = self.detector.loss(predictions, targets, assign=assign)
+        if active and isinstance(self.warmup, GradientWarmup):
+            grid = self.detector.anchors((images.shape[-2], images.shape[-1]))
+            losses["clustering"] = self.warmup.loss(grid, targets)
+            self.warmup.advance()
+        total = torch.stack(list(losses.values())).sum()
+        self._remember(losses)
+        return total
+
+    def _remember(self, losses: dict[str, Tensor]) -> None:
+        values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
+        self.last_losses = dict(zip(losses, values))
+        if not all(math.isfinite(value) for value in values):
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in self.last_losses.items())
+            raise Diverged(
+                f"step {self.global_step}: the loss is not finite ({shown}); lower lr or "
+                "grad_clip, or set precision to 32"
+            )
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """While the annealed warm-up places the shapes, their gradient must not pull as well."""
+        if self.warmup_active and isinstance(self.warmup, AnnealedWarmup):
+            self.detector.anchors.log_shapes.grad = None
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = self.config
+        groups = parameter_groups(self.detector, config)
+        if config.optimiser == "adamw":
+            betas = (config.momentum, 0.999)
+            optimiser: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=betas)
+        else:
+            optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+        rise = config.steps_of(config.lr_warmup, self.total_steps)
+        factor = Schedule(kind=config.schedule, rise=rise, total=self.total_steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+
+class Schedule:
+    """The learning rate's factor at a step: a linear rise, then ``cosine``, ``step`` or constant."""
+
+    def __init__(self, *, kind: str, rise: int, total: int) -> None:
+        self.kind, self.rise, self.total = kind, rise, total
+
+    def __call__(self, step: int) -> float:
+        if step < self.rise:
+            return (step + 1) / self.rise
+        if self.kind == "constant":
+            return 1.0
+        done = (step - self.rise) / max(1, self.total - self.rise)
+        if self.kind == "step":
+            return 1.0 if done < 2 / 3 else 0.1 if done < 8 / 9 else 0.01
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def parameter_groups(detector: Detector, config: TrainConfig) -> list[dict[str, Any]]:
+    """Weights decay; biases and norms do not; shapes have their own learning rate and no decay."""
+    shapes = detector.anchors.log_shapes
+    rest = [p for p in detector.parameters() if p.requires_grad and p is not shapes]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if shapes.requires_grad:
+        lr = config.lr * config.anchor_lr
+        groups.append({"params": [shapes], "lr": lr, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]

@@ -1,0 +1,114 @@
+"""What a run leaves behind: `RunResult` (run.json) and its detector (`load_run`)."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kedge.detectors.base import Detector
+from kedge.train.build import build_detector
+from kedge.train.checkpoint import check_shapes, fit_weights, load_weights
+from kedge.train.config import TrainConfig, load_config
+from kedge.train.files import write_json
+
+WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
+SHAPES, METRICS, SCORES = "shapes.jsonl", "metrics.jsonl", "scores.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """The shapes (w, h) in pixels at one point of a run, and their mean best IoU with the training
+    boxes as the network sees them."""
+
+    name: str
+    shapes: list[list[float]]
+    mean_best_iou: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run came to; the content of run.json.
+
+    `stations`: "initial", "after warm-up" (learned shapes only), "final", and "k-means" of the same
+    number of shapes, for comparison: the paper's table 4. `levels`: stride and shapes as saved.
+    `scores`: COCO metrics and VOC on `eval_split` (empty where there is none).
+    `seconds_per_step`: mean over the training steps, loading included where it is waited for.
+    """
+
+    out: Path
+    finished: bool
+    detector: str
+    classes: list[str]
+    category_ids: list[int]
+    image_size: tuple[int, int]
+    levels: list[dict[str, Any]]
+    stations: list[Station]
+    eval_split: str | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    seconds_per_step: float | None = None
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+    def station(self, name: str) -> Station:
+        """The station called `name`."""
+        for station in self.stations:
+            if station.name == name:
+                return station
+        raise ValueError(f"no station {name!r}: {[s.name for s in self.stations]}")
+
+    @property
+    def shapes(self) -> list[list[float]]:
+        """The saved shapes (w, h) of all levels."""
+        return [shape for level in self.levels for shape in level["shapes"]]
+
+    def save(self) -> None:
+        """Write run.json."""
+        values = asdict(self)
+        del values["out"]  # the folder may be moved
+        write_json(self.out / RUN, values)
+
+
+def load_result(path: Path) -> RunResult:
+    """Read a run.json; ``ValueError`` names the file and what is wrong with it."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        stations = [Station(**station) for station in values.pop("stations")]
+        size = tuple(values.pop("image_size"))
+        return RunResult(out=path.parent, stations=stations, image_size=size, **values)
+    except FileNotFoundError:
+        raise ValueError(f"{path.parent}: holds no run ({path.name} is missing)") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not the description of a run ({error})") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A trained detector, ready to detect, and where it comes from."""
+
+    detector: Detector
+    config: TrainConfig
+    result: RunResult
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, by label."""
+        return self.result.classes
+
+
+def load_run(path: Path | str) -> Run:
+    """The detector of a run folder, in evaluation mode, with its settings and its result.
+
+    Raises ``ValueError`` for a folder without a run, for files that are damaged, and where weights,
+    run.json and settings do not belong together.
+    """
+    folder = Path(path)
+    result = load_result(folder / RUN)
+    config = load_config(folder / CONFIG)
+    weights = load_weights(folder / WEIGHTS)
+    check_shapes(weights, result.shapes, folder / WEIGHTS)
+    shapes = [[(w, h) for w, h in level["shapes"]] for level in result.levels]
+    detector = build_detector(config, len(result.classes), shapes)
+    fit_weights(detector, weights, folder / WEIGHTS)
+    return Run(detector=detector.eval(), config=config, result=result)
