@@ -8,8 +8,9 @@ from kedge.nn.passthrough import Passthrough
 from kedge.nn.scale_norm import ScaleNorm
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
+from kedge.nn.yolo_neck import YoloNeck
 
 __all__ = [
     "Backbone", "Darknet19", "Passthrough", "Pyramid", "ScaleNorm", "Subnet", "TimmBackbone",
-    "Tiny", "YoloOutput", "check_backbone",
+    "Tiny", "YoloNeck", "YoloOutput", "check_backbone",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Backbone(Protocol):
@@ -28,3 +28,17 @@ def check_backbone(backbone: Backbone) -> None:
         )
     if list(strides) != sorted(strides):
         raise ValueError(f"backbone strides must grow, finest map first, got {strides}")
+
+
+def channels_at(
+    backbone: nn.Module, available: dict[int, int], strides: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Channels of the maps of ``strides``; ``ValueError`` for a stride that is not ``available``.
+    """
+    missing = [stride for stride in strides if stride not in available]
+    if missing or not strides:
+        raise ValueError(
+            f"{type(backbone).__name__} has maps of stride {list(available)}, none of stride "
+            f"{missing or 'nothing: ask for at least one'}"
+        )
+    return tuple(available[stride] for stride in strides)

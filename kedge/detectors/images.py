@@ -1,0 +1,73 @@
+"""Images of several sizes to one batch, and the checks on what a detector is given."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kedge.types import Targets
+
+PADDING = 0.5  # the grey that letterboxing uses too
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """(B, 3, H, W) with grey at the right and the bottom, sides rounded up to ``multiple``."""
+    down, right = (-side % multiple for side in images.shape[-2:])
+    if down == right == 0:
+        return images
+    return nn.functional.pad(images, (0, right, 0, down), value=PADDING)
+
+
+def batch_images(
+    images: Sequence[Tensor] | Tensor, *, smallest: int
+) -> tuple[Tensor, Tensor]:
+    """One batch (B, 3, H, W) and the size (B, 2) of every image, height then width.
+
+    Images are padded with grey at the right and the bottom to the largest height and width; boxes
+    keep their coordinates.
+
+    Raises ``ValueError`` naming an image that is not a float (3, H, W) or has a side below
+    ``smallest``, one cell of the detector's finest level.
+    """
+    for number, image in enumerate(images):
+        if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+            raise ValueError(
+                f"image {number}: expected a float tensor (3, H, W) in [0, 1], got "
+                f"{image.dtype} of shape {tuple(image.shape)}"
+            )
+        if min(image.shape[1:]) < smallest:
+            raise ValueError(
+                f"image {number} has {image.shape[1]} x {image.shape[2]} pixels, less than one "
+                f"cell of the detector's finest level ({smallest} x {smallest}): enlarge it"
+            )
+    if len(images) == 0:
+        raise ValueError("images: the batch is empty; a detector needs at least one image")
+    sizes = torch.tensor([image.shape[-2:] for image in images])
+    height, width = sizes.amax(0).tolist()
+    if isinstance(images, Tensor):
+        return images, sizes.to(images.device)
+    batch = images[0].new_full((len(images), 3, height, width), PADDING)
+    for row, image in zip(batch, images):
+        row[:, : image.shape[1], : image.shape[2]] = image
+    return batch, sizes.to(batch.device)
+
+
+def pack_targets(targets: Sequence[Mapping[str, Any]], batch_size: int) -> Targets:
+    """torchvision's target dictionaries as ``Targets``; ``ValueError`` unless one per image."""
+    if len(targets) != batch_size:
+        raise ValueError(f"got {batch_size} images but {len(targets)} targets: pass one per image")
+    return Targets.from_list(targets)
+
+
+def check_labels(targets: Targets, num_classes: int) -> None:
+    """``ValueError`` naming image and object of the first label that is not a class."""
+    bad = targets.labels >= num_classes
+    if not bool(bad.any()):
+        return
+    row = int(bad.nonzero()[0, 0])
+    image, label = int(targets.image[row]), int(targets.labels[row])
+    raise ValueError(
+        f"image {image}, object {row - int(targets.first[image])}: label {label}, but the "
+        f"detector has {num_classes} classes; labels are 0-based, without a background class"
+    )
