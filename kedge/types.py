@@ -18,7 +18,8 @@ BACKGROUND, IGNORED = -1, -2
 
 
 class Coder(Protocol):
-    """How a box is written relative to its anchor. ``stride`` is the cell size (P, 2) in pixels, x then y."""
+    """How a box is written relative to its anchor. ``stride`` is the cell size (P, 2) in pixels, x
+    then y."""
 
     def encode(self, anchor_boxes: Tensor, boxes: Tensor, stride: Tensor | None = None) -> Tensor:
         """Codes (P, D) that ``decode`` turns back into ``boxes`` (P, 4)."""
@@ -30,11 +31,11 @@ class Coder(Protocol):
 
 
 class Anchors(Protocol):
-    """N anchors, the same for every image of a batch or one set per image, and the pair queries on them.
+    """N anchors, the same for every image of a batch or one set per image, and the pair queries on
+    them.
 
-    Index order is level, then y, then x, then shape; ``image * N + index`` is an anchor's flat id. The
-    queries skip ``ignore`` targets, which appear in ``covered`` only.
-    """
+    Index order is level, then y, then x, then shape; ``image * N + index`` is an anchor's flat id.
+    The queries skip ``ignore`` targets, which appear in ``covered`` only."""
 
     def __len__(self) -> int:
         """N, anchors per image."""
@@ -84,7 +85,8 @@ class Anchors(Protocol):
         ...
 
     def covered(self, targets: "Targets", min_iof: float = 0.5) -> Tensor:
-        """Flat ids (Q,), unique, of anchors of which an ``ignore`` target covers the share ``min_iof``."""
+        """Flat ids (Q,), unique, of anchors of which an ``ignore`` target covers the share
+        ``min_iof``."""
         ...
 
 
@@ -98,8 +100,8 @@ def _where_bad(bad: Tensor, image: Tensor) -> str:
 class Targets:
     """The ground truth of a batch, packed.
 
-    Attributes:
-        boxes: (G, 4) float ``xyxy`` pixels, finite, ``x1 <= x2`` and ``y1 <= y2``. A box without area is
+    Attributes: boxes: (G, 4) float ``xyxy`` pixels, finite, ``x1 <= x2`` and ``y1 <= y2``. A box
+        without area is
             accepted, overlaps nothing (IoU 0) and is counted in the diagnostics.
         labels: (G,) int64, 0-based class index.
         image: (G,) int64, ascending: the image of each object, in ``[0, batch_size)``.
@@ -141,7 +143,9 @@ class Targets:
         if bool((~finite | flipped | misplaced | unsorted).any()):
             self._explain(finite, flipped, misplaced, unsorted)
 
-    def _explain(self, finite: Tensor, flipped: Tensor, misplaced: Tensor, unsorted: Tensor) -> None:
+    def _explain(
+        self, finite: Tensor, flipped: Tensor, misplaced: Tensor, unsorted: Tensor
+    ) -> None:
         for bad, what in (
             (~finite, "has a NaN or infinite box"),
             (flipped, "has a flipped box (x2 < x1 or y2 < y1); boxes are xyxy, not xywh"),
@@ -156,8 +160,8 @@ class Targets:
     def from_list(cls, targets: Sequence[Mapping[str, Any]]) -> "Targets":
         """Packs torchvision's target dictionaries, one per image.
 
-        Each has ``boxes`` (n, 4) and optionally ``labels`` (n,) (default 0) and ``iscrowd`` (n,) (default 0).
-        """
+        Each has ``boxes`` (n, 4) and optionally ``labels`` (n,) (default 0) and ``iscrowd`` (n,)
+        (default 0)."""
         boxes = [torch.as_tensor(t["boxes"]).reshape(-1, 4) for t in targets]
         if not boxes:
             empty = torch.zeros(0, dtype=torch.int64)
@@ -168,10 +172,15 @@ class Targets:
             rows = []
             for i, (target, box) in enumerate(zip(targets, boxes)):
                 value = target.get(key)
-                row = torch.zeros(len(box), device=device) if value is None else torch.as_tensor(value)
+                row = (
+                    torch.zeros(len(box), device=device)
+                    if value is None
+                    else torch.as_tensor(value)
+                )
                 if row.numel() != len(box):
                     raise ValueError(
-                        f"target of image {i}: {key!r} has {row.numel()} entries for {len(box)} boxes"
+                        f"target of image {i}: {key!r} has {row.numel()} entries "
+                        f"for {len(box)} boxes"
                     )
                 rows.append(row.reshape(-1).to(device=device, dtype=dtype))
             return torch.cat(rows)
@@ -224,7 +233,9 @@ class Predictions:
     def __post_init__(self) -> None:
         if self.logits.ndim != 3 or self.codes.ndim != 3:
             shapes = tuple(self.logits.shape), tuple(self.codes.shape)
-            raise ValueError(f"Predictions needs logits (B, N, C) and boxes (B, N, D), got {shapes}")
+            raise ValueError(
+                f"Predictions needs logits (B, N, C) and boxes (B, N, D), got {shapes}"
+            )
         if self.logits.shape[:2] != self.codes.shape[:2]:
             raise ValueError(
                 f"logits are for (B, N) = {tuple(self.logits.shape[:2])}, "
@@ -306,14 +317,12 @@ class Predictions:
 class Assignment:
     """Which anchor answers for which target: the chosen pairs. All other anchors are background.
 
-    Attributes:
-        anchor: (P,) int64 flat anchor ids (``image * N + anchor``).
-        target: (P,) int64 rows of ``Targets.boxes``.
-        weight: (P,) float, the share of a pair in the losses; 1 unless a strategy says otherwise.
-        quality: (P,) float in [0, 1], the soft class target of a pair; 1 unless a strategy says otherwise.
-        ignored: (Q,) int64 flat ids, unique, that are neither positive nor background.
-        num_anchors: N, anchors per image.
-        targets: the targets that ``target`` points into.
+    Attributes: anchor: (P,) int64 flat anchor ids (``image * N + anchor``). target: (P,) int64 rows
+        of ``Targets.boxes``. weight: (P,) float, the share of a pair in the losses; 1 unless a
+        strategy says otherwise. quality: (P,) float in [0, 1], the soft class target of a pair; 1
+        unless a strategy says otherwise. ignored: (Q,) int64 flat ids, unique, that are neither
+        positive nor background. num_anchors: N, anchors per image. targets: the targets that
+        ``target`` points into.
 
     An anchor may stand in several pairs where a strategy allows it (YOLOv5, bags, soft cells).
     """
@@ -336,7 +345,9 @@ class Assignment:
         for name in ("target", "weight", "quality"):
             if getattr(self, name).shape != self.anchor.shape:
                 shape = tuple(getattr(self, name).shape)
-                raise ValueError(f"Assignment.{name} must be {tuple(self.anchor.shape)}, got {shape}")
+                raise ValueError(
+                    f"Assignment.{name} must be {tuple(self.anchor.shape)}, got {shape}"
+                )
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -359,9 +370,8 @@ class Assignment:
     def dense(self) -> Tensor:
         """(B, N) int64: >= 0 the target's index within its image, -1 background, -2 ignored.
 
-        Where an anchor stands in several pairs, the one with the largest weight is shown, the lowest
-        target among equals.
-        """
+        Where an anchor stands in several pairs, the one with the largest weight is shown, the
+        lowest target among equals."""
         batch, count = self.shape
         out = torch.full((batch * count,), BACKGROUND, device=self.anchor.device)
         out[self.ignored] = IGNORED
@@ -427,7 +437,10 @@ class Detections:
         if not rows:
             empty = torch.zeros(0)
             return cls(
-                boxes=torch.zeros(0, 4), scores=empty, labels=empty.long(), image=empty.long(),
+                boxes=torch.zeros(0, 4),
+                scores=empty,
+                labels=empty.long(),
+                image=empty.long(),
                 batch_size=0,
             )
         count = torch.tensor([len(r["boxes"]) for r in rows])

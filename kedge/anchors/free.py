@@ -13,11 +13,12 @@ from kedge.types import Targets
 
 @dataclass(frozen=True, eq=False)
 class Free:
-    """An unstructured list of anchor boxes: (N, 4) the same for every image, or (B, N, 4) one list each.
+    """An unstructured list of anchor boxes: (N, 4) the same for every image, or (B, N, 4) one list
+    each.
 
-    It answers the same pair queries as ``Grid``, by spatial joins instead of a closed form. It has one level,
-    and a box's own size stands in for the stride. ``nearest`` compares every object with all anchors of its
-    image, in blocks.
+    It answers the same pair queries as ``Grid``, by spatial joins instead of a closed form. It has
+    one level, and a box's own size stands in for the stride. ``nearest`` compares every object with
+    all anchors of its image, in blocks.
 
     Errors: ``ValueError`` for another shape or for boxes that are not finite.
     """
@@ -30,7 +31,9 @@ class Free:
                 f"Free takes boxes (N, 4) or (B, N, 4) xyxy, got {tuple(self.anchor_boxes.shape)}"
             )
         if not bool(torch.isfinite(self.anchor_boxes.detach()).all()):
-            row = int((~torch.isfinite(self.anchor_boxes.detach()).reshape(-1, 4).all(1)).nonzero()[0])
+            row = int(
+                (~torch.isfinite(self.anchor_boxes.detach()).reshape(-1, 4).all(1)).nonzero()[0]
+            )
             raise ValueError(f"Free: anchor box {row} is NaN or infinite")
 
     def __len__(self) -> int:
@@ -69,7 +72,7 @@ class Free:
         rows = len(self.boxes()) if index is None else len(index)
         return torch.zeros(rows, dtype=torch.int64, device=self.anchor_boxes.device)
 
-    # -- pair queries --------------------------------------------------------------------------------
+    # -- pair queries
 
     def _image(self, image: Tensor) -> Tensor:
         """Image of the list that serves ``image``: 0 where all share one list."""
@@ -99,10 +102,9 @@ class Free:
             yield ids[i], j, value
 
     @torch.no_grad()
-    def overlapping(
-        self, targets: Targets, min_iou: float, among: Tensor | None = None
-    ) -> Pairs:
-        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if given."""
+    def overlapping(self, targets: Targets, min_iou: float, among: Tensor | None = None) -> Pairs:
+        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if
+        given."""
         pairs = self._pairs(
             targets, [(t, r) for t, r, _ in self._overlap(targets, ~targets.ignore, min_iou)]
         )
@@ -111,22 +113,18 @@ class Free:
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-        top = targets.boxes.new_zeros(len(targets)).to(torch.promote_types(
-            targets.boxes.dtype, self.anchor_boxes.dtype
-        ))
+        top = targets.boxes.new_zeros(len(targets)).to(
+            torch.promote_types(targets.boxes.dtype, self.anchor_boxes.dtype)
+        )
         found = []
         for target, row, value in self._overlap(targets, ~targets.ignore, 0.0):
             top = top.scatter_reduce(0, target, value.to(top.dtype), "amax")
             tied = value == top[target]  # later blocks can still raise the maximum
             found.append((target[tied], row[tied], value[tied]))
-        return self._pairs(
-            targets, [(t[v == top[t]], r[v == top[t]]) for t, r, v in found]
-        )
+        return self._pairs(targets, [(t[v == top[t]], r[v == top[t]]) for t, r, v in found])
 
     @torch.no_grad()
-    def inside(
-        self, targets: Targets, region: Tensor | None = None, margin: float = 0.0
-    ) -> Pairs:
+    def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, 1, 4)."""
         box = targets.boxes if region is None else region.reshape(len(targets), 4)
         ids = (~targets.ignore).nonzero()[:, 0]
@@ -151,7 +149,9 @@ class Free:
             return self._pairs(targets, found)
         for part in blocks(torch.full_like(ids, len(self))):
             at = image[part][:, None] * len(self) + torch.arange(len(self), device=ids.device)
-            away = (points[at] - centres(targets.boxes[ids[part]].double())[:, None]).square().sum(-1)
+            away = (
+                (points[at] - centres(targets.boxes[ids[part]].double())[:, None]).square().sum(-1)
+            )
             rank = away.argsort(dim=1, stable=True)[:, :k]
             found.append((ids[part].repeat_interleave(rank.shape[1]), at.gather(1, rank).flatten()))
         return self._pairs(targets, found)

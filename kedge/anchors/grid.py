@@ -1,9 +1,8 @@
 """Grid: anchors on the cells of a feature pyramid, with boxes on demand.
 
-A grid never stores its boxes. An anchor is a number; its level, cell and shape follow by division, and
-its box from those. The pair queries (``kedge.anchors.windows``) find the few anchors that matter to an object in
-closed form.
-"""
+A grid never stores its boxes. An anchor is a number; its level, cell and shape follow by division,
+and its box from those. The pair queries (``kedge.anchors.windows``) find the few anchors that
+matter to an object in closed form."""
 
 import math
 from collections.abc import Sequence
@@ -23,11 +22,10 @@ from kedge.types import Targets
 class Level:
     """One feature map: where its cells are, and the anchor shapes that stand on each.
 
-    Attributes:
-        stride: step of a cell in pixels; a pair is (y, x).
-        shapes: anchor shapes (w, h) in pixels, a list or an (A, 2) tensor. None: anchor points, kept as
-            one box of the stride's size, so that points and boxes share every query.
-        offset: where in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner (torchvision,
+    Attributes: stride: step of a cell in pixels; a pair is (y, x). shapes: anchor shapes (w, h) in
+        pixels, a list or an (A, 2) tensor. None: anchor points, kept as
+            one box of the stride's size, so that points and boxes share every query. offset: where
+        in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner (torchvision,
             Detectron2).
         size: (rows, columns) of the feature map; ``ceil(image_size / stride)`` by default.
     """
@@ -49,7 +47,8 @@ class Level:
         # detached: a learned shape stays in the graph through Grid, not through this check
         if not bool((torch.isfinite(shapes) & (shapes > 0)).all()):
             raise ValueError(
-                f"Level(stride={self.stride}).shapes must be positive and finite, got {shapes.tolist()}"
+                f"Level(stride={self.stride}).shapes must be positive and finite, "
+                f"got {shapes.tolist()}"
             )
 
     @property
@@ -99,11 +98,12 @@ class Rows(NamedTuple):
 class Grid:
     """Anchors of a feature pyramid over one image size.
 
-    ``Grid(image_size=(H, W), levels=[Level(stride=8, shapes=[(w, h), ...]), ...])``. Index order is level,
-    then y, then x, then shape. Boxes are differentiable in the shapes (pass tensors, or use ``with_shapes``).
+    ``Grid(image_size=(H, W), levels=[Level(stride=8, shapes=[(w, h), ...]), ...])``. Index order is
+    level, then y, then x, then shape. Boxes are differentiable in the shapes (pass tensors, or use
+    ``with_shapes``).
 
-    Errors: ``ValueError`` for an empty pyramid, an image without area, or levels on several devices.
-    """
+    Errors: ``ValueError`` for an empty pyramid, an image without area, or levels on several
+    devices."""
 
     image_size: tuple[int, int]
     levels: Sequence[Level]
@@ -116,10 +116,11 @@ class Grid:
             raise ValueError(f"Grid.image_size must be (H, W) in pixels, got {self.image_size}")
         if self._shapes is not None and self._shapes.shape != (self.num_shapes, 2):
             raise ValueError(
-                f"this grid has {self.num_shapes} shapes, got a tensor of {tuple(self._shapes.shape)}"
+                f"this grid has {self.num_shapes} shapes, "
+                f"got a tensor of {tuple(self._shapes.shape)}"
             )
 
-    # -- shapes and layout ---------------------------------------------------------------------------
+    # -- shapes and layout
 
     @cached_property
     def shapes(self) -> Tensor:
@@ -197,7 +198,9 @@ class Grid:
         """Geometry per (level, shape), as tensors on the grid's device."""
         table = []
         start = 0
-        for i, (level, (h, w), per) in enumerate(zip(self.levels, self.sizes, self.shapes_per_level)):
+        for i, (level, (h, w), per) in enumerate(
+            zip(self.levels, self.sizes, self.shapes_per_level)
+        ):
             sy, sx = level.strides
             for sub in range(per):
                 table.append((i, sub, per, start, start + sub * h * w, w, h, sx, sy, level.offset))
@@ -207,7 +210,7 @@ class Grid:
         real = columns[:, 7:].to(dtype=self.shapes.dtype, device=self.device)
         return Rows(*whole[:, :5].unbind(1), whole[:, 5:7], real[:, :2], real[:, 2])
 
-    # -- index <-> place <-> box ---------------------------------------------------------------------
+    # -- index <-> place <-> box
 
     def local(self, flat: Tensor) -> Tensor:
         """Index (P,) within one image of flat ids (P,): the grid is the same for every image."""
@@ -266,21 +269,18 @@ class Grid:
         """(P,) pyramid level."""
         return self.rows.level[self.row_and_cell(self._index(index))[0]]
 
-    # -- pair queries: exact, batched, in closed form --------------------------------------------------
+    # -- pair queries: exact, batched, in closed form
 
-    def overlapping(
-        self, targets: Targets, min_iou: float, among: Tensor | None = None
-    ) -> Pairs:
-        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if given."""
+    def overlapping(self, targets: Targets, min_iou: float, among: Tensor | None = None) -> Pairs:
+        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if
+        given."""
         return windows.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
         return windows.best(self, targets)
 
-    def inside(
-        self, targets: Targets, region: Tensor | None = None, margin: float = 0.0
-    ) -> Pairs:
+    def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""
         return windows.inside(self, targets, region, margin)
 

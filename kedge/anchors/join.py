@@ -1,9 +1,8 @@
 """Spatial join of boxes that lie on no grid: proposals, refined anchors, predictions.
 
-Which points lie in which windows? The points are sorted by image, horizontal band and x. A window is then a few
-bands, and in each of them one interval of the sorted points, found by bisection. Exact; memory grows with
-the candidates, taken in blocks.
-"""
+Which points lie in which windows? The points are sorted by image, horizontal band and x. A window
+is then a few bands, and in each of them one interval of the sorted points, found by bisection.
+Exact; memory grows with the candidates, taken in blocks."""
 
 from collections.abc import Iterator
 
@@ -26,7 +25,8 @@ def spread(count: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blocks(weight: Tensor, limit: int = BLOCK) -> Iterator[slice]:
-    """Consecutive slices of (K,) rows whose ``weight`` sums to about ``limit``; one row at least."""
+    """Consecutive slices of (K,) rows whose ``weight`` sums to about ``limit``; one row at
+    least."""
     part = (weight.cumsum(0) - weight).div(limit, rounding_mode="floor")
     start = 0
     for count in torch.unique_consecutive(part, return_counts=True)[1].tolist():
@@ -39,12 +39,13 @@ def points_in_windows(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Every (window, point) of the same image with the point in the closed window, block by block.
 
-    ``points`` (M, 2) x, y; ``windows`` (Q, 4) ``xyxy``; images (M,) and (Q,) int64. Rows that are not
-    finite match nothing.
-    """
+    ``points`` (M, 2) x, y; ``windows`` (Q, 4) ``xyxy``; images (M,) and (Q,) int64. Rows that are
+    not finite match nothing."""
     points, windows = points.double(), windows.double()
     point_ids = torch.isfinite(points).all(1).nonzero()[:, 0]
-    window_ids = (torch.isfinite(windows).all(1) & (windows[:, 2:] >= windows[:, :2]).all(1)).nonzero()
+    window_ids = (
+        torch.isfinite(windows).all(1) & (windows[:, 2:] >= windows[:, :2]).all(1)
+    ).nonzero()
     window_ids = window_ids[:, 0]
     if len(point_ids) == 0 or len(window_ids) == 0:
         return
@@ -60,9 +61,11 @@ def points_in_windows(
         return ((y - low[1]) / height).floor().clamp(0, bands - 1).long()
 
     def step(x: Tensor) -> Tensor:  # monotonic, so a window's interval of keys holds all its points
-        return ((x - low[0]) / (high[0] - low[0]).clamp(min=1e-9) * (STEPS - 1)).clamp(
-            0, STEPS - 1
-        ).long()
+        return (
+            ((x - low[0]) / (high[0] - low[0]).clamp(min=1e-9) * (STEPS - 1))
+            .clamp(0, STEPS - 1)
+            .long()
+        )
 
     keys = (point_image * bands + band(points[:, 1])) * STEPS + step(points[:, 0])
     keys, order = keys.sort()
@@ -83,7 +86,8 @@ def points_in_windows(
 def overlapping_boxes(
     a: Tensor, a_image: Tensor, b: Tensor, b_image: Tensor, min_iou: float
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Every (row of a, row of b, IoU) of the same image with IoU >= ``min_iou`` and > 0, block by block.
+    """Every (row of a, row of b, IoU) of the same image with IoU >= ``min_iou`` and > 0, block by
+    block.
 
     ``a`` (P, 4) and ``b`` (Q, 4) ``xyxy``, images (P,) and (Q,). IoU >= t bounds how far apart two
     centres are: by max(1 - t, (1/t - 1) / 2) sides of ``a``, and by half of both sides.
@@ -107,7 +111,8 @@ def overlapping_boxes(
 def overlapping_predictions(
     predictions: Predictions, targets: Targets, min_iou: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs of *predicted* box and object with IoU >= ``min_iou`` and > 0: flat anchor id, target, IoU.
+    """Pairs of *predicted* box and object with IoU >= ``min_iou`` and > 0: flat anchor id, target,
+    IoU.
 
     (P,) each. Crowds are left out. The predicted boxes that are not finite overlap nothing.
     """

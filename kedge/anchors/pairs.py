@@ -1,9 +1,8 @@
 """Pairs (anchor, target): what every query returns and every strategy works on.
 
-Segment operations (a maximum, mean or standard deviation per target, the best target per anchor, the top
-k per target) run over all images at once, need memory for the pairs only, and break ties by the lowest
-index, so they are the same on every device.
-"""
+Segment operations (a maximum, mean or standard deviation per target, the best target per anchor,
+the top k per target) run over all images at once, need memory for the pairs only, and break ties by
+the lowest index, so they are the same on every device."""
 
 from dataclasses import dataclass, field
 
@@ -35,7 +34,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.anchor)
 
-    # -- geometry ----------------------------------------------------------------------------------
+    # -- geometry
 
     def index(self) -> Tensor:
         """(P,) what ``anchors.boxes`` takes."""
@@ -68,7 +67,8 @@ class Pairs:
 
     @torch.no_grad()
     def iou(self) -> Tensor:
-        """(P,) IoU of anchor and target, without a graph; kept from the query where it was computed."""
+        """(P,) IoU of anchor and target, without a graph; kept from the query where it was
+        computed."""
         if self._iou is not None:
             return self._iou
         return iou(self.boxes(), self.target_boxes())
@@ -89,11 +89,12 @@ class Pairs:
         return sizes(self.boxes()).log() - target.log()
 
     def centre_inside(self, margin: float = 0.0) -> Tensor:
-        """(P,) whether the anchor's centre lies inside the target by more than ``margin`` pixels."""
+        """(P,) whether the anchor's centre lies inside the target by more than ``margin``
+        pixels."""
         point, box = self.points(), self.target_boxes()
         return ((point - box[:, :2] > margin) & (box[:, 2:] - point > margin)).all(1)
 
-    # -- per target --------------------------------------------------------------------------------
+    # -- per target
 
     def _per_target(self, values: Tensor, reduce: str, start: float) -> Tensor:
         out = torch.full((len(self.targets),), start, dtype=values.dtype, device=values.device)
@@ -114,8 +115,8 @@ class Pairs:
     def sum_per_target(self, values: Tensor) -> Tensor:
         """(G,) sum of ``values`` (P,); 0 for a target without pairs.
 
-        Summed in double precision: a GPU adds in any order, and a target may have thousands of pairs.
-        """
+        Summed in double precision: a GPU adds in any order, and a target may have thousands of
+        pairs."""
         wide = torch.float32 if values.device.type == "mps" else torch.float64
         start = torch.zeros(len(self.targets), dtype=wide, device=values.device)
         return start.index_add(0, self.target, values.to(wide)).to(values.dtype)
@@ -125,15 +126,16 @@ class Pairs:
         return self.sum_per_target(values) / self.count_per_target().clamp(min=1)
 
     def std_per_target(self, values: Tensor) -> Tensor:
-        """(G,) unbiased standard deviation (n - 1) of ``values`` (P,); 0 with fewer than two pairs."""
+        """(G,) unbiased standard deviation (n - 1) of ``values`` (P,); 0 with fewer than two
+        pairs."""
         away = values - self.mean_per_target(values)[self.target]
         return (self.sum_per_target(away**2) / (self.count_per_target() - 1).clamp(min=1)).sqrt()
 
     def top_per_target(self, values: Tensor, k: int | Tensor, largest: bool = True) -> Tensor:
         """(P,) bool: the ``k`` pairs of every target with the largest ``values`` (P,).
 
-        ``k`` may be (G,). Fewer pairs than ``k``: all of them. Equal values: the lowest anchor first.
-        """
+        ``k`` may be (G,). Fewer pairs than ``k``: all of them. Equal values: the lowest anchor
+        first."""
         order = torch.argsort(self.anchor, stable=True)
         order = order[torch.argsort(values[order], stable=True, descending=largest)]
         order = order[torch.argsort(self.target[order], stable=True)]
@@ -145,7 +147,7 @@ class Pairs:
         keep[order] = rank < limit
         return keep
 
-    # -- per anchor --------------------------------------------------------------------------------
+    # -- per anchor
 
     def _slots(self) -> tuple[Tensor, int]:
         """Every pair's row in a table of anchors: all of them, or only those that occur."""
@@ -170,10 +172,11 @@ class Pairs:
         return self.select(best & (lowest[slot] == self.target))
 
     def last_target_per_anchor(self) -> "Pairs":
-        """One pair per anchor: the highest target, as where later objects overwrite earlier ones."""
+        """One pair per anchor: the highest target, as where later objects overwrite earlier
+        ones."""
         return self.best_target_per_anchor(by=self.target.double())
 
-    # -- outcome -----------------------------------------------------------------------------------
+    # -- outcome
 
     def select(self, mask: Tensor) -> "Pairs":
         """The pairs where ``mask`` (P,) is true."""
@@ -186,7 +189,8 @@ class Pairs:
         )
 
     def join(self, other: "Pairs") -> "Pairs":
-        """These pairs and those of ``other``, on the same anchors and targets, ordered by target."""
+        """These pairs and those of ``other``, on the same anchors and targets, ordered by
+        target."""
         target = torch.cat([self.target, other.target])
         order = torch.argsort(target, stable=True)
         known = None
@@ -209,9 +213,8 @@ class Pairs:
     ) -> Assignment:
         """These pairs as the positives.
 
-        ``ignored`` (Q,) flat ids and the anchors that a crowd covers (by ``min_iof`` of their area) are
-        ignored, unless they are positive: an object inside a crowd keeps its anchors.
-        """
+        ``ignored`` (Q,) flat ids and the anchors that a crowd covers (by ``min_iof`` of their area)
+        are ignored, unless they are positive: an object inside a crowd keeps its anchors."""
         crowd = self.anchors.covered(self.targets, min_iof)
         if ignored is not None and len(ignored):
             crowd = torch.cat([crowd, ignored])

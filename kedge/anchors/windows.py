@@ -1,14 +1,13 @@
 """The pair queries on a grid, exact and in closed form.
 
-The intersection of an object with an anchor is ``ox * oy``: one overlap depends on the column only, the
-other on the row only. So an object meets an anchor shape in one interval of rows and, within each row, in
-one interval of columns (a *run* of cells), from one division each. Runs are rounded outward by a hair, filled,
-and the exact quantity is computed with the arithmetic of the dense form. Work and memory grow with the pairs that
-are returned, never with anchors x objects.
+The intersection of an object with an anchor is ``ox * oy``: one overlap depends on the column only,
+the other on the row only. So an object meets an anchor shape in one interval of rows and, within
+each row, in one interval of columns (a *run* of cells), from one division each. Runs are rounded
+outward by a hair, filled, and the exact quantity is computed with the arithmetic of the dense form.
+Work and memory grow with the pairs that are returned, never with anchors x objects.
 
-Objects are taken in blocks of a fixed number of (object, shape) windows, so that an image with a million
-objects needs no more working memory than one with a thousand.
-"""
+Objects are taken in blocks of a fixed number of (object, shape) windows, so that an image with a
+million objects needs no more working memory than one with a thousand."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,7 +54,7 @@ class Cells(NamedTuple):
     x: Tensor
 
 
-# -- blocks and expansion ------------------------------------------------------------------------------
+# -- blocks and expansion
 
 
 def _wide(device: torch.device) -> torch.dtype:
@@ -63,7 +62,8 @@ def _wide(device: torch.device) -> torch.dtype:
 
 
 def _blocks(grid: "Grid", targets: Targets, chosen: Tensor, width: int) -> Iterator[Block]:
-    """Blocks of the ``chosen`` (G,) objects, each with at most BLOCK windows of ``width`` per object."""
+    """Blocks of the ``chosen`` (G,) objects, each with at most BLOCK windows of ``width`` per
+    object."""
     ids = chosen.nonzero()[:, 0]
     wide = _wide(grid.device)
     for target in ids.split(max(1, BLOCK // width)):
@@ -111,11 +111,12 @@ def _pairs(grid: "Grid", targets: Targets, found: list[tuple[Cells, Tensor | Non
     )
 
 
-# -- overlap -------------------------------------------------------------------------------------------
+# -- overlap
 
 
 def _overlap_runs(grid: "Grid", block: Block, need: Tensor) -> Runs:
-    """Runs that hold every cell whose anchor shares at least ``need`` (g, S) pixels with the object."""
+    """Runs that hold every cell whose anchor shares at least ``need`` (g, S) pixels with the
+    object."""
     rows, hair = grid.rows, block.hair
     shape = grid.shapes.to(block.boxes.dtype)
     side = (block.boxes[:, 2:] - block.boxes[:, :2])[:, None]
@@ -148,7 +149,8 @@ def _overlap_runs(grid: "Grid", block: Block, need: Tensor) -> Runs:
 
 
 def _only_among(grid: "Grid", targets: Targets, runs: Runs, keys: Tensor) -> Cells:
-    """The cells of ``runs`` that are in ``keys``: sorted ids in (image, level, shape, y, x) order."""
+    """The cells of ``runs`` that are in ``keys``: sorted ids in (image, level, shape, y, x)
+    order."""
     base = targets.image[runs.target] * len(grid) + grid.rows.major[runs.row]
     base = base + runs.y * grid.rows.cells[runs.row, 0]
     start = torch.searchsorted(keys, base + runs.x)
@@ -159,7 +161,8 @@ def _only_among(grid: "Grid", targets: Targets, runs: Runs, keys: Tensor) -> Cel
 
 
 def _shape_major(grid: "Grid", flat: Tensor) -> Tensor:
-    """Sorted keys of flat ids in (image, level, shape, y, x) order, in which a run is contiguous."""
+    """Sorted keys of flat ids in (image, level, shape, y, x) order, in which a run is
+    contiguous."""
     row, y, x = grid.row_and_cell(grid.local(flat))
     key = flat - grid.local(flat) + grid.rows.major[row] + y * grid.rows.cells[row, 0] + x
     return key.sort().values
@@ -208,7 +211,8 @@ def covered(grid: "Grid", targets: Targets, min_iof: float) -> Tensor:
 
 
 def placed_iou(grid: "Grid", boxes: Tensor) -> Tensor:
-    """(g, S): the largest IoU of every box (g, 4) with every shape, over all cells, without a list of cells.
+    """(g, S): the largest IoU of every box (g, 4) with every shape, over all cells, without a list
+    of cells.
 
     Columns and rows separate: it is reached where both centres are nearest.
     """
@@ -233,9 +237,8 @@ def _placed(grid: "Grid", boxes: Tensor) -> tuple[Tensor, Tensor]:
 def best(grid: "Grid", targets: Targets) -> Pairs:
     """For every object the anchors of largest IoU, with all ties, and that IoU; none where it is 0.
 
-    The closed form names the shapes and the cells that can reach the maximum; the last bit is decided by the
-    arithmetic of the dense form.
-    """
+    The closed form names the shapes and the cells that can reach the maximum; the last bit is
+    decided by the arithmetic of the dense form."""
     found = []
     for block in _blocks(grid, targets, ~targets.ignore, grid.num_shapes):
         value, overlap = _placed(grid, block.boxes)
@@ -256,12 +259,13 @@ def best(grid: "Grid", targets: Targets) -> Pairs:
     return _pairs(grid, targets, found)
 
 
-# -- centres -------------------------------------------------------------------------------------------
+# -- centres
 
 
 @torch.no_grad()
 def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float) -> Pairs:
-    """Pairs whose anchor centre is inside the object, or its ``region``, by more than ``margin``."""
+    """Pairs whose anchor centre is inside the object, or its ``region``, by more than
+    ``margin``."""
     rows = grid.rows
     area = targets.boxes if region is None else region
     if area.shape[0] != len(targets) or area.shape[-1] != 4 or area.ndim not in (2, 3):
@@ -304,10 +308,11 @@ def _nearest_on_axis(grid: "Grid", centre: Tensor, axis: int, k: int) -> tuple[T
 
 @torch.no_grad()
 def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
-    """The anchors of the ``k`` cells of every level nearest to the object's centre; fewer on a small map.
+    """The anchors of the ``k`` cells of every level nearest to the object's centre; fewer on a
+    small map.
 
-    The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so only
-    those with i * j <= k can be among the k nearest. Equal distances: the lower anchor first.
+    The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
+    only those with i * j <= k can be among the k nearest. Equal distances: the lower anchor first.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
@@ -345,6 +350,9 @@ def in_cell(grid: "Grid", targets: Targets) -> Pairs:
     cell = torch.minimum(cell, rows.cells - 1)
     row = torch.arange(grid.num_shapes, device=grid.device).repeat(len(target))
     cells = Cells(
-        target.repeat_interleave(grid.num_shapes), row, cell[..., 1].flatten(), cell[..., 0].flatten()
+        target.repeat_interleave(grid.num_shapes),
+        row,
+        cell[..., 1].flatten(),
+        cell[..., 0].flatten(),
     )
     return _pairs(grid, targets, [(cells, None)])

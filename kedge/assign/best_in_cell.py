@@ -1,4 +1,5 @@
-"""BestInCell: YOLOv2's rule. The cell of an object's centre, and in it the anchor of the best shape."""
+"""BestInCell: YOLOv2's rule. The cell of an object's centre, and in it the anchor of the best
+shape."""
 
 from dataclasses import dataclass
 
@@ -12,14 +13,14 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 class BestInCell:
     """The anchor in the cell of the object's centre whose shape fits best (IoU with both centred).
 
-    Where several objects want the same anchor the last one gets it, as in darknet. Anchors whose *predicted*
-    box overlaps some object by more than ``ignore_above`` are not background but ignored; without predictions that rule
-    rests. On a pyramid the best shape of all levels answers (YOLOv3's rule). Equal shapes: the first.
+    Where several objects want the same anchor the last one gets it, as in darknet. Anchors whose
+    *predicted* box overlaps some object by more than ``ignore_above`` are not background but
+    ignored; without predictions that rule rests. On a pyramid the best shape of all levels answers
+    (YOLOv3's rule). Equal shapes: the first.
 
-    Source: Redmon and Farhadi, arXiv:1612.08242, section 2; darknet's region layer. Deviations: an object
-    centred outside the image belongs to the nearest cell; any number of objects per image; the comparison
-    uses anchor shapes (darknet's ``bias_match=1``), not predicted sizes.
-    """
+    Source: Redmon and Farhadi, arXiv:1612.08242, section 2; darknet's region layer. Deviations: an
+    object centred outside the image belongs to the nearest cell; any number of objects per image;
+    the comparison uses anchor shapes (darknet's ``bias_match=1``), not predicted sizes."""
 
     ignore_above: float = 0.6
 

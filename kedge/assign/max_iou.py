@@ -1,4 +1,5 @@
-"""MaxIoU: two fixed IoU thresholds, and the low-quality match (Faster R-CNN, RetinaNet, SSD's peers)."""
+"""MaxIoU: two fixed IoU thresholds, and the low-quality match (Faster R-CNN, RetinaNet, SSD's
+peers)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,23 +14,25 @@ LowQuality = Literal["own", "rescuer", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class MaxIoU:
-    """An anchor is positive for its best target at IoU >= ``positive``, background below ``negative``.
+    """An anchor is positive for its best target at IoU >= ``positive``, background below
+    ``negative``.
 
-    Between the two it is ignored. The low-quality match then makes sure that no target is left alone: the
-    anchors with the largest IoU of each target (all ties) become positive, whatever that IoU is,
+    Between the two it is ignored. The low-quality match then makes sure that no target is left
+    alone: the anchors with the largest IoU of each target (all ties) become positive, whatever that
+    IoU is,
 
-    - ``"own"``: each for its *own* best target, which need not be the one that rescued it (torchvision,
-      Detectron2, the original Faster R-CNN);
-    - ``"rescuer"``: for the target that rescued it, later targets overwriting (MMDetection); targets whose
-      best IoU is below ``min_low_quality`` rescue nothing (0.3 in MMDetection's RPN, else 0);
+    - ``"own"``: each for its *own* best target, which need not be the one that rescued it
+      (torchvision, Detectron2, the original Faster R-CNN);
+    - ``"rescuer"``: for the target that rescued it, later targets overwriting (MMDetection);
+      targets whose best IoU is below ``min_low_quality`` rescue nothing (0.3 in MMDetection's RPN,
+      else 0);
     - ``"none"``: no rescue (the second stage of R-CNN).
 
     Equal IoU: the lowest target. RetinaNet is 0.5 / 0.4, a region proposal network 0.7 / 0.3.
 
-    Source: Ren et al., arXiv:1506.01497, section 3.1.2; Lin et al., arXiv:1708.02002, section 4.1. Deviation:
-    a target that touches no anchor rescues none, where the peers then make *every* anchor positive
-    (IoU 0 equals the maximum 0).
-    """
+    Source: Ren et al., arXiv:1506.01497, section 3.1.2; Lin et al., arXiv:1708.02002, section 4.1.
+    Deviation: a target that touches no anchor rescues none, where the peers then make *every*
+    anchor positive (IoU 0 equals the maximum 0)."""
 
     positive: float = 0.5
     negative: float = 0.4
@@ -67,7 +70,8 @@ class MaxIoU:
 
     @staticmethod
     def _own_best(rescued: Pairs, best: Pairs) -> Pairs:
-        """The rescued anchors with their own best target: known, or found among all that touch them."""
+        """The rescued anchors with their own best target: known, or found among all that touch
+        them."""
         known = torch.isin(best.anchor, rescued.anchor)
         unknown = rescued.anchor[~torch.isin(rescued.anchor, best.anchor)].unique()
         if len(unknown) == 0:

@@ -11,15 +11,14 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 class SoftCell:
     """Every anchor of the cell of an object's centre answers for it, with a share.
 
-    The shares are ``softmax(-d / temperature)`` over the anchors of the cell, on all levels, and stand in
-    ``Assignment.weight``; they sum to 1 for every object. ``d`` is the squared distance of the log sizes.
-    Towards temperature 0 this becomes the hard rule of the nearest shape.
+    The shares are ``softmax(-d / temperature)`` over the anchors of the cell, on all levels, and
+    stand in ``Assignment.weight``; they sum to 1 for every object. ``d`` is the squared distance of
+    the log sizes. Towards temperature 0 this becomes the hard rule of the nearest shape.
 
     An anchor may answer for several objects. Shares below ``negligible`` are dropped.
 
-    Source: Zhong et al., arXiv:1812.00469, section 3.3, which leaves the distance open; its text reports that IoU
-    and L2 in log space do about the same.
-    """
+    Source: Zhong et al., arXiv:1812.00469, section 3.3, which leaves the distance open; its text
+    reports that IoU and L2 in log space do about the same."""
 
     temperature: float = 2.0
     negligible: float = 1e-4
@@ -27,7 +26,8 @@ class SoftCell:
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(
-                f"SoftCell.temperature must be positive, got {self.temperature}; at 0 use BestInCell"
+                f"SoftCell.temperature must be positive, got {self.temperature}; "
+                "at 0 use BestInCell"
             )
 
     @torch.no_grad()
