@@ -1,0 +1,41 @@
+"""Figures and self-contained HTML reports. Needs the extra ``report`` (plotly, jinja2, Pillow)."""
+
+from kedge.report.blocks import (
+    Block,
+    Code,
+    Figure,
+    Finding,
+    Grid,
+    Image,
+    Numbers,
+    Section,
+    Table,
+    Text,
+)
+from kedge.report.draw import (
+    draw_answers,
+    draw_assignment,
+    draw_boxes,
+    draw_detections,
+    to_image,
+)
+from kedge.report.page import write_report
+
+__all__ = [
+    "Block",
+    "Code",
+    "Figure",
+    "Finding",
+    "Grid",
+    "Image",
+    "Numbers",
+    "Section",
+    "Table",
+    "Text",
+    "draw_answers",
+    "draw_assignment",
+    "draw_boxes",
+    "draw_detections",
+    "to_image",
+    "write_report",
+]
