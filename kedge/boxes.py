@@ -30,9 +30,12 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def _float(boxes: Tensor) -> Tensor:
-    """At least float32: a float16 area overflows at 256 px."""
-    return boxes.to(torch.promote_types(boxes.dtype, torch.float32))
+def at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in one dtype, float32 or wider: a float16 area overflows at 256 px."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return tuple(tensor.to(dtype) for tensor in tensors)
 
 
 def intersection(a: Tensor, b: Tensor) -> Tensor:
@@ -50,7 +53,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     the dense matrix. In float32 the result equals ``torchvision.ops.box_iou`` bit by bit wherever
     the union is positive; a pair of empty boxes scores 0 (torchvision: NaN).
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     inter = intersection(a, b)
     union = area(a) + area(b) - inter
     return inter / torch.where(union > 0, union, torch.ones_like(union))
@@ -58,7 +61,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 def iof(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over the area of ``a``; shapes as in ``iou``. 0 where ``a`` is empty."""
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     own = area(a)
     return intersection(a, b) / torch.where(own > 0, own, torch.ones_like(own))
 
@@ -80,7 +83,7 @@ def enclosing(a: Tensor, b: Tensor) -> Tensor:
 
 def empty_share(a: Tensor, b: Tensor) -> Tensor:
     """Share of the enclosing box that neither covers, ``(C - U) / C``: the penalty of GIoU."""
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     around = enclosing(a, b)
     whole = around[..., 0] * around[..., 1]
     union = area(a) + area(b) - intersection(a, b)
@@ -89,7 +92,7 @@ def empty_share(a: Tensor, b: Tensor) -> Tensor:
 
 def centre_distance(a: Tensor, b: Tensor) -> Tensor:
     """Squared centre distance over the enclosing box's squared diagonal: the penalty of DIoU."""
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     squared = (centres(a) - centres(b)).square().sum(dim=-1)
     return squared / enclosing(a, b).square().sum(dim=-1).clamp(min=_TINY_AREA)
 
@@ -99,7 +102,7 @@ def aspect_difference(a: Tensor, b: Tensor, overlap: Tensor | None = None) -> Te
 
     ``overlap`` is ``iou(a, b)`` when the caller has it already.
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
     angle_a = torch.atan2(side_a[..., 0], side_a[..., 1])
     v = (4 / math.pi**2) * (torch.atan2(side_b[..., 0], side_b[..., 1]) - angle_a).square()
@@ -112,7 +115,7 @@ def aspect_difference(a: Tensor, b: Tensor, overlap: Tensor | None = None) -> Te
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU in (-1, 1]: IoU minus the empty share of the enclosing box.
 
-    Source: Rezatofighi et al., arXiv:1902.09630, algorithm 1.
+    Source: Rezatofighi et al., arXiv:1902.09630.
     """
     return iou(a, b) - empty_share(a, b)
 
@@ -141,7 +144,7 @@ def eiou(a: Tensor, b: Tensor) -> Tensor:
 
     Source: Zhang et al., arXiv:2101.08158 (the Focal-EIoU paper). Not MMDetection's "Extended IoU".
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     shape = (sizes(a) - sizes(b)).square() / enclosing(a, b).square().clamp(min=_TINY_AREA)
     return diou(a, b) - shape.sum(dim=-1)
 
@@ -157,7 +160,7 @@ def siou(a: Tensor, b: Tensor) -> Tensor:
     default (``neg_gamma=False``) rewards it. ``sin(2 angle)`` is written as ``2 |dx dy| /
     distance^2``, so no inverse sine and no infinite gradient.
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     offset, side_a, side_b = centres(a) - centres(b), sizes(a), sizes(b)
     squared = offset.square().sum(dim=-1).clamp(min=_TINY_AREA)
     gamma = 2 - 2 * (offset[..., 0] * offset[..., 1]).abs() / squared
@@ -175,9 +178,9 @@ def nwd(a: Tensor, b: Tensor, constant: float = 12.8) -> Tensor:
     pixels is the mean object size of the data; 12.8 is AI-TOD's. Boxes without area are compared as
     well.
 
-    Source: Wang et al., arXiv:2110.13389, eq. 7 to 9.
+    Source: Wang et al., arXiv:2110.13389.
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     squared = (centres(a) - centres(b)).square().sum(dim=-1)
     squared = squared + (sizes(a) - sizes(b)).square().sum(dim=-1) / 4
     apart = squared > 0  # the square root has no finite gradient at 0
@@ -190,7 +193,7 @@ def kld(a: Tensor, b: Tensor) -> Tensor:
 
     Sides below 1e-6 px count as that. Source: Xu et al., arXiv:2208.08738, section 3.2.
     """
-    a, b = _float(a), _float(b)
+    a, b = at_least_float32(a, b)
     side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
     ratio = side_a / side_b
     offset = 2 * (centres(a) - centres(b)) / side_b

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kedge.boxes import centres, sizes
-from kedge.coders.coder import SMALLEST_SIDE, at_least_float32, from_centre, require_stride
+from kedge.boxes import at_least_float32, centres, sizes
+from kedge.coders.coder import SMALLEST_SIDE, from_centre, require_stride
 from kedge.coders.delta import LOG_LIMIT
 
 

@@ -14,14 +14,6 @@ SMALLEST_SIDE = 1e-6
 zero-size boxes give finite codes and finite (zero) gradients instead of inf and NaN."""
 
 
-def at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors in one common dtype, float32 or wider: half precision cannot hold pixels."""
-    dtype = torch.float32
-    for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return tuple(tensor.to(dtype) for tensor in tensors)
-
-
 def require_stride(stride: Tensor | None, coder: object) -> Tensor:
     """The stride, or a ValueError that says which argument is missing and where to take it from."""
     if stride is None:

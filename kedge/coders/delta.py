@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kedge.boxes import centres, sizes
-from kedge.coders.coder import SMALLEST_SIDE, at_least_float32, from_centre
+from kedge.boxes import at_least_float32, centres, sizes
+from kedge.coders.coder import SMALLEST_SIDE, from_centre
 
 LOG_LIMIT = math.log(1000 / 16)
 """Largest log size ratio that decoding accepts by default (torchvision, Detectron2)."""
@@ -37,7 +37,7 @@ class DeltaCoder:
     Raises ValueError for a standard deviation that is not positive or a clamp whose ends are
     swapped.
 
-    Source: Girshick et al., arXiv:1311.2524, appendix C; Zhong et al., arXiv:1812.00469, section 3
+    Source: Girshick et al., arXiv:1311.2524, appendix C; Zhong et al., arXiv:1812.00469
     (gradient of the shapes). Deviation: the clamp of degenerate sides.
     """
 

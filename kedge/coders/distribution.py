@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kedge.boxes import centres
-from kedge.coders.coder import at_least_float32, require_stride
+from kedge.boxes import at_least_float32, centres
+from kedge.coders.coder import require_stride
 from kedge.coders.ltrb import around, distances
 
 

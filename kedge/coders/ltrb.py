@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kedge.boxes import centres, sizes
-from kedge.coders.coder import SMALLEST_SIDE, at_least_float32, require_stride
+from kedge.boxes import at_least_float32, centres, sizes
+from kedge.coders.coder import SMALLEST_SIDE, require_stride
 
 Activation = Literal["relu", "exp", "none"]
 _LARGEST_LOG = math.log(1e6)
@@ -99,7 +99,7 @@ class TBLRCoder:
     clips negative outputs ("relu"). ``stride`` is part of the contract and unused. Zero-size
     anchors count as 1e-6 px.
 
-    Source: Zhu et al., arXiv:1903.00621, section 3.1; normalisation by the anchor's sides as in
+    Source: Zhu et al., arXiv:1903.00621; normalisation by the anchor's sides as in
     MMDetection's coder (``scale`` 4).
     """
 
