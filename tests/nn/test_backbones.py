@@ -1,0 +1,85 @@
+"""Backbones: the maps they promise, whatever the image size."""
+
+import math
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from kedge.nn import Darknet19, TimmBackbone, Tiny, check_backbone
+
+EVERY = [lambda: Tiny(width=4), Darknet19, lambda: TimmBackbone("resnet10t")]
+
+
+@pytest.mark.parametrize("make", EVERY, ids=["tiny", "darknet19", "timm"])
+def test_maps_have_the_promised_channels_and_sizes(make):
+    backbone = make().eval()
+    check_backbone(backbone)
+    maps = backbone(torch.rand(2, 3, 64, 96))
+    assert backbone.strides == (8, 16, 32)
+    for x, channels, stride in zip(maps, backbone.channels, backbone.strides, strict=True):
+        assert x.shape == (2, channels, 64 // stride, 96 // stride)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (33, 47), (97, 31), (1, 65)])
+def test_tiny_has_a_cell_for_every_started_stride(size):
+    maps = Tiny(width=4).eval()(torch.rand(1, 3, *size))
+    for x, stride in zip(maps, (8, 16, 32), strict=True):
+        assert x.shape[-2:] == tuple(math.ceil(side / stride) for side in size)
+
+
+@pytest.mark.parametrize("kind", [Tiny, Darknet19])
+def test_only_the_stages_asked_for_are_built(kind):
+    whole, part = kind(), kind(strides=(8, 16))
+    assert part.channels == whole.channels[:2]
+    assert [x.shape[1] for x in part.eval()(torch.rand(1, 3, 64, 64))] == list(part.channels)
+    count = [sum(p.numel() for p in b.parameters()) for b in (part, whole)]
+    assert count[0] < count[1]
+
+
+def test_darknet19_is_the_published_list_of_convolutions():
+    # darknet cfg/yolov2.cfg, up to the layers that YOLOv2 adds: (kernel, channels), P = max pool
+    published = (
+        "3.32 P 3.64 P 3.128 1.64 3.128 P 3.256 1.128 3.256 P 3.512 1.256 3.512 1.256 3.512 "
+        "P 3.1024 1.512 3.1024 1.512 3.1024"
+    )
+    found = []
+    for layer in Darknet19().modules():
+        if isinstance(layer, nn.MaxPool2d):
+            found.append("P")
+        elif isinstance(layer, nn.Conv2d):
+            assert layer.bias is None
+            found.append(f"{layer.kernel_size[0]}.{layer.out_channels}")
+    assert " ".join(found) == published
+
+
+def test_timm_normalises_with_the_models_own_colours():
+    backbone = TimmBackbone("resnet10t").eval()
+    mean = backbone.mean.expand(1, 3, 64, 64)
+    grey = backbone.model(torch.zeros(1, 3, 64, 64))
+    assert torch.allclose(backbone(mean)[0], grey[backbone._at[0]])
+    assert not [name for name in backbone.state_dict() if name in ("mean", "std")]
+
+
+def test_errors_say_what_there_is():
+    with pytest.raises(ValueError, match=r"no model 'resnet19'; near it"):
+        TimmBackbone("resnet19")
+    with pytest.raises(ValueError, match=r"none of stride \[64\]"):
+        TimmBackbone("resnet10t", strides=(8, 64))
+    with pytest.raises(ValueError, match=r"Tiny has maps of stride \[8, 16, 32\], none of"):
+        Tiny(strides=(4,))
+    with pytest.raises(ValueError, match="width >= 2"):
+        Tiny(width=1)
+    with pytest.raises(ValueError, match="needs `channels` and `strides`"):
+        check_backbone(nn.Identity())
+    wrong = nn.Identity()
+    wrong.channels, wrong.strides = (8, 8), (16, 8)
+    with pytest.raises(ValueError, match="finest map first"):
+        check_backbone(wrong)
+
+
+def test_without_timm_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r"kedge\[backbones\]"):
+        TimmBackbone("resnet18")

@@ -1,0 +1,46 @@
+"""Passthrough, YOLO neck and pyramid."""
+
+import pytest
+import torch
+
+from kedge.nn import Passthrough, Pyramid, YoloNeck
+
+
+def test_passthrough_folds_blocks_into_channels():
+    fold = Passthrough(2, squeezed=2).eval()
+    with torch.no_grad():  # the squeeze becomes the identity
+        fold.squeeze[0].weight.copy_(torch.eye(2)[:, :, None, None])
+    fine = torch.arange(2 * 4 * 6.0).view(1, 2, 4, 6)
+    coarse = torch.full((1, 3, 2, 3), -1.0)
+    out = fold(fine, coarse)
+    assert out.shape == (1, 2 * 4 + 3, 2, 3)
+    block = fine[0, 0, 2:4, 4:6].flatten()  # the cell in row 1, column 2
+    assert torch.allclose(out[0, :4, 1, 2], block, rtol=1e-4)
+    assert (out[:, 8:] == -1).all()
+
+
+def test_passthrough_fills_up_odd_sides():
+    fold = Passthrough(4, squeezed=2).eval()
+    assert fold(torch.rand(1, 4, 5, 7), torch.rand(1, 1, 3, 4)).shape == (1, 9, 3, 4)
+    with pytest.raises(ValueError, match="does not fold"):
+        fold(torch.rand(1, 4, 8, 8), torch.rand(1, 1, 2, 4))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_yolo_neck_keeps_the_coarse_size(depth):
+    neck = YoloNeck(8, 16, 12, depth=depth).eval()
+    out = neck([torch.rand(2, 8, 9, 12), torch.rand(2, 16, 5, 6)])
+    assert out.shape == (2, neck.channels, 5, 6) == (2, 12, 5, 6)
+
+
+@pytest.mark.parametrize("from_c5", [True, False])
+def test_pyramid_adds_two_coarser_levels(from_c5):
+    pyramid = Pyramid((8, 16, 32), 24, from_c5=from_c5)
+    maps = [torch.rand(1, c, *s) for c, s in zip((8, 16, 32), ((9, 13), (5, 7), (3, 4)))]
+    out = pyramid(maps)
+    assert [tuple(x.shape[1:]) for x in out] == [
+        (24, 9, 13), (24, 5, 7), (24, 3, 4), (24, 2, 2), (24, 1, 1)
+    ]  # fmt: skip
+    assert pyramid.p6.in_channels == (32 if from_c5 else 24)
+    before = out[3]
+    assert torch.equal(out[4], pyramid.p7(torch.relu(before)))
