@@ -1,0 +1,115 @@
+"""Is a new set of shapes worth the change? Judged on images that the design did not see."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.design.measure import Metrics, measure
+from kedge.anchors.design.objectives import Objective, best_shape
+from kedge.anchors.design.placed import Placed
+from kedge.anchors.design.points import Points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One set of shapes on the held-out boxes: its score by the objective, and all metrics."""
+
+    name: str
+    shapes: int
+    score: float
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to do. ``keep`` names the set to stay with, or is None when the new one is better.
+
+    ``gain`` is the new set's score minus the best rival's of the same role, ``error`` its standard
+    error over images (paired), ``boxes`` the held-out boxes.
+    """
+
+    rows: tuple[Row, ...]
+    keep: str | None
+    gain: float
+    error: float
+    boxes: int
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        change = f"{self.gain:+.4f} +- {self.error:.4f} on {self.boxes:,} held-out boxes"
+        if self.keep is not None:
+            return f"Keep what you have ({self.keep}): new shapes change it by {change}."
+        return f"Use the new shapes: {change}."
+
+
+def split_images(image: Tensor, share: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Masks (n,) of the boxes to design on and of those held out: whole images, by seed."""
+    names, index = torch.unique(image, return_inverse=True)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
+    held = torch.zeros(len(names), dtype=torch.bool)
+    held[order[: max(1, round(share * len(names)))]] = True
+    return ~held[index], held[index]
+
+
+def compare(
+    points: Points,
+    image: Tensor,
+    new: Tensor,
+    rivals: Mapping[str, Tensor],
+    objective: Objective,
+    in_use: str | None = None,
+    least: float = 0.002,
+    placed: Placed | None = None,
+) -> Verdict:
+    """Judge ``new`` (k, 2) against ``rivals`` by the objective on held-out ``points`` of ``image``
+    (n,).
+
+    The verdict is about the set ``in_use`` (a name in ``rivals``): new shapes are recommended when
+    they gain at least ``least`` and twice the standard error of the gain, taken over images.
+    Without a set in use it is about the best rival with no more shapes than the new set, published
+    anchors cost nothing.
+    """
+    if in_use is not None and in_use not in rivals:
+        raise ValueError(f"in_use: {in_use!r} is not among {', '.join(rivals) or 'no rivals'}")
+    scores = {name: _scores(objective, points, s) for name, s in {"new": new, **rivals}.items()}
+    weight = points.weight.double()
+    mean = {name: float(s @ weight / weight.sum()) for name, s in scores.items()}
+    named = {"new": new, **rivals}
+    rows = tuple(
+        Row(name=n, shapes=len(s), score=mean[n], metrics=measure(points, s, _fitting(placed, s)))
+        for n, s in named.items()
+    )
+    peers = [n for n, s in rivals.items() if len(s) <= len(new)]
+    rival = in_use or (max(peers, key=lambda n: mean[n]) if peers else None)
+    if rival is None:
+        return Verdict(rows=rows, keep=None, gain=mean["new"], error=0.0, boxes=len(points))
+    gain, error = _paired(scores["new"] - scores[rival], weight, image)
+    worth = gain >= least and gain >= 2 * error
+    return Verdict(
+        rows=rows, keep=None if worth else rival, gain=gain, error=error, boxes=len(points)
+    )
+
+
+def _fitting(placed: Placed | None, shapes: Tensor) -> Placed | None:
+    return placed if placed is not None and len(placed.level) == len(shapes) else None
+
+
+def _scores(objective: Objective, points: Points, shapes: Tensor) -> Tensor:
+    best, _ = best_shape(objective, points, shapes[None])
+    return objective.score(best[0]).double()
+
+
+def _paired(difference: Tensor, weight: Tensor, image: Tensor) -> tuple[float, float]:
+    """Weighted mean of the difference and its standard error, images being the independent units."""
+    mean = float(difference @ weight / weight.sum())
+    _, index = torch.unique(image, return_inverse=True)
+    images = int(index.max()) + 1
+    if images < 2:
+        return mean, float("inf")
+    residual = torch.zeros(images, dtype=torch.float64)
+    residual.scatter_add_(0, index, (difference - mean) * weight)
+    error = (images / (images - 1) * (residual**2).sum()).sqrt() / weight.sum()
+    return mean, float(error)

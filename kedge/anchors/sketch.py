@@ -1,0 +1,208 @@
+"""Box statistics of constant size: a 2-D histogram over log w x log h with exact sums in each bin.
+
+One pass over any number of boxes; two sketches merge into the sketch of all their boxes, in any
+order and grouping, so parts can be counted on different machines. Every bin keeps its count and
+the exact sums of w, h, log w and log h, so means (and k-means updates) over bins are exact, not
+bin centres.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPAN = 1024  # bins a side: 32 octaves at 32 bins an octave
+LOWEST = -16  # log2 of the smallest side that has a bin of its own; smaller ones share the first
+_CELLS = SPAN * SPAN
+_DENSE = 4_000_000  # largest table that is cheaper to count densely than to sort
+BINS_PER_OCTAVE = 32
+
+_FIELDS = ("count", "w", "h", "log_w", "log_h")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """Occupied bins and their sums. Build it with ``Sketch.of``; join two with ``+``.
+
+    ``keys`` (m,) int64, ascending: ``((label + 1) * 1024 + bin of w) * 1024 + bin of h``, label -1
+    where classes are not told apart. ``sums`` (m, 5) float64: count, sum of w, h, log w and log h
+    (natural logarithm). ``dropped``: boxes left out because a side is not a positive finite
+    number.
+    """
+
+    keys: np.ndarray
+    sums: np.ndarray
+    dropped: int = 0
+
+    @staticmethod
+    def empty() -> "Sketch":
+        """The sketch of no boxes: merging it changes nothing."""
+        return Sketch(np.empty(0, np.int64), np.empty((0, len(_FIELDS))), 0)
+
+    @staticmethod
+    def of(wh: Any, label: Any = None, weight: Any = None) -> "Sketch":
+        """The sketch of boxes ``wh`` (n, 2), any array; optional ``label`` (n,) and ``weight``
+        (n,).
+
+        NaN, infinite, zero and negative sides are counted in ``dropped`` and otherwise ignored.
+        """
+        w, h = _sides(wh)
+        good = (w > 0) & (h > 0) & (w < np.inf) & (h < np.inf)
+        dropped = int(len(good) - np.count_nonzero(good))
+        count = np.ones(len(w)) if weight is None else np.asarray(weight, np.float64)
+        group = None if label is None else np.asarray(label, np.int64) + 1
+        if dropped:
+            w, h, count = w[good], h[good], count[good]
+            group = None if group is None else group[good]
+        keys, sums = _count(w, h, count, group)
+        return Sketch(keys, sums, dropped)
+
+    def __add__(self, other: "Sketch") -> "Sketch":
+        """The sketch of both sets of boxes."""
+        keys, sums = _combine(
+            np.concatenate([self.keys, other.keys]), np.concatenate([self.sums, other.sums])
+        )
+        return Sketch(keys, sums, self.dropped + other.dropped)
+
+    def __len__(self) -> int:
+        """Number of occupied bins."""
+        return len(self.keys)
+
+    @property
+    def count(self) -> float:
+        """Number of boxes (sum of weights)."""
+        return float(self.sums[:, 0].sum())
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Class indices present; (-1,) when classes are not told apart."""
+        return tuple(int(x) - 1 for x in np.unique(self.keys // _CELLS))
+
+    def of_label(self, label: int) -> "Sketch":
+        """The part of one class."""
+        keep = self.keys // _CELLS == label + 1
+        return Sketch(self.keys[keep], self.sums[keep], 0)
+
+    def without_labels(self) -> "Sketch":
+        """All classes together."""
+        keys, sums = _combine(self.keys % _CELLS, self.sums)
+        return Sketch(keys, sums, self.dropped)
+
+    def points(self, bins_per_octave: int = BINS_PER_OCTAVE) -> tuple[Tensor, Tensor]:
+        """Mean box (m, 2) and weight (m,), both float32, of every occupied bin, classes together.
+
+        ``bins_per_octave`` must divide 32; fewer merge neighbouring bins, with exact sums still.
+        """
+        step = _step(bins_per_octave)
+        ix, iy = (self.keys % _CELLS) // SPAN, self.keys % SPAN
+        _, sums = _combine((ix // step) * SPAN + iy // step, self.sums)
+        mean = sums[:, 1:3] / sums[:, :1]
+        return torch.from_numpy(mean).float(), torch.from_numpy(sums[:, 0].copy()).float()
+
+    def scaled(self, factor: float) -> "Sketch":
+        """The sketch of the boxes ``factor`` times as large; sums stay exact, bins move to their
+        mean.
+        """
+        if not 0 < factor < np.inf:
+            raise ValueError(f"factor: expected a positive finite number, got {factor}")
+        sums = self.sums.copy()
+        sums[:, 1:3] *= factor
+        sums[:, 3:] += np.log(factor) * sums[:, :1]
+        mean = sums[:, 3:] / sums[:, :1] / np.log(2)
+        keys = self.keys // _CELLS * _CELLS + _bin(mean[:, 0]) * SPAN + _bin(mean[:, 1])
+        return Sketch(*_combine(keys, sums), self.dropped)
+
+    def weighted(self, factor: float) -> "Sketch":
+        """Every box counted ``factor`` times (for mixtures: ``a.weighted(.3) + b.weighted(.7)``)."""
+        return Sketch(self.keys, self.sums * factor, self.dropped)
+
+    def marginal(self, of: str, bins_per_octave: int = 4) -> tuple[np.ndarray, np.ndarray]:
+        """Lower bin edges and counts of ``of``: "w", "h", "sqrt_area" or "h_over_w", octave bins.
+
+        A bin of the sketch counts whole at its mean, which is exact to 1/32 octave.
+        """
+        mean = self.sums[:, 3:] / self.sums[:, :1] / np.log(2)
+        x, y = mean[:, 0], mean[:, 1]
+        choices = {"w": x, "h": y, "sqrt_area": (x + y) / 2, "h_over_w": y - x}
+        if of not in choices:
+            raise ValueError(f"of: expected one of {', '.join(choices)}, got {of!r}")
+        if len(self) == 0:
+            return np.empty(0), np.empty(0)
+        index = np.floor(choices[of] * bins_per_octave).astype(np.int64)
+        low = index.min()
+        counts = np.bincount(index - low, self.sums[:, 0])
+        return 2.0 ** ((np.arange(len(counts)) + low) / bins_per_octave), counts
+
+    def save(self, path: str | Path) -> None:
+        """Write to an ``.npz`` file."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, keys=self.keys, sums=self.sums, dropped=self.dropped)
+
+    @staticmethod
+    def load(path: str | Path) -> "Sketch":
+        """Read what ``save`` wrote; ``ValueError`` when the file holds something else."""
+        with np.load(path, allow_pickle=False) as data:
+            if set(data.files) != {"keys", "sums", "dropped"}:
+                raise ValueError(f"{path}: not a saved sketch (it holds {', '.join(data.files)})")
+            return Sketch(data["keys"], data["sums"], int(data["dropped"]))
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A NumPy array of a tensor (any device), array or nested sequence."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _sides(wh: Any) -> tuple[np.ndarray, np.ndarray]:
+    array = as_array(wh)
+    if array.size == 0:
+        return np.empty(0), np.empty(0)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"wh: expected (n, 2) widths and heights, got shape {array.shape}")
+    return array[:, 0], array[:, 1]
+
+
+def _step(bins_per_octave: int) -> int:
+    if bins_per_octave < 1 or BINS_PER_OCTAVE % bins_per_octave:
+        raise ValueError(f"bins_per_octave: expected a divisor of 32, got {bins_per_octave}")
+    return BINS_PER_OCTAVE // bins_per_octave
+
+
+def _bin(log2: np.ndarray) -> np.ndarray:
+    index = np.floor((log2 - LOWEST) * BINS_PER_OCTAVE).astype(np.int64)
+    return np.clip(index, 0, SPAN - 1)
+
+
+def _count(
+    w: np.ndarray, h: np.ndarray, count: np.ndarray, group: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    log_w, log_h = np.log2(w), np.log2(h)
+    keys = _bin(log_w) * SPAN + _bin(log_h)
+    if group is not None:
+        keys += group * _CELLS
+    keys, index = _index(keys)
+    natural = np.log(2)
+    columns = [np.bincount(index, c * count, len(keys)) for c in (1, w, h, log_w, log_h)]
+    sums = np.stack(columns, 1) * (1, 1, 1, natural, natural)
+    found = np.bincount(index, minlength=len(keys)) > 0
+    return keys[found], sums[found]
+
+
+def _combine(keys: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the rows of ``sums`` that share a key."""
+    keys, index = _index(keys)
+    columns = [np.bincount(index, sums[:, i], len(keys)) for i in range(sums.shape[1])]
+    found = np.bincount(index, minlength=len(keys)) > 0
+    return keys[found], np.stack(columns, 1)[found]
+
+
+def _index(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ascending candidate keys and each key's place among them: a plain range where that is small."""
+    if len(keys) == 0:
+        return keys, keys
+    low, high = int(keys.min()), int(keys.max())
+    if high - low < _DENSE:
+        return np.arange(low, high + 1), keys - low
+    return np.unique(keys, return_inverse=True)
