@@ -1,0 +1,219 @@
+"""Duplicate removal: NMS, soft-NMS, DIoU-NMS, matrix NMS, score voting, weighted box fusion.
+
+All take ``boxes`` (n, 4) ``xyxy`` in pixels, finite, ``scores`` (n,) and ``labels`` (n,) int64 or
+None. Boxes of different labels never touch each other; None means one class. To process a batch in
+one call pass ``image * num_classes + label``. Nothing needs gradients, n may be 0, no argument is
+changed, and equal scores are broken by the lower index. Overlaps are computed in float64 or
+float32, never half.
+
+Returned indices point into the arguments, best score first.
+"""
+
+from typing import Literal
+
+import torch
+import torchvision.ops
+from torch import Tensor
+
+from kedge.boxes import at_least_float32, centre_distance, iou
+
+
+def _check(boxes: Tensor, scores: Tensor, labels: Tensor | None) -> Tensor:
+    """The labels as groups 0, 1, ... without gaps, (n,)."""
+    count = len(boxes)
+    if boxes.shape != (count, 4) or scores.shape != (count,):
+        raise ValueError(
+            f"boxes {tuple(boxes.shape)} must be (n, 4) xyxy and scores {tuple(scores.shape)} (n,)"
+        )
+    if labels is None:
+        return torch.zeros(count, dtype=torch.int64, device=boxes.device)
+    if labels.shape != (count,):
+        raise ValueError(f"labels {tuple(labels.shape)} must be ({count},) like scores, or None")
+    return torch.unique(labels, return_inverse=True)[1]
+
+
+def _best_first(scores: Tensor) -> Tensor:
+    return torch.argsort(scores, descending=True, stable=True)
+
+
+def _columns(group: Tensor, order: Tensor) -> Tensor:
+    """(groups, m) indices in ``order``, one row per group, padded with -1."""
+    if not len(group):
+        return group.new_zeros(0, 0)
+    order = order[torch.argsort(group[order], stable=True)]
+    count = torch.bincount(group)
+    first = count.cumsum(0) - count
+    place = torch.arange(len(group), device=group.device) - first[group[order]]
+    table = group.new_full((len(count), int(count.max())), -1)
+    table[group[order], place] = order
+    return table
+
+
+@torch.no_grad()
+def nms(
+    boxes: Tensor, scores: Tensor, labels: Tensor | None = None, *, threshold: float = 0.5
+) -> Tensor:
+    """Greedy NMS: a box goes when its IoU with a better kept one is *above* ``threshold``.
+
+    Gives the kept indices (k,), best first. Classes are kept apart by shifting their boxes, in
+    float64 and from the smallest coordinate: `torchvision.ops.batched_nms` shifts by the largest
+    alone, so that boxes with negative coordinates can land on another class.
+
+    Source: the suppression itself is `torchvision.ops.nms`.
+    """
+    group = _check(boxes, scores, labels)
+    if not len(boxes):
+        return group
+    (wide,) = at_least_float32(boxes)
+    if labels is not None:
+        wide = boxes.double() - boxes.min()
+        wide = wide + (group * (wide.max() + 1))[:, None]
+    order = _best_first(scores)  # torchvision's own order of equal scores differs by device
+    rank = torch.arange(len(order), 0, -1, device=order.device, dtype=wide.dtype)
+    return order[torchvision.ops.nms(wide[order], rank, threshold)]
+
+
+@torch.no_grad()
+def diou_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None = None,
+    *,
+    threshold: float = 0.5,
+    beta: float = 1.0,
+) -> Tensor:
+    """Greedy NMS that spares other centres: a box goes when IoU - d^beta >= ``threshold``.
+
+    d is the squared centre distance over the squared diagonal of the enclosing box. ``beta`` 1 in
+    general; the authors use 0.6 for YOLOv3 and 1.1 for SSD. Gives the kept indices (k,), best
+    first. Sequential in the boxes of one class, parallel over the classes.
+
+    Source: Zheng et al., arXiv:1911.08287, section "Non-maximum suppression using DIoU".
+    """
+    group = _check(boxes, scores, labels)
+    (boxes,) = at_least_float32(boxes)
+    order = _best_first(scores)
+    table = _columns(group, order)
+    alive, padded = table >= 0, boxes[table]
+    later = torch.arange(table.shape[1], device=boxes.device)
+    for i in range(table.shape[1]):
+        best = padded[:, i : i + 1]
+        close = iou(best, padded) - centre_distance(best, padded) ** beta >= threshold
+        alive &= ~(close & alive[:, i : i + 1] & (later > i))
+    kept = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    kept[table[alive]] = True
+    return order[kept[order]]
+
+
+@torch.no_grad()
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None = None,
+    *,
+    method: Literal["linear", "gaussian"] = "gaussian",
+    sigma: float = 0.5,
+    threshold: float = 0.3,
+    min_score: float = 0.001,
+) -> tuple[Tensor, Tensor]:
+    """Lowers the scores of overlapping boxes instead of removing them.
+
+    Repeatedly takes the best remaining box and multiplies the others' scores by ``exp(-IoU^2 /
+    sigma)`` ("gaussian") or, above ``threshold``, by ``1 - IoU`` ("linear"). Boxes at or below
+    ``min_score`` are dropped and lower nobody. Scores are probabilities. Gives kept indices (k,)
+    and their new scores (k,), best first. Sequential in the boxes of one class, parallel over the
+    classes.
+
+    Source: Bodla et al., arXiv:1704.04503, figure 2 and eq. 2 and 3.
+    """
+    if method not in ("linear", "gaussian"):
+        raise ValueError(f"soft_nms: method {method!r} must be 'linear' or 'gaussian'")
+    group = _check(boxes, scores, labels)
+    boxes, scores = at_least_float32(boxes, scores)
+    table = _columns(group, torch.arange(len(boxes), device=boxes.device))
+    waiting, padded = table >= 0, boxes[table]
+    current = scores[table]
+    for _ in range(table.shape[1]):
+        best = current.masked_fill(~waiting, -torch.inf).argmax(dim=1, keepdim=True)
+        waiting = waiting.scatter(1, best, False)
+        overlap = iou(padded.gather(1, best[..., None].expand(-1, -1, 4)), padded)
+        if method == "gaussian":
+            factor = torch.exp(-overlap.square() / sigma)
+        else:
+            factor = torch.where(overlap > threshold, 1 - overlap, torch.ones_like(overlap))
+        strong = current.gather(1, best) > min_score
+        current = torch.where(waiting & strong, current * factor, current)
+    result = torch.zeros_like(scores)
+    result[table[table >= 0]] = current[table >= 0]
+    order = _best_first(result)
+    order = order[result[order] > min_score]
+    return order, result[order]
+
+
+@torch.no_grad()
+def matrix_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None = None,
+    *,
+    method: Literal["linear", "gaussian"] = "gaussian",
+    sigma: float = 2.0,
+    min_score: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Soft suppression without a loop: every box is decayed by its best better neighbour.
+
+    ``decay_j = min over better i of f(IoU_ij) / f(largest IoU of i with a better box)`` with
+    ``f(x) = exp(-sigma x^2)`` or ``1 - x``. Gives indices (k,) and scores (k,) of the boxes whose
+    new score is above ``min_score``, best first. Memory n x n: cut to the best few thousand first.
+
+    Source: Wang et al., arXiv:2003.10152 (SOLOv2), with box IoU for mask IoU.
+    Deviation: the linear form's division by zero, when i itself repeats a better box, counts as no
+    decay from i.
+    """
+    if method not in ("linear", "gaussian"):
+        raise ValueError(f"matrix_nms: method {method!r} must be 'linear' or 'gaussian'")
+    group = _check(boxes, scores, labels)
+    boxes, scores = at_least_float32(boxes, scores)
+    order = _best_first(scores)
+    if not len(order):
+        return order, scores
+    ranked, group = boxes[order], group[order]
+    overlap = iou(ranked[:, None], ranked[None]).triu(diagonal=1)
+    overlap = overlap * (group[:, None] == group[None])
+    worst = overlap.amax(dim=0)[:, None]  # of the suppressor, row i
+    if method == "gaussian":
+        decay = torch.exp(-sigma * (overlap.square() - worst.square()))
+    else:
+        decay = torch.where(worst < 1, (1 - overlap) / (1 - worst).clamp(min=1e-6), 1.0)
+    result = torch.zeros_like(scores)
+    result[order] = scores[order] * decay.amin(dim=0).clamp(max=1)
+    order = _best_first(result)
+    order = order[result[order] > min_score]
+    return order, result[order]
+
+
+@torch.no_grad()
+def score_voting(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None = None,
+    *,
+    keep: Tensor,
+    sigma: float = 0.025,
+    min_iou: float = 0.01,
+) -> Tensor:
+    """Moves the boxes that NMS kept towards all boxes of their class, by score and closeness.
+
+    ``keep`` (k,) indexes ``boxes``, which are all boxes *before* NMS. The voted box is the mean of
+    the boxes with IoU above ``min_iou``, weighted by ``score * exp(-(1 - IoU)^2 / sigma)``. Gives
+    boxes (k, 4). Memory k x n. A kept box without area or with score 0 stays as it is.
+
+    Source: Kim and Lee, arXiv:2007.08103 (PAA), score voting.
+    """
+    group = _check(boxes, scores, labels)
+    boxes, scores = at_least_float32(boxes, scores)
+    overlap = iou(boxes[keep][:, None], boxes[None])
+    near = (group[keep][:, None] == group[None]) & (overlap > min_iou)
+    weight = torch.exp(-(1 - overlap).square() / sigma) * scores * near
+    total = weight.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, weight @ boxes / total.clamp(min=1e-30), boxes[keep])
