@@ -36,6 +36,7 @@ class PixelCache:
     def put(self, index: int, image: np.ndarray) -> None:
         """Keep an image (H, W, 3) of the size announced, if there is room."""
         if index < self._kept:
-            assert image.shape == (*self._sizes[index], 3) and image.dtype == np.uint8
+            assert image.shape == (*self._sizes[index], 3)
+            assert image.dtype == np.uint8
             self._pixels[self._start[index] : self._start[index + 1]] = image.reshape(-1)
             self._ready[index] = 1  # last: another process may be looking

@@ -38,10 +38,10 @@ class Problems:
 
     def add(self, kind: str, image: str, record: str, message: str, clipped: bool = False) -> None:
         """A problem: an error, or something dropped (or clipped, where that was possible)."""
+        repaired = clipped and self.on_bad_box == "clip"
+        action = "clipped" if repaired else "dropped"
         if self.on_bad_box == "error":
             action = "error"
-        else:
-            action = "clipped" if clipped else "dropped"
         self.findings.append(
             Finding(kind=kind, image=image, record=record, message=message, action=action)
         )
@@ -118,20 +118,18 @@ def locate(root: Path, bases: list[Path], name: str, problems: Problems) -> Path
     Returns None, with the problem recorded, when the name leaves the folder (refused), or when
     no such file exists (dropped or an error).
     """
-    allowed = [path for base in bases if (path := inside(root, base, name)) is not None]
-    if not name or not allowed:
-        problems.refuse(
-            "path outside the folder",
-            name,
-            "",
-            f"the path leaves the data folder {root} (symbolic links resolved): move the file "
-            "into the folder",
-        )
-        return None
-    for path in allowed:
-        if path.is_file():
+    paths = [inside(root, base, name) for base in bases] if name else []
+    for path in paths:
+        if path is not None and path.is_file():
             return path
-    problems.add("missing image", name, "", f"no such file: looked for {allowed[0]}")
+    if None in paths or not paths:
+        message = (
+            f"the path leaves the data folder {root} (symbolic links resolved): move the file "
+            "into the folder"
+        )
+        problems.refuse("path outside the folder", name, "", message)
+        return None
+    problems.add("missing image", name, "", f"no such file: looked for {paths[0]}")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -138,7 +139,7 @@ def parse(file: Path) -> CocoFile:
 
 def _categories(coco: CocoFile, file: Path) -> list[CocoCategory]:
     categories = sorted(coco.categories, key=lambda category: category.id)
-    for one, other in zip(categories, categories[1:], strict=False):
+    for one, other in pairwise(categories):
         if one.id == other.id:
             raise ValueError(
                 f"{file}: category id {one.id} is both {one.name!r} and {other.name!r}: "

@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from kedge.data.cache import PixelCache
 from kedge.data.images import decode
 from kedge.data.records import Data, Record
-from kedge.data.transforms import FILL, Pipeline, Target, Transform
+from kedge.data.transforms import FILL, Pipeline, Target, Transform, as_boxes
 
 CACHE_LIMIT = 4 * 2**30
 
@@ -101,7 +101,7 @@ def _target(record: Record) -> Target:
     size = (record.height, record.width)
     boxes = torch.from_numpy(record.boxes.astype(np.float32).reshape(-1, 4))
     return {
-        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size),
+        "boxes": as_boxes(boxes, size),
         "labels": torch.from_numpy(record.labels.astype(np.int64)),
         "iscrowd": torch.from_numpy(record.crowd.astype(bool)),
         "image_id": record.image_id,

@@ -50,6 +50,11 @@ def boxes_npz(path: str | Path, on_bad_box: OnBadBox = "error") -> Data:
     )
 
 
+def find(folder: Path) -> dict[str, Path]:
+    """The .npz files of a folder, by stem: they are its splits."""
+    return {file.stem: file for file in sorted(folder.glob("*.npz"))}
+
+
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:

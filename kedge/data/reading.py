@@ -1,5 +1,6 @@
 """`read(path)`: finds out which format a path holds and reads it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kedge.data import coco, npz, toy, voc, yolo
@@ -19,8 +20,8 @@ def read(
 
     `path`: "toy" (drawn by code); a COCO JSON file, or a folder with train.json, val.json,
     instances_*.json, annotations/*.json; a Pascal VOC folder; a YOLO folder or its yaml; an
-    .npz of boxes without images. `split`: one of the folder's; None is its only split, or
-    "train" where there are several.
+    .npz of boxes without images, or a folder of such files, each a split. `split`: one of the
+    folder's; None is its only split, or "train" where there are several.
 
     `on_bad_box`: "error" raises, "drop" leaves bad boxes and images out, "clip" repairs what
     can be repaired (boxes outside the image, flipped corners) and drops the rest; `findings`
@@ -73,6 +74,12 @@ def _read_folder(folder: Path, split: str | None, on_bad_box: OnBadBox, check_im
         return voc.read_folder(
             place, split=chosen, on_bad_box=on_bad_box, check_images=check_images
         )
+    tables = npz.find(folder)
+    if tables:
+        chosen = _choose(folder, split, tuple(tables))
+        assert chosen is not None
+        data = npz.boxes_npz(tables[chosen], on_bad_box)
+        return replace(data, split=chosen, splits=tuple(tables))
     seen = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
     raise ValueError(
         f"{folder}: holds no data set that can be read (it holds {seen}). {_looked_for()}"

@@ -31,12 +31,13 @@ def draw(scene: Scene) -> np.ndarray:
     """Paint a scene: (H, W, 3) uint8, the same for the same scene."""
     rng = np.random.default_rng((*scene.key, 1))  # not the numbers that composed it
     canvas = _background(rng, scene.size)
+    grain = rng.integers(-9, 10, scene.size, dtype=np.int8)
     for thing in scene.things:
         if thing.crowd:
             _swarm(rng, canvas, thing)
         else:
             _paint(canvas, CLASSES[thing.label], thing.box, _colour(rng, thing.label))
-    canvas += rng.integers(-9, 10, scene.size, dtype=np.int8)[:, :, None]
+    canvas += grain[:, :, None]
     return np.clip(canvas, 0, 255, out=canvas).astype(np.uint8)
 
 
@@ -68,8 +69,9 @@ def _noise(
     from PIL import Image
 
     coarse = rng.standard_normal((channels, *grid)).astype(np.float32)
+    width_height = (size[1], size[0])
     fine = [
-        np.asarray(Image.fromarray(layer).resize(size[::-1], Image.Resampling.BICUBIC))
+        np.asarray(Image.fromarray(layer).resize(width_height, Image.Resampling.BICUBIC))
         for layer in coarse
     ]
     return np.stack(fine, axis=-1)

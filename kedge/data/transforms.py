@@ -247,7 +247,7 @@ def _move(
     old = target["letterbox"]
     scale = old.new_tensor([scale_x, scale_y])
     letterbox = torch.cat([old[:2] * scale, old[2:] * scale + old.new_tensor([dx, dy])])
-    return {**target, "boxes": _boxes(boxes, size), "letterbox": letterbox}
+    return {**target, "boxes": as_boxes(boxes, size), "letterbox": letterbox}
 
 
 def _crop(target: Target, min_visible: float) -> Target:
@@ -260,11 +260,13 @@ def _crop(target: Target, min_visible: float) -> Target:
     fair = (side.prod(1) >= min_visible * full.prod(1)) & (side >= 1).all(dim=1)
     return {
         **target,
-        "boxes": _boxes(cut[keep], (height, width)),
+        "boxes": as_boxes(cut[keep], (height, width)),
         "labels": target["labels"][keep],
         "iscrowd": (target["iscrowd"] | ~fair)[keep],
     }
 
 
-def _boxes(boxes: Tensor, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
-    return tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size)
+def as_boxes(boxes: Tensor, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:
+    """Boxes that v2 transforms know as such, on a canvas of `size` (H, W)."""
+    make: Any = tv_tensors.BoundingBoxes  # its stub hides the keyword arguments
+    return make(boxes, format="XYXY", canvas_size=size)

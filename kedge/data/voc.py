@@ -104,7 +104,7 @@ def _parse(file: Path, problems: Problems) -> _Page | None:
     from defusedxml.ElementTree import parse
 
     try:
-        root = parse(file).getroot()
+        root: Any = parse(file).getroot()
     except DefusedXmlException as problem:
         problems.refuse("unsafe XML", file.name, "", f"{problem!r}: remove its entities")
         return None
@@ -140,7 +140,7 @@ def _box(node: Any) -> tuple[float, float, float, float] | None:
     x1, y1, x2, y2 = (_number(node.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
     if x1 is None or y1 is None or x2 is None or y2 is None:
         return None
-    return (x1 - 1, y1 - 1, x2, y2)
+    return (x1 - (x1 <= x2), y1 - (y1 <= y2), x2 - (x2 < x1), y2 - (y2 < y1))  # the lower one
 
 
 def _of_split(

@@ -76,6 +76,8 @@ def read_yaml(
         if labels is not None:
             found += 1
             rows += _lines(labels, index, image.name, layout, problems)
+    if problems.fatal:
+        problems.stop()
     if images and not found:
         raise ValueError(
             f"{file}: none of the {len(images)} images of split {split!r} has a label file; "
@@ -193,15 +195,15 @@ def _listed(file: Path, root: Path, problems: Problems) -> list[Path]:
         name, where = line.strip(), f"line {number} of {file.name}"
         if not name:
             continue
-        paths = [p for base in (root, file.parent) if (p := inside(root, base, name)) is not None]
-        existing = [path for path in paths if path.is_file()]
+        paths = [inside(root, base, name) for base in (root, file.parent)]
+        existing = [path for path in paths if path is not None and path.is_file()]
         if existing:
             files.append(existing[0])
-        elif paths:
-            problems.add("missing image", name, where, f"no such file: looked for {paths[0]}")
-        else:
+        elif None in paths:
             message = f"the path leaves the data folder {root}: move the file into the folder"
             problems.refuse("path outside the folder", name, where, message)
+        else:
+            problems.add("missing image", name, where, f"no such file: looked for {paths[0]}")
     return files
 
 

@@ -1,0 +1,104 @@
+import json
+
+import pytest
+
+from kedge.data import read
+
+
+def test_boxes_labels_ids_and_crowds_by_hand(coco):
+    file = coco(
+        annotations=[
+            {"id": 1, "image_id": 7, "category_id": 18, "bbox": [1, 2, 10, 5]},
+            {"id": 2, "image_id": 7, "category_id": 3, "bbox": [0, 0, 4, 4], "iscrowd": 1},
+        ]
+    )
+    data = read(file)
+    (record,) = data.records
+    assert record.boxes.tolist() == [[1, 2, 11, 7], [0, 0, 4, 4]]
+    assert (data.classes, data.category_ids) == (("car", "dog"), (3, 18))  # sorted by id
+    assert record.labels.tolist() == [1, 0]
+    assert record.crowd.tolist() == [False, True]
+    assert (record.image_id, record.width, record.height) == (7, 40, 30)
+    assert (str(record.boxes.dtype), str(record.labels.dtype)) == ("float32", "int64")
+
+
+def test_images_without_boxes_are_kept_in_the_order_of_the_file(coco, picture):
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 40, "height": 30} for i in (9, 2, 7)]
+    file = coco([1, 1, 5, 5], images=images)
+    for i in (9, 2, 7):
+        picture(file.parent / "images" / f"{i}.jpg")
+    data = read(file)
+    assert [(r.image_id, len(r.boxes)) for r in data.records] == [(9, 0), (2, 0), (7, 1)]
+
+
+def test_annotations_of_one_image_may_be_scattered(coco, picture):
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in (1, 2)]
+    boxes = [(1, 5), (2, 6), (1, 7), (2, 8)]
+    file = coco(
+        images=images,
+        annotations=[
+            {"id": n, "image_id": image, "category_id": 3, "bbox": [0, 0, side, side]}
+            for n, (image, side) in enumerate(boxes)
+        ],
+    )
+    for i in (1, 2):
+        picture(file.parent / "images" / f"{i}.jpg")
+    assert [r.boxes[:, 2].tolist() for r in read(file).records] == [[5, 7], [6, 8]]
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (["train.json", "val.json", "stats.json"], {"train", "val"}),
+        (
+            ["annotations/instances_train2017.json", "annotations/captions_train2017.json"],
+            {"train"},
+        ),
+        (
+            ["annotations/instances_val2014.json", "annotations/instances_val2017.json"],
+            {"val2014", "val2017"},
+        ),
+        (["train/_annotations.coco.json", "valid/_annotations.coco.json"], {"train", "val"}),
+    ],
+)
+def test_layouts_of_folders(tmp_path, picture, files, splits):
+    picture(tmp_path / "images" / "a.jpg")
+    whole = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [], "annotations": []}
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(whole))
+    for split in splits:
+        data = read(tmp_path, split)
+        assert (data.split, set(data.splits), len(data)) == (split, splits, 1)
+
+
+def test_images_may_lie_in_a_folder_named_like_the_split(tmp_path, picture):
+    (tmp_path / "annotations").mkdir()
+    file = tmp_path / "annotations" / "instances_train2017.json"
+    file.write_text(json.dumps({"images": [{"id": 1, "file_name": "a.jpg"}], "categories": []}))
+    image = picture(tmp_path / "train2017" / "a.jpg")
+    assert read(tmp_path).records[0].file == image
+    assert read(file).records[0].file == image
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "Expected `object`"),
+        ('{"images": []}', "categories"),
+        ('{"images": [{"id": "x"}], "categories": []}', r"\$.images\[0\].id"),
+        ('{"images": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}', "both"),
+    ],
+)
+def test_a_file_that_is_not_coco_is_named_with_the_field(tmp_path, text, message):
+    file = tmp_path / "train.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        read(file)
+    assert str(file) in str(error.value)
+
+
+def test_a_single_file_has_no_splits(coco):
+    with pytest.raises(ValueError, match="leave out split"):
+        read(coco(), "train")
