@@ -1,0 +1,83 @@
+"""Sums, extremes and ranks over segments: one number per row, one segment id per row.
+
+The same operations as ``Pairs`` has per target, for any other grouping: a level of a target, an image, an anchor.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from kedge.anchors.pairs import Pairs
+
+
+def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
+    """(P,) the place of every row within its segment: 0 is the smallest of ``values`` (P,).
+
+    ``segment`` (P,) int64, below 2^31. Equal values: the earlier row first.
+    """
+    order, ordered = _by_segment(-values if largest else values, segment)
+    start = torch.ones_like(ordered, dtype=torch.bool)
+    start[1:] = ordered[1:] != ordered[:-1]
+    place = torch.arange(len(order), device=order.device)
+    first = torch.where(start, place, 0).cummax(0).values if len(order) else place
+    return torch.empty_like(place).scatter_(0, order, place - first)
+
+
+def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
+    """Stable order (P,) by segment, then value, and the segment of every place."""
+    if values.dtype != torch.float32:
+        order = torch.argsort(values, stable=True)
+        order = order[torch.argsort(segment[order], stable=True)]
+        return order, segment[order]
+    bits = (values + 0.0).contiguous().view(torch.int32)  # + 0.0: minus zero has other bits
+    bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # ordered as the numbers are
+    key, order = ((segment << 32) + (bits.long() + (1 << 31))).sort(stable=True)
+    return order, key >> 32
+
+
+def total(values: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(count,) sum of ``values`` per segment; 0 for an empty one."""
+    return values.new_zeros(count).index_add(0, segment, values)
+
+
+def mean(values: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(count,) mean per segment; 0 for an empty one."""
+    rows = torch.bincount(segment, minlength=count).clamp(min=1)
+    return total(values, segment, count) / rows
+
+
+def largest(values: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(count,) maximum per segment; -inf for an empty one."""
+    return values.new_full((count,), -torch.inf).scatter_reduce(0, segment, values, "amax")
+
+
+def smallest(values: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(count,) minimum per segment; inf for an empty one."""
+    return values.new_full((count,), torch.inf).scatter_reduce(0, segment, values, "amin")
+
+
+def logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(count,) ``log(sum(exp(values)))`` per segment, without overflow; -inf for an empty one."""
+    top = largest(values, segment, count)
+    shift = torch.where(torch.isfinite(top), top, torch.zeros_like(top))
+    return total(torch.exp(values - shift[segment]), segment, count).log() + shift
+
+
+def winners(pairs: "Pairs", by: Tensor) -> Tensor:
+    """(P,) bool: for every anchor the one pair of largest ``by`` (P,), the lowest target among equals.
+
+    ``Pairs.best_target_per_anchor`` as a mask, for strategies that carry values along with the pairs.
+    """
+    best = by >= pairs.max_per_anchor(by)
+    order = -pairs.target.double()
+    return best & (order == pairs.max_per_anchor(torch.where(best, order, -torch.inf)))
+
+
+def contested(pairs: "Pairs", claimed: Tensor) -> Tensor:
+    """(P,) bool: whether two or more targets claim the pair's anchor; ``claimed`` (P,) bool."""
+    target = pairs.target.double()
+    last = pairs.max_per_anchor(torch.where(claimed, target, -torch.inf))
+    first = -pairs.max_per_anchor(torch.where(claimed, -target, -torch.inf))
+    return last > first

@@ -1,0 +1,130 @@
+"""What a prediction costs at a pair. No (pairs x classes) table: background once per anchor.
+
+A classification cost summed over classes is the cost of "background" at the anchor, which all its pairs
+share, plus a correction at the target's class. The first is computed once per anchor in blocks, the second at the
+pair alone.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.boxes import at_least_float32, giou, unflip
+from kedge.types import Anchors, Predictions, Targets
+
+BLOCK = 1 << 22  # logits that are held at once
+LOG_LIMIT = -100.0  # torch's binary cross-entropy stops its logarithms here
+
+
+def checked(
+    predictions: Predictions | None, anchors: Anchors, targets: Targets, strategy: object
+) -> Predictions:
+    """The predictions, detached; ``ValueError`` without them, or when they are for other anchors."""
+    name = type(strategy).__name__
+    if predictions is None:
+        raise ValueError(f"{name} needs predictions: call it as assign(anchors, targets, predictions)")
+    expected = (targets.batch_size, len(anchors))
+    if predictions.shape != expected:
+        raise ValueError(
+            f"{name}: predictions are for (images, anchors) = {predictions.shape}, "
+            f"anchors and targets say {expected}"
+        )
+    if len(targets) and int(targets.labels.max()) >= predictions.num_classes:
+        raise ValueError(
+            f"{name}: a target has class {int(targets.labels.max())}, the head predicts "
+            f"{predictions.num_classes} classes (0-based)"
+        )
+    return predictions.detach()
+
+
+def class_logit(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P,) logit of the target's class at every pair, at least float32."""
+    value = predictions.logits.flatten(0, 1)[pairs.anchor, pairs.labels()]
+    return at_least_float32(value)[0]
+
+
+def objectness(predictions: Predictions, flat: Tensor) -> Tensor | None:
+    """(P,) objectness logits, at least float32, or None."""
+    value = predictions.objectness_at(flat)
+    return None if value is None else at_least_float32(value)[0]
+
+
+def predicted_boxes(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P, 4) predicted boxes, without negative sides."""
+    return unflip(predictions.boxes_at(pairs.anchor))
+
+
+def anchors_of(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """The distinct flat ids (U,) of the pairs, ascending, and every pair's place (P,) among them."""
+    seen = torch.zeros(
+        pairs.targets.batch_size * len(pairs.anchors), dtype=torch.bool, device=pairs.anchor.device
+    )
+    seen[pairs.anchor] = True
+    return seen.nonzero()[:, 0], (seen.cumsum(0) - 1)[pairs.anchor]
+
+
+def per_anchor(
+    predictions: Predictions, pairs: Pairs, cost: Callable[[Tensor, Tensor | None], Tensor]
+) -> Tensor:
+    """(P,) ``cost(logits (u, C), objectness (u,) | None)`` (u,) at every pair's anchor."""
+    flat, place = anchors_of(pairs)
+    values = [
+        cost(at_least_float32(predictions.logits_at(part))[0], objectness(predictions, part))
+        for part in flat.split(max(1, BLOCK // max(predictions.num_classes, 1)))
+    ]
+    return torch.cat(values)[place] if len(flat) else predictions.logits.new_zeros(0).float()
+
+
+def focal_terms(logit: Tensor, alpha: float, gamma: float) -> tuple[Tensor, Tensor]:
+    """The focal loss of "this class" and of "not this class"; shapes as ``logit``."""
+    p = logit.sigmoid()
+    positive = alpha * (1 - p) ** gamma * F.softplus(-logit)
+    negative = (1 - alpha) * p**gamma * F.softplus(logit)
+    return positive, negative
+
+
+def focal_background(
+    predictions: Predictions, pairs: Pairs, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """(P,) focal loss, summed over classes, of calling the pair's anchor background."""
+    return per_anchor(
+        predictions, pairs, lambda logits, _: focal_terms(logits, alpha, gamma)[1].sum(-1)
+    )
+
+
+def focal_cost(
+    predictions: Predictions,
+    pairs: Pairs,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    background: Tensor | None = None,
+) -> Tensor:
+    """(P,) focal loss, summed over classes, of calling the anchor its target's class.
+
+    ``background`` (P,) is ``focal_background`` where the caller has it.
+    """
+    if background is None:
+        background = focal_background(predictions, pairs, alpha, gamma)
+    positive, negative = focal_terms(class_logit(predictions, pairs), alpha, gamma)
+    return background + positive - negative
+
+
+def log_score(logit: Tensor, objectness: Tensor | None) -> Tensor:
+    """``log(sigmoid(logit) * sigmoid(objectness))``; the second factor is 1 without objectness."""
+    score = F.logsigmoid(logit)
+    return score if objectness is None else score + F.logsigmoid(objectness)
+
+
+def log_rest(log_p: Tensor) -> Tensor:
+    """``log(1 - exp(log_p))`` for ``log_p`` <= 0, not below -100."""
+    near = torch.log(-torch.expm1(log_p))
+    far = torch.log1p(-torch.exp(log_p))
+    return torch.where(log_p > -0.6931, near, far).clamp(min=LOG_LIMIT)
+
+
+def giou_cost(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P,) GIoU loss of the predicted box against the target."""
+    return 1 - giou(predicted_boxes(predictions, pairs), pairs.target_boxes())

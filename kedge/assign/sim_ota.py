@@ -1,0 +1,89 @@
+"""SimOTA: every target takes as many of its cheapest anchors as its overlaps say."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.regions import inside_or_centre
+from kedge.anchors.segments import rank, winners
+from kedge.assign.candidates import with_overlapping
+from kedge.assign.costs import (
+    LOG_LIMIT,
+    checked,
+    class_logit,
+    log_rest,
+    log_score,
+    objectness,
+    per_anchor,
+    predicted_boxes,
+)
+from kedge.boxes import iou
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimOTA:
+    """The k cheapest candidates of every target, k = the integer part of its ``k`` largest IoUs' sum, >= 1.
+
+    Cost: ``class_weight`` * binary cross-entropy, summed over classes, of ``sqrt(score * objectness)``
+    + ``iou_weight`` * -ln(IoU + 1e-7), + 1e5 unless the anchor's centre is both inside the target and within
+    ``radius`` strides of its centre. An anchor wanted twice goes where it costs least. ``quality`` is the IoU of
+    the predicted box. Predictions without an objectness branch count as objectness 1.
+
+    ``candidates``: ``"any"``, the published rule: every anchor that is inside, or near the centre of, *any*
+    target may be taken by every target that its predicted box overlaps (a spatial join finds those); ``"own"``:
+    only anchors inside, or near the centre of, the target itself; cheaper.
+
+    Edge cases: a target with no anchor nearby has none; one that loses all its anchors to cheaper targets stays
+    empty.
+
+    Source: Ge et al., arXiv:2107.08430 (YOLOX), section 2.1, as in the first release and in MMDetection: k 10,
+    radius 2.5, weights 1 and 3. Deviation: an anchor that is neither near the target nor overlaps it with its
+    prediction is never taken (the dense form can take one, at a cost above 1e5, when there is nothing
+    else).
+    """
+
+    k: int = 10
+    radius: float = 2.5
+    class_weight: float = 1.0
+    iou_weight: float = 3.0
+    candidates: Literal["any", "own"] = "any"
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.radius <= 0 or min(self.class_weight, self.iou_weight) < 0:
+            raise ValueError(f"SimOTA needs k >= 1, radius > 0 and weights >= 0, got {self}")
+        if self.candidates not in ("any", "own"):
+            raise ValueError(f"SimOTA.candidates is 'any' or 'own', got {self.candidates!r}")
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        predictions = checked(predictions, anchors, targets, self)
+        pairs, good = inside_or_centre(anchors, targets, self.radius)
+        if self.candidates == "any":
+            pairs, own = with_overlapping(pairs, predictions)
+            good = torch.zeros_like(own).masked_scatter(own, good)
+        overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+        cost = self._cost(predictions, pairs, overlap) + 1e5 * ~good
+        top = rank(overlap, pairs.target, largest=True) < self.k
+        wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
+        rows = (rank(cost, pairs.target) < wanted[pairs.target]).nonzero()[:, 0]
+        rows = rows[winners(pairs.select(rows), -cost[rows])]
+        return pairs.select(rows).assignment(quality=overlap[rows])
+
+    def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
+        score = log_score(class_logit(predictions, pairs), objectness(predictions, pairs.anchor)) / 2
+        absent = per_anchor(predictions, pairs, _background)
+        present = -score.clamp(min=LOG_LIMIT) + log_rest(score)
+        return self.class_weight * (absent + present) - self.iou_weight * (overlap + 1e-7).log()
+
+
+def _background(logits: Tensor, branch: Tensor | None) -> Tensor:
+    """(u,) cross-entropy, summed over classes, of ``sqrt(score * objectness)`` against nothing."""
+    score = log_score(logits, None if branch is None else branch[:, None]) / 2
+    return -log_rest(score).sum(-1)

@@ -1,0 +1,91 @@
+"""TAL: task-aligned assignment. Score and overlap of the prediction together choose the positives."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.regions import enlarged
+from kedge.anchors.segments import contested, rank, winners
+from kedge.assign.costs import checked, class_logit, predicted_boxes
+from kedge.boxes import ciou, iou
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class TAL:
+    """The ``k`` anchors inside a target with the largest alignment ``t = score^alpha * IoU^beta``.
+
+    Score is the probability of the target's class, IoU that of the predicted box. Only t > 0 counts. An
+    anchor that several targets claim goes to the one it overlaps most (equal: the lowest target). ``quality``
+    is the soft label t-hat: t scaled within each target so that its largest value is the target's largest IoU.
+
+    - ``min_side``: objects with a smaller side are enlarged to it, about their centre, when candidates are
+      looked for. Without it an object between the cells' centres has no candidate at all.
+    - ``overlap``: ``"iou"``, or ``"ciou"`` with negative values raised to 0.
+    - ``contest``: who may win an anchor that several targets claim: the ``"claimants"``, or every target
+      of which the anchor is a candidate (``"candidates"``), even one that did not choose it.
+
+    `TAL.ultralytics` is the variant of Ultralytics 8.4.
+
+    Edge cases: a target without a cell centre inside, or whose candidates all have IoU 0, gets no anchor, and
+    a target can lose all its anchors to others; the assignment's report counts both.
+
+    Source: Feng et al., arXiv:2108.07755 (TOOD), section 3.2, eq. 1 and 2; k 13, alpha 1, beta 6. Deviations:
+    "inside" is strict, MMDetection asks for 0.01 px more; the first epochs' ATSS warm-up is the trainer's.
+    """
+
+    k: int = 13
+    alpha: float = 1.0
+    beta: float = 6.0
+    min_side: float = 0.0
+    overlap: Literal["iou", "ciou"] = "iou"
+    contest: Literal["claimants", "candidates"] = "claimants"
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or min(self.alpha, self.beta, self.min_side) < 0:
+            raise ValueError(f"TAL needs k >= 1 and alpha, beta, min_side >= 0, got {self}")
+        if self.overlap not in ("iou", "ciou"):
+            raise ValueError(f"TAL.overlap is 'iou' or 'ciou', got {self.overlap!r}")
+        if self.contest not in ("claimants", "candidates"):
+            raise ValueError(f"TAL.contest is 'claimants' or 'candidates', got {self.contest!r}")
+
+    @classmethod
+    def ultralytics(cls, middle_stride: float = 16.0) -> "TAL":
+        """The settings of Ultralytics 8.4: k 10, alpha 0.5, CIoU, sides below the middle stride enlarged.
+
+        Where a target has fewer candidates with t > 0 than k, theirs fills up with candidates of t = 0 in
+        the order of ``topk``; here those are never positive.
+        """
+        return cls(
+            k=10, alpha=0.5, min_side=middle_stride, overlap="ciou", contest="candidates"
+        )
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        predictions = checked(predictions, anchors, targets, self)
+        region = enlarged(targets.boxes, self.min_side) if self.min_side > 0 else None
+        pairs = anchors.inside(targets, region)
+        overlap = self._overlap(predicted_boxes(predictions, pairs), pairs.target_boxes())
+        rows = overlap.nonzero()[:, 0]
+        pairs, overlap = pairs.select(rows), overlap[rows]
+        metric = class_logit(predictions, pairs).sigmoid() ** self.alpha * overlap**self.beta
+        claimed = (rank(metric, pairs.target, largest=True) < self.k) & (metric > 0)
+        rows = self._settle(pairs, claimed, overlap).nonzero()[:, 0]
+        pairs, metric, overlap = pairs.select(rows), metric[rows], overlap[rows]
+        scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
+        return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
+
+    def _overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
+        return (ciou if self.overlap == "ciou" else iou)(boxes, targets).clamp(min=0)
+
+    def _settle(self, pairs: Pairs, claimed: Tensor, overlap: Tensor) -> Tensor:
+        """(P,) bool: one pair for every claimed anchor."""
+        if self.contest == "candidates":
+            return torch.where(contested(pairs, claimed), winners(pairs, overlap), claimed)
+        return claimed & winners(pairs, torch.where(claimed, overlap, -torch.inf))

@@ -1,0 +1,100 @@
+"""SimOTA: by hand, against the dense form, and its edge cases."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from assign.dense import ids, images, inside, near_centre, points, scene, table
+
+from kedge import Grid, Level, Predictions, Targets
+from kedge.assign.sim_ota import SimOTA
+from kedge.boxes import iou
+
+
+def dense_sim_ota(grid, targets, predictions, rule: SimOTA):
+    """The released rule over (objects x candidate anchors): {(flat anchor, target): IoU}."""
+    out = {}
+    for image, rows, boxes, labels, logits, predicted in images(grid, targets, predictions):
+        if len(rows) == 0:
+            continue
+        within, centre = inside(grid, boxes), near_centre(grid, boxes, rule.radius)
+        valid = (within | centre).any(0).nonzero()[:, 0]
+        if len(valid) == 0:
+            continue
+        overlap = iou(boxes[:, None], predicted[None, valid])
+        score = logits[valid].double().sigmoid()
+        if predictions.objectness is not None:
+            score = score * predictions.objectness[image][valid].double().sigmoid()[:, None]
+        score = score.sqrt()
+        onehot = F.one_hot(labels, logits.shape[1]).double()
+        shape = (len(rows), len(valid), logits.shape[1])
+        classes = F.binary_cross_entropy(
+            score[None].expand(shape), onehot[:, None].expand(shape), reduction="none"
+        ).sum(-1)
+        good = (within & centre)[:, valid]
+        cost = rule.class_weight * classes - rule.iou_weight * (overlap + 1e-7).log() + 1e5 * ~good
+        if rule.candidates == "own":
+            own = (within | centre)[:, valid]
+            cost, overlap = cost.masked_fill(~own, math.inf), overlap * own
+        k = overlap.sort(1, descending=True).values[:, : rule.k].sum(1).int().clamp(min=1)
+        match = torch.zeros_like(good)
+        for g in range(len(rows)):
+            cheap = cost[g].argsort()[: k[g]]
+            match[g, cheap[torch.isfinite(cost[g, cheap])]] = True
+        lowest = torch.zeros_like(match).scatter(0, cost.masked_fill(~match, math.inf).argmin(0)[None], True)
+        for g, n in (match & lowest).nonzero().tolist():
+            out[image * len(grid) + int(valid[n]), int(rows[g])] = float(overlap[g, n])
+    return out
+
+
+@pytest.mark.parametrize("rule", [SimOTA(), SimOTA(candidates="own"), SimOTA(k=3, radius=1.5)], ids=repr)
+@pytest.mark.parametrize("objectness", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_dense_form(rule, objectness, seed):
+    grid = points()
+    targets, predictions = scene(grid, seed, objectness=objectness, dtype=torch.float64, side=(8, 70))
+    found = rule(grid, targets, predictions)
+    expected = dense_sim_ota(grid, targets, predictions, rule)
+    assert ids(found) == sorted(expected)
+    assert table(found, found.quality) == pytest.approx(expected, rel=1e-5)
+
+
+def test_by_hand():
+    """Three cells, IoU .8, .7 and .6: k = int(2.1) = 2, so the two cheapest. All scores are equal."""
+    grid = Grid((8, 24), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 24 * s, 8] for s in (0.7, 0.6, 0.8)]])
+    predictions = Predictions.from_tensors(torch.zeros(1, 3, 2), boxes)
+    found = SimOTA()(grid, targets, predictions)
+    assert found.anchor.tolist() == [0, 2]
+    torch.testing.assert_close(found.quality, torch.tensor([0.7, 0.8]))
+
+
+def test_the_centre_beats_a_better_prediction_far_from_it():
+    grid = Grid((8, 80), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 80, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 8, 8]]]).repeat(1, 10, 1)
+    boxes[0, 0] = torch.tensor([0.0, 0, 72, 8])  # IoU .9 at the left end, five cells away
+    predictions = Predictions.from_tensors(torch.zeros(1, 10, 1), boxes)
+    (chosen,) = SimOTA()(grid, targets, predictions).anchor.tolist()
+    assert chosen in (3, 4, 5, 6)
+
+
+def test_a_pixel_and_an_object_outside_the_image():
+    grid = points()
+    targets = Targets.from_list(
+        [{"boxes": [[15.0, 15, 16, 16], [500.0, 500, 520, 520]], "labels": [0, 0]}]
+    )
+    boxes = grid.boxes()[None]
+    found = SimOTA()(grid, targets, Predictions.from_tensors(torch.zeros(1, len(grid), 1), boxes))
+    assert found.target.tolist() == [0]  # near the pixel's centre there are cells; the other has none
+
+
+def test_refuses_what_makes_no_sense():
+    for bad in ({"k": 0}, {"radius": 0.0}, {"iou_weight": -1.0}, {"candidates": "x"}):
+        with pytest.raises(ValueError, match="SimOTA"):
+            SimOTA(**bad)
+    targets, _ = scene(points(), 0)
+    with pytest.raises(ValueError, match="SimOTA needs predictions"):
+        SimOTA()(points(), targets)

@@ -1,0 +1,114 @@
+"""Task-aligned assignment: by hand, against the dense form, and its edge cases."""
+
+import pytest
+import torch
+from assign.dense import ids, images, inside, points, scene, table
+
+from kedge import Grid, Level, Predictions, Targets
+from kedge.assign.tal import TAL
+from kedge.boxes import ciou, iou
+
+
+def logit(p):
+    return torch.logit(torch.as_tensor(p))
+
+
+def dense_tal(grid, targets, predictions, rule: TAL):
+    """TOOD's rule over (objects x anchors), one image at a time: {(flat anchor, target): t-hat}."""
+    out = {}
+    for image, rows, boxes, labels, logits, predicted in images(grid, targets, predictions):
+        if len(rows) == 0:
+            continue
+        size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=rule.min_side)
+        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        mask = inside(grid, torch.cat([centre - size / 2, centre + size / 2], 1))
+        measure = ciou if rule.overlap == "ciou" else iou
+        u = measure(predicted[None], boxes[:, None]).clamp(min=0) * mask
+        t = logits.sigmoid().T[labels] ** rule.alpha * u**rule.beta * mask
+        best = t.topk(min(rule.k, t.shape[1]), dim=1).indices
+        positive = torch.zeros_like(mask).scatter(1, best, True) & (t > 0)
+        multiple = positive.sum(0) > 1
+        rivals = u if rule.contest == "candidates" else torch.where(positive, u, -1.0)
+        winner = torch.zeros_like(mask).scatter(0, rivals.argmax(0)[None], True)
+        positive = torch.where(multiple[None], winner, positive)
+        t, u = t * positive, u * positive
+        soft = t / t.amax(1, keepdim=True).clamp(min=1e-30) * u.amax(1, keepdim=True)
+        for g, n in positive.nonzero().tolist():
+            out[image * len(grid) + n, int(rows[g])] = float(soft[g, n])
+    return out
+
+
+@pytest.mark.parametrize(
+    "rule", [TAL(), TAL(k=3), TAL.ultralytics(), TAL(contest="candidates", k=4, min_side=20)], ids=repr
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_the_dense_form(rule, seed):
+    grid = points()
+    targets, predictions = scene(grid, seed)
+    found = rule(grid, targets, predictions)
+    expected = dense_tal(grid, targets, predictions, rule)
+    assert ids(found) == sorted(expected)
+    quality = table(found, found.quality)
+    assert quality == pytest.approx(expected, rel=1e-5)
+
+
+def test_by_hand():
+    """Two cells. t = s * u^6: .5 * .8^6 = .131072 and .9 * .5^6 = .0140625; t-hat is t / .131072 * .8."""
+    grid = Grid((8, 16), [Level(stride=8)])  # centres (4, 4) and (12, 4)
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 16, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 12.8, 8], [8, 0, 16, 8]]])  # IoU .8 and .5
+    predictions = Predictions.from_tensors(logit([[[0.5], [0.9]]]), boxes)
+    found = TAL()(grid, targets, predictions)
+    assert found.anchor.tolist() == [0, 1]
+    assert pytest.approx(0.131072) == 0.5 * 0.8**6
+    torch.testing.assert_close(found.quality, torch.tensor([0.8, 0.0140625 / 0.131072 * 0.8]))
+    torch.testing.assert_close(found.weight, torch.ones(2))
+
+
+def test_a_contested_anchor_goes_to_the_larger_overlap_not_the_larger_metric():
+    grid = Grid((8, 8), [Level(stride=8)])
+    boxes = [[0.0, 0, 8, 8], [0.0, 0, 8, 7]]
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0, 1]}])
+    predictions = Predictions.from_tensors(
+        logit([[[0.01, 0.99]]]), torch.tensor([[[0.0, 0, 8, 8]]])
+    )
+    found = TAL()(grid, targets, predictions)  # IoU 1 and .875; t .01 and .99 * .449
+    assert ids(found) == [(0, 0)]
+
+
+def test_min_side_finds_candidates_for_an_object_between_the_centres():
+    grid = points(strides=(8, 16))
+    boxes = torch.tensor([[15.0, 15, 17, 17]])
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0]}])
+    predictions = Predictions.from_tensors(
+        torch.zeros(1, len(grid), 1), boxes.expand(1, len(grid), 4)
+    )
+    assert len(TAL()(grid, targets, predictions)) == 0
+    found = TAL(min_side=16)(grid, targets, predictions)
+    # enlarged to (8, 8, 24, 24): the centres 12 and 20 of stride 8; 8 and 24 of stride 16 are on its edge
+    assert found.anchor.tolist() == [17, 18, 33, 34]
+
+
+def test_no_overlap_means_no_positive_and_no_nan():
+    grid = points()
+    targets, predictions = scene(grid, 0)
+    far = Predictions.from_tensors(predictions.logits, predictions.codes + 10_000)
+    found = TAL()(grid, targets, far)
+    assert len(found) == 0
+    flat = Predictions.from_tensors(predictions.logits, predictions.codes * 0)
+    assert torch.isfinite(TAL.ultralytics()(grid, targets, flat).quality).all()
+
+
+def test_refuses_what_makes_no_sense():
+    for bad in ({"k": 0}, {"alpha": -1.0}, {"min_side": -1.0}, {"overlap": "x"}, {"contest": "x"}):
+        with pytest.raises(ValueError, match="TAL"):
+            TAL(**bad)
+    grid = points()
+    targets, predictions = scene(grid, 0, classes=4)
+    with pytest.raises(ValueError, match="TAL needs predictions"):
+        TAL()(grid, targets)
+    with pytest.raises(ValueError, match="predictions are for"):
+        TAL()(points((64, 64)), targets, predictions)
+    few = Predictions.from_tensors(predictions.logits[..., :1], predictions.codes)
+    with pytest.raises(ValueError, match="predicts 1 classes"):
+        TAL()(grid, targets, few)
