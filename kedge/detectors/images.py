@@ -19,9 +19,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return nn.functional.pad(images, (0, right, 0, down), value=PADDING)
 
 
-def batch_images(
-    images: Sequence[Tensor] | Tensor, *, smallest: int
-) -> tuple[Tensor, Tensor]:
+def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[Tensor, Tensor]:
     """One batch (B, 3, H, W) and the size (B, 2) of every image, height then width.
 
     Images are padded with grey at the right and the bottom to the largest height and width; boxes

@@ -28,9 +28,7 @@ def codes_of_pairs(
     """
     grid, coder = on_grid(predictions)
     index = grid.local(assignment.anchor)
-    goal = coder.encode(
-        grid.boxes(index), targets.boxes[assignment.target], grid.stride(index)
-    )
+    goal = coder.encode(grid.boxes(index), targets.boxes[assignment.target], grid.stride(index))
     return predictions.codes_at(assignment.anchor), goal
 
 

@@ -24,9 +24,7 @@ class Tiny(nn.Module):
         available = {8: 4 * width, 16: 8 * width, 32: 8 * width}
         self.strides = tuple(strides)
         self.channels = channels_at(self, available, self.strides)
-        self.stem = nn.Sequential(
-            conv_bn(3, width, stride=2), conv_bn(width, 2 * width, stride=2)
-        )
+        self.stem = nn.Sequential(conv_bn(3, width, stride=2), conv_bn(width, 2 * width, stride=2))
         self.stages = nn.ModuleDict()
         inputs = 2 * width
         for stride, outputs in available.items():
