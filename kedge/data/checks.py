@@ -143,7 +143,7 @@ def _check_image(image: RawImage, problems: Problems) -> bool:
         return True
     try:
         seen = image_files.look(image.file)
-    except (OSError, SyntaxError, ValueError) as problem:
+    except OSError as problem:
         message = f"unreadable or truncated ({problem}): replace {image.file}"
         problems.add("unreadable image", image.name, "", message)
         return False

@@ -1,5 +1,6 @@
 """Image files: look at one without decoding it, and decode one."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from kedge.data.records import Record
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 _ORIENTATION = 0x0112  # the EXIF tag
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # Pillow raises them all
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
@@ -29,11 +31,14 @@ def look(file: Path) -> Look:
     """
     from PIL import Image
 
-    with Image.open(file) as image:
-        found = Look(*image.size, image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8))
-        ending = _ENDINGS.get(image.format or "")
-        if ending is None or ending not in _tail(file):
-            image.load()  # the only sure test
+    try:
+        with Image.open(file) as image:
+            found = Look(*image.size, image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8))
+            ending = _ENDINGS.get(image.format or "")
+            if ending is None or ending not in _tail(file):
+                image.load()  # the only sure test
+    except (*_BROKEN, Image.DecompressionBombError) as problem:
+        raise OSError(str(problem)) from problem
     return found
 
 
@@ -49,7 +54,7 @@ def decode(record: Record) -> np.ndarray:
         raise ValueError(f"image {record.name!r} has boxes only: there is no file to decode")
     try:
         pixels = _pixels(record.file, record.upright)
-    except (OSError, SyntaxError) as problem:
+    except _BROKEN as problem:
         raise ValueError(
             f"{record.file}: cannot be decoded ({problem}); replace the file, or read the data "
             'with on_bad_box="drop"'

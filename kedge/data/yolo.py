@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from kedge.data import images as image_files
-from kedge.data.checks import Problems, RawBoxes, RawImage, check, inside
+from kedge.data.checks import Problems, RawBoxes, RawImage, check, check_images, inside
 from kedge.data.images import SUFFIXES
 from kedge.data.records import Data, OnBadBox
 
@@ -49,18 +48,13 @@ def splits(file: Path) -> tuple[str, ...]:
     return tuple(_layout(file).places)
 
 
-def read_yaml(
-    file: Path,
-    *,
-    split: str,
-    on_bad_box: OnBadBox = "error",
-    check_images: bool = True,
-) -> Data:
+def read_yaml(file: Path, *, split: str, on_bad_box: OnBadBox = "error") -> Data:
     """Read one split of a YOLO set.
 
     An image's labels lie where "images" in its path is replaced by "labels", or beside it; an
     image without label file is empty. A line is `class cx cy w h`, each of the four divided by
-    the image's width or height; a line with a polygon (segmentation) gives the box around it.
+    the image's width or height, for which every image is looked at; a line with a polygon
+    (segmentation) gives the box around it.
     Raises ValueError as `kedge.data.read` says.
     """
     layout = _layout(file)
@@ -69,7 +63,9 @@ def read_yaml(
         RawImage(name=str(path.relative_to(layout.root)), file=path, image_id=number)
         for number, path in enumerate(_image_files(layout, split, problems))
     ]
-    problems.stop()
+    if problems.fatal:
+        problems.stop()
+    images = [i for i, sound in zip(images, check_images(images, problems)) if sound]
     rows, found = [], 0
     for index, image in enumerate(images):
         labels = _label_file(layout.root, image, problems)
@@ -83,7 +79,7 @@ def read_yaml(
             f"{file}: none of the {len(images)} images of split {split!r} has a label file; "
             f'looked beside {images[0].file} and with "labels" in place of "images"'
         )
-    records = check(images, _boxes(rows, images, problems), problems, check_images)
+    records = check(images, _boxes(rows, images), problems, look_at_files=False)
     problems.stop()
     return Data(
         source=str(file),
@@ -259,18 +255,8 @@ def _box(values: list[float], keypoints: bool) -> tuple[float, float, float, flo
     return None
 
 
-def _boxes(rows: list[_Row], images: list[RawImage], problems: Problems) -> RawBoxes:
-    """Rows in pixels. The sizes must be known first, so unreadable images are skipped here and
-    reported by the image check."""
-    del problems
-    for image in images:
-        assert image.file is not None
-        try:
-            seen = image_files.look(image.file)
-        except (OSError, SyntaxError, ValueError):
-            continue
-        size = (seen.width, seen.height)
-        image.width, image.height = size[::-1] if seen.swaps else size
+def _boxes(rows: list[_Row], images: list[RawImage]) -> RawBoxes:
+    """Rows in pixels."""
     image = np.array([row.image for row in rows], np.int64)
     sizes = np.array([(i.width, i.height) for i in images], np.float64).reshape(-1, 2)
     corners = np.array([row.box for row in rows], np.float64).reshape(-1, 4)
