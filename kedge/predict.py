@@ -42,8 +42,10 @@ def detect(
     device: torch.device | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Rows:
-    """One dictionary per record: ``boxes`` (n, 4) xyxy in pixels of the *original* image, ``labels``
-    (n,) 0-based and ``scores`` (n,), best first; on the CPU.
+    """Detections, one dictionary per record, on the CPU.
+
+    ``boxes`` (n, 4) xyxy in pixels of the *original* image, ``labels`` (n,) 0-based, ``scores``
+    (n,), best first.
 
     `image_size`: (H, W) of the network's input; images are letterboxed into it. `progress` is told
     the number of images after each batch. The detector returns to the mode and device it had.
@@ -198,3 +200,16 @@ def unlabelled(files: Sequence[Path], classes: Sequence[str], category_ids: Sequ
         category_ids=tuple(category_ids),
         records=records,
     )
+
+
+def save_image(picture: Any, path: Path) -> None:
+    """Write a Pillow image atomically; the format follows the file's name."""
+    from PIL import Image
+
+    from kedge.train.files import replacing
+
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form is None or form not in Image.SAVE:
+        raise ValueError(f"{path}: no image format is called {path.suffix!r}; use .png or .jpg")
+    with replacing(path) as part:
+        picture.save(part, format=form)

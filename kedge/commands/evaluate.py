@@ -56,9 +56,7 @@ def evaluate(
         trained = load_run(run)
         source = predict.read_to_score(data or trained.config.data, split, on_bad_box)
         predict.check_classes(trained.classes, source)
-        found = predict.detect(
-            trained.detector, source, trained.config.image_size, workers=workers
-        )
+        found = predict.detect(trained.detector, source, trained.config.image_size, workers=workers)
     else:
         assert results is not None
         if data is None:

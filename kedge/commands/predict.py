@@ -35,7 +35,7 @@ def predict(
     from rich.table import Table
 
     from kedge import predict as work
-    from kedge.draw import draw_boxes, open_image, save_image
+    from kedge.data.images import decode
     from kedge.train.result import load_run
 
     if save is not None and save.resolve() == images.resolve():
@@ -47,12 +47,14 @@ def predict(
     if json is not None:
         work.write_detections(json, found, source)
     table = Table("image", "class", "score", "x1", "y1", "x2", "y2")
-    for file, row in zip(files, found, strict=True):
+    for file, record, row in zip(files, source.records, found, strict=True):
         good = work.above(row, min_score)
         if save is not None:
+            from kedge.report import draw_detections
+
             target = save / file.name if images.is_dir() else save
-            picture = draw_boxes(open_image(file), classes=trained.classes, **good)
-            save_image(picture, target)
+            picture = draw_detections(decode(record), good, names=trained.classes, min_score=0)
+            work.save_image(picture, target)
         for box, label, score in zip(good["boxes"], good["labels"], good["scores"], strict=True):
             corners = [f"{side:.1f}" for side in box.tolist()]
             table.add_row(file.name, trained.classes[int(label)], f"{float(score):.2f}", *corners)

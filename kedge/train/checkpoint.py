@@ -79,9 +79,7 @@ def check_shapes(weights: dict[str, Tensor], expected: list[list[float]], path: 
             )
 
 
-def _check_anchor_count(
-    wanted: dict[str, Tensor], weights: dict[str, Tensor], path: Path
-) -> None:
+def _check_anchor_count(wanted: dict[str, Tensor], weights: dict[str, Tensor], path: Path) -> None:
     have, want = weights.get(SHAPES_KEY), wanted.get(SHAPES_KEY)
     if have is not None and want is not None and have.shape != want.shape:
         raise ValueError(

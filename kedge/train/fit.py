@@ -221,7 +221,7 @@ class _quiet:
         self.catch = warnings.catch_warnings()
         self.catch.__enter__()
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+        warnings.filterwarnings("ignore", message=".*not have a deterministic implementation.*")
         self.loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
         self.levels = [logger.level for logger in self.loggers]
         for logger in self.loggers:

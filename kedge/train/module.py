@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from kedge.anchors.warmup import AnnealedWarmup, GradientWarmup
 from kedge.detectors.base import Detector
+from kedge.detectors.warmup import AnnealedWarmup, GradientWarmup
 from kedge.train.config import TrainConfig
 from kedge.types import Targets
 
@@ -40,7 +40,7 @@ class DetectionModule(LightningModule):
             return None
         self.warmup_steps = max(1, config.steps_of(config.warmup_steps, self.total_steps))
         if config.warmup == "annealed":
-            return AnnealedWarmup(steps=self.warmup_steps)
+            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(self.detector.anchors))
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
@@ -101,7 +101,7 @@ class DetectionModule(LightningModule):
 
 
 class Schedule:
-    """The learning rate's factor at a step: a linear rise, then ``cosine``, ``step`` or constant."""
+    """The learning rate's factor at a step: a linear rise, then `kind`."""
 
     def __init__(self, *, kind: str, rise: int, total: int) -> None:
         self.kind, self.rise, self.total = kind, rise, total

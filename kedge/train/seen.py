@@ -13,9 +13,7 @@ _ENOUGH = 20_000  # boxes; their mean best IoU is known to about a thousandth
 _RECORDS = 4_000  # images a pass
 
 
-def seen_sizes(
-    data: Data, transform: Transform, seed: int, passes: int = 4
-) -> NDArray[np.float32]:
+def seen_sizes(data: Data, transform: Transform, seed: int, passes: int = 4) -> NDArray[np.float32]:
     """Widths and heights (n, 2) in pixels of the boxes of the first epochs, crowds left out.
 
     Up to `passes` epochs, because augmentation scatters sizes; of a large set, a sample. The very

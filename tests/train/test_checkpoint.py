@@ -62,7 +62,7 @@ def test_shapes_must_be_those_of_the_run(tmp_path):
     check_shapes({"anchors.log_shapes": log}, [[10, 20], [30, 40]], path)
     with pytest.raises(ValueError, match=r"anchor shape 1 is 30.00 x 40.00, run.json says 30.00 x"):
         check_shapes({"anchors.log_shapes": log}, [[10, 20], [30, 44]], path)
-    with pytest.raises(ValueError, match="holds 2 anchor shapes, run.json speaks of 1"):
+    with pytest.raises(ValueError, match=r"holds 2 anchor shapes, run.json speaks of 1"):
         check_shapes({"anchors.log_shapes": log}, [[10, 20]], path)
     with pytest.raises(ValueError, match="not finite"):
         check_shapes({"anchors.log_shapes": log * torch.nan}, [[10, 20], [30, 40]], path)

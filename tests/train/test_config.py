@@ -44,7 +44,7 @@ def test_saved_settings_read_back_unchanged(tmp_path):
 )
 def test_a_bad_file_is_one_line_that_names_file_and_key(tmp_path, text, said):
     file = write(tmp_path / "bad.yaml", text)
-    with pytest.raises(ValueError, match="bad.yaml") as caught:
+    with pytest.raises(ValueError, match=r"bad.yaml") as caught:
         load_config(file)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -39,5 +39,5 @@ def test_presets_go_level_by_level_or_onto_one():
     assert [len(level) for level in shapes(anchors="yolov3", strides=(8.0, 16.0, 32.0))] == [3] * 3
     (single,) = shapes(anchors="yolov2_coco")
     assert len(single) == 5
-    with pytest.raises(ValueError, match="anchors: .*kmeanz"):
+    with pytest.raises(ValueError, match=r"anchors: .*kmeanz"):
         shapes(anchors="kmeanz")
