@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from kedge.anchors.learned import LearnedShapes
-from kedge.assign import Assigner
 from kedge.detectors.images import batch_images, check_labels, pack_targets, pad_to_multiple
 from kedge.detectors.on_grid import on_grid
 from kedge.detectors.select import Selection, select
-from kedge.types import Assignment, Coder, Detections, Predictions, Targets
+from kedge.types import Assigner, Assignment, Coder, Detections, Predictions, Targets
 
 
 class Detector(nn.Module, ABC):

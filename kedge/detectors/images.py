@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kedge.types import Targets
 
-PADDING = 0.5  # the grey that letterboxing uses too
+PADDING = 114 / 255  # the grey that letterboxing uses too
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

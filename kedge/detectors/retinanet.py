@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from kedge.anchors.grid import Level
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.presets import retinanet_shapes
-from kedge.assign import Assigner, MaxIoU
+from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.base import Detector
 from kedge.detectors.retinanet_loss import RetinaNetLoss, retinanet_loss
 from kedge.detectors.select import Selection
 from kedge.nn import Pyramid, Subnet
-from kedge.types import Assignment, Coder, Predictions, Targets
+from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
 
 STRIDES = (8, 16, 32, 64, 128)
 

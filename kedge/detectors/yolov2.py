@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from kedge.anchors.grid import Level
 from kedge.anchors.learned import LearnedShapes
-from kedge.assign import Assigner, BestInCell
+from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import YOLOv2Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.base import Detector
 from kedge.detectors.select import Selection
 from kedge.detectors.yolov2_loss import YOLOv2Loss, yolov2_loss
 from kedge.nn import YoloNeck, YoloOutput
-from kedge.types import Assignment, Coder, Predictions, Targets
+from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
 
 _STRIDE = {"tiny": 16}  # darknet19 and timm's backbones: 32
 

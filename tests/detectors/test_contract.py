@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from kedge.assign import SoftCell
+from kedge.assign.soft_cell import SoftCell
 from kedge.detectors import (
     BoxOverlap,
     Detector,

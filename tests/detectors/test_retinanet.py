@@ -8,7 +8,7 @@ from torchvision.ops import box_iou
 
 from kedge.anchors.grid import Grid, Level
 from kedge.anchors.presets import retinanet_shapes
-from kedge.assign import MaxIoU
+from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
 from kedge.detectors import BoxOverlap, CodeL1, RetinaNet, RetinaNetLoss, retinanet_loss
 from kedge.types import Assignment, Predictions, Targets

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kedge.anchors.grid import Grid, Level
-from kedge.assign import BestInCell
+from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import YOLOv2Coder
 from kedge.detectors import Independent, Softmax, YOLOv2, YOLOv2Loss, yolov2_loss
 from kedge.types import Assignment, Predictions, Targets
