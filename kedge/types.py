@@ -58,9 +58,13 @@ class Anchors(Protocol):
         ...
 
     def overlapping(
-        self, targets: "Targets", min_iou: float, among: Tensor | None = None
+        self, targets: "Targets", min_iou: float | Tensor, among: Tensor | None = None
     ) -> "Pairs":
-        """Every pair with IoU >= ``min_iou`` (and > 0); only anchors of ``among`` if given."""
+        """Every pair with IoU >= ``min_iou`` (and > 0).
+
+        Only anchors of unique flat ids ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one
+        for each.
+        """
         ...
 
     def best(self, targets: "Targets") -> "Pairs":
@@ -451,3 +455,13 @@ class Detections:
             image=torch.arange(len(rows)).repeat_interleave(count),
             batch_size=len(rows),
         )
+
+
+class Assigner(Protocol):
+    """Which anchor answers for which object: one call for a whole batch, on the device of its inputs."""
+
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Geometric strategies leave ``predictions`` unread; the others raise ValueError without."""
+        ...

@@ -12,7 +12,8 @@ from torch import Tensor
 from kedge.boxes import iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
-DENSE_SLOTS = 1 << 22  # up to here a table over all anchors is cheaper than sorting the pairs
+DENSE_SLOTS = 1 << 22  # up to here a table over all anchors may be cheaper than sorting the pairs
+SORTING = 64  # what a pair costs in a sort, in table entries
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,6 +132,11 @@ class Pairs:
         away = values - self.mean_per_target(values)[self.target]
         return (self.sum_per_target(away**2) / (self.count_per_target() - 1).clamp(min=1)).sqrt()
 
+    def softmax_per_target(self, values: Tensor) -> Tensor:
+        """(P,) softmax of ``values`` (P,) over the pairs of every target."""
+        share = (values - self.max_per_target(values)[self.target]).exp()
+        return share / self.sum_per_target(share)[self.target]
+
     def top_per_target(self, values: Tensor, k: int | Tensor, largest: bool = True) -> Tensor:
         """(P,) bool: the ``k`` pairs of every target with the largest ``values`` (P,).
 
@@ -152,23 +158,26 @@ class Pairs:
     def _slots(self) -> tuple[Tensor, int]:
         """Every pair's row in a table of anchors: all of them, or only those that occur."""
         total = self.targets.batch_size * len(self.anchors)
-        if total <= max(DENSE_SLOTS, 4 * len(self)):
+        if total <= max(min(DENSE_SLOTS, SORTING * len(self)), 4 * len(self)):
             return self.anchor, total
         seen, slot = self.anchor.unique(return_inverse=True)
         return slot, len(seen)
 
+    @staticmethod
+    def _largest(values: Tensor, slot: Tensor, count: int) -> Tensor:
+        out = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
+        return out.scatter_reduce_(0, slot, values, "amax")[slot]
+
     def max_per_anchor(self, values: Tensor) -> Tensor:
         """(P,) the largest of ``values`` over all pairs of the same anchor."""
-        slot, count = self._slots()
-        out = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
-        return out.scatter_reduce(0, slot, values, "amax")[slot]
+        return self._largest(values, *self._slots())
 
     def best_target_per_anchor(self, by: Tensor) -> "Pairs":
         """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
         slot, count = self._slots()
-        best = by >= self.max_per_anchor(by)
+        best = by >= self._largest(by, slot, count)
         lowest = torch.full((count,), len(self.targets), device=slot.device)
-        lowest = lowest.scatter_reduce(0, slot[best], self.target[best], "amin")
+        lowest.scatter_reduce_(0, slot[best], self.target[best], "amin")
         return self.select(best & (lowest[slot] == self.target))
 
     def last_target_per_anchor(self) -> "Pairs":

@@ -38,7 +38,6 @@ class SoftCell:
         del predictions
         cell = anchors.in_cell(targets)
         score = -cell.log_residual().square().sum(1) / self.temperature
-        share = (score - cell.max_per_target(score)[cell.target]).exp()
-        share = share / cell.sum_per_target(share)[cell.target]
+        share = cell.softmax_per_target(score)
         keep = share >= self.negligible
         return cell.select(keep).assignment(weight=share[keep])
