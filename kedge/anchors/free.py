@@ -102,13 +102,36 @@ class Free:
             yield ids[i], j, value
 
     @torch.no_grad()
-    def overlapping(self, targets: Targets, min_iou: float, among: Tensor | None = None) -> Pairs:
-        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if
-        given."""
-        pairs = self._pairs(
+    def overlapping(
+        self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
+    ) -> Pairs:
+        """Every pair with IoU >= ``min_iou`` and > 0.
+
+        Only anchors of flat ids ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
+        each.
+        """
+        if among is not None:
+            return self._overlapping_among(targets, min_iou, among)
+        if isinstance(min_iou, Tensor):
+            raise ValueError("min_iou may be a tensor only with `among`: one for each anchor")
+        return self._pairs(
             targets, [(t, r) for t, r, _ in self._overlap(targets, ~targets.ignore, min_iou)]
         )
-        return pairs if among is None else pairs.select(torch.isin(pairs.anchor, among))
+
+    def _overlapping_among(self, targets: Targets, min_iou: float | Tensor, among: Tensor) -> Pairs:
+        floor = torch.as_tensor(min_iou, device=among.device).expand(len(among))
+        ids = (~targets.ignore).nonzero()[:, 0]
+        found = []
+        for i, j, value in overlapping_boxes(
+            targets.boxes[ids],
+            targets.image[ids],
+            self.boxes(self.local(among)).detach(),
+            among.div(max(len(self), 1), rounding_mode="floor"),
+            float(floor.amin()) if len(floor) else 0.0,
+        ):
+            enough = value >= floor[j]
+            found.append((ids[i[enough]], self.local(among[j[enough]])))
+        return self._pairs(targets, found)
 
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:

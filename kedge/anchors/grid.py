@@ -92,6 +92,8 @@ class Rows(NamedTuple):
     cells: Tensor  # (S, 2) columns, rows
     stride: Tensor  # (S, 2) x, y in the grid's dtype
     offset: Tensor  # (S,)
+    start_row: Tensor  # (L,) first row of every level
+    extent: Tensor  # () the farthest coordinate of the image or of a cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +210,11 @@ class Grid:
         columns = torch.tensor(table, dtype=torch.float64)
         whole = columns[:, :7].long().to(self.device)
         real = columns[:, 7:].to(dtype=self.shapes.dtype, device=self.device)
-        return Rows(*whole[:, :5].unbind(1), whole[:, 5:7], real[:, :2], real[:, 2])
+        start_row = (whole[:, 1] == 0).nonzero()[:, 0]
+        extent = (real[:, :2] * whole[:, 5:7]).amax().clamp(min=max(self.image_size))
+        return Rows(
+            *whole[:, :5].unbind(1), whole[:, 5:7], real[:, :2], real[:, 2], start_row, extent
+        )
 
     # -- index <-> place <-> box
 
@@ -219,13 +225,12 @@ class Grid:
     def row_and_cell(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Row of ``rows``, y and x, (P,) each, of anchors (P,)."""
         rows = self.rows
-        first_row = torch.tensor(
-            [sum(self.shapes_per_level[:i]) for i in range(self.num_levels)], device=self.device
-        )
-        ends = rows.start[first_row][1:].contiguous()
-        row = first_row[torch.bucketize(index, ends, right=True)]
-        cell, sub = (index - rows.start[row]).div(rows.per[row], rounding_mode="floor"), None
-        sub = index - rows.start[row] - cell * rows.per[row]
+        starts = rows.start[rows.start_row]
+        level = torch.bucketize(index, starts[1:].contiguous(), right=True)
+        row = rows.start_row[level]
+        index = index - starts[level]
+        cell = index.div(rows.per[row], rounding_mode="floor")
+        sub = index - cell * rows.per[row]
         columns = rows.cells[row, 0]
         y = cell.div(columns, rounding_mode="floor")
         return row + sub, y, cell - y * columns
@@ -271,9 +276,14 @@ class Grid:
 
     # -- pair queries: exact, batched, in closed form
 
-    def overlapping(self, targets: Targets, min_iou: float, among: Tensor | None = None) -> Pairs:
-        """Every pair with IoU >= ``min_iou`` and > 0; only anchors of flat ids ``among`` if
-        given."""
+    def overlapping(
+        self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
+    ) -> Pairs:
+        """Every pair with IoU >= ``min_iou`` and > 0.
+
+        Only anchors of flat ids ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
+        each.
+        """
         return windows.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:

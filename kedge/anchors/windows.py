@@ -32,7 +32,7 @@ class Block(NamedTuple):
 
     target: Tensor  # (g,) rows of targets.boxes
     boxes: Tensor  # (g, 4)
-    hair: Tensor  # (g, 1, 1) pixels by which float32 coordinates of this size may be off
+    hair: Tensor  # (g,) pixels by which float32 coordinates of this size may be off
 
 
 class Runs(NamedTuple):
@@ -54,7 +54,15 @@ class Cells(NamedTuple):
     x: Tensor
 
 
-# -- blocks and expansion
+class Found(NamedTuple):
+    """Pairs of one block of objects: (P,) each."""
+
+    target: Tensor
+    anchor: Tensor  # flat ids
+    iou: Tensor | None = None
+
+
+# -- blocks and expansion --------------------------------------------------------------------------
 
 
 def _wide(device: torch.device) -> torch.dtype:
@@ -62,14 +70,15 @@ def _wide(device: torch.device) -> torch.dtype:
 
 
 def _blocks(grid: "Grid", targets: Targets, chosen: Tensor, width: int) -> Iterator[Block]:
-    """Blocks of the ``chosen`` (G,) objects, each with at most BLOCK windows of ``width`` per
-    object."""
+    """Blocks of the ``chosen`` (G,) objects, each of at most BLOCK windows, ``width`` an object."""
     ids = chosen.nonzero()[:, 0]
+    if len(ids) == 0:
+        return
     wide = _wide(grid.device)
     for target in ids.split(max(1, BLOCK // width)):
         boxes = targets.boxes[target].detach().to(wide)
-        reach = boxes.abs().amax(1).clamp(min=max(grid.image_size))
-        yield Block(target, boxes, (1e-3 + 1e-6 * reach)[:, None, None])
+        reach = torch.maximum(boxes.abs().amax(1), grid.rows.extent)
+        yield Block(target, boxes, 1e-3 + 1e-6 * reach)
 
 
 def _fill(runs: Runs) -> Cells:
@@ -79,93 +88,111 @@ def _fill(runs: Runs) -> Cells:
 
 def _interval(low: Tensor, high: Tensor, stride: Tensor, offset: Tensor, cells: Tensor):
     """First cell and number of cells whose centres lie in [low, high]; broadcast."""
-    last = cells - 1
     first = (low / stride - offset).ceil().clamp(min=0)
-    end = torch.minimum((high / stride - offset).floor(), last)
+    end = torch.minimum((high / stride - offset).floor(), cells - 1)
     return first.long(), (end - first + 1).clamp(min=0).long()
 
 
-def _axis_runs(block: Block, low: Tensor, high: Tensor, grid: "Grid") -> Runs:
-    """Runs of the cells whose centres lie in the rectangles low, high (g, S, 2), as x, y."""
+def _rectangles(grid: "Grid", target: Tensor, row: Tensor, low: Tensor, high: Tensor) -> Runs:
+    """Runs of the cells of ``row`` whose centres lie in the rectangles low, high: (K,), (K, 2)."""
     rows = grid.rows
-    first, count = _interval(low, high, rows.stride, rows.offset[:, None], rows.cells)
-    g, row = count.amin(-1).nonzero(as_tuple=True)
-    source, step = spread(count[g, row, 1])
-    g, row = g[source], row[source]
-    y = first[g, row, 1] + step
-    return Runs(block.target[g], row, y, first[g, row, 0], count[g, row, 0])
+    stride, cells, offset = rows.stride[row], rows.cells[row], rows.offset[row]
+    x, wide = _interval(low[:, 0], high[:, 0], stride[:, 0], offset, cells[:, 0])
+    y, tall = _interval(low[:, 1], high[:, 1], stride[:, 1], offset, cells[:, 1])
+    source, step = spread(tall * (wide > 0))
+    return Runs(target[source], row[source], y[source] + step, x[source], wide[source])
 
 
-def _pairs(grid: "Grid", targets: Targets, found: list[tuple[Cells, Tensor | None]]) -> Pairs:
+def _flat(grid: "Grid", targets: Targets, cells: Cells) -> Tensor:
+    """Flat anchor ids (P,)."""
+    return targets.image[cells.target] * len(grid) + grid.index(cells.row, cells.y, cells.x)
+
+
+def _pairs(grid: "Grid", targets: Targets, found: list[Found]) -> Pairs:
     """Joins the blocks' results into one set of pairs."""
     empty = torch.zeros(0, dtype=torch.int64, device=grid.device)
-    parts = [cells for cells, _ in found] or [Cells(empty, empty, empty, empty)]
-    target, row, y, x = (torch.cat(column) for column in zip(*parts))
-    known = [value for _, value in found if value is not None]
+    known = [part.iou for part in found if part.iou is not None]
+    if not found:
+        known = [torch.zeros(0, dtype=grid.shapes.dtype, device=grid.device)]
     return Pairs(
         anchors=grid,
         targets=targets,
-        anchor=targets.image[target] * len(grid) + grid.index(row, y, x),
-        target=target,
+        anchor=torch.cat([part.anchor for part in found] or [empty]),
+        target=torch.cat([part.target for part in found] or [empty]),
         _iou=torch.cat(known) if known else None,
     )
 
 
-# -- overlap
+# -- overlap ---------------------------------------------------------------------------------------
 
 
 def _overlap_runs(grid: "Grid", block: Block, need: Tensor) -> Runs:
-    """Runs that hold every cell whose anchor shares at least ``need`` (g, S) pixels with the
-    object."""
-    rows, hair = grid.rows, block.hair
-    shape = grid.shapes.to(block.boxes.dtype)
-    side = (block.boxes[:, 2:] - block.boxes[:, :2])[:, None]
-    limit = torch.minimum(side, shape) + hair  # (g, S, 2): what each axis can overlap at most
-    least = need[..., None] / limit.flip(-1)  # so the other axis must overlap at least this
-    possible = ((least <= limit) & (side > 0)).all(-1)
-    low = block.boxes[:, None, :2] + least - shape / 2 - hair
-    high = block.boxes[:, None, 2:] - least + shape / 2 + hair
-    first, count = _interval(low, high, rows.stride, rows.offset[:, None], rows.cells)
-    g, row = ((count.amin(-1) > 0) & possible).nonzero(as_tuple=True)
-    source, step = spread(count[g, row, 1])
-    g, row = g[source], row[source]
-    y = first[g, row, 1] + step
+    """Runs of every cell whose anchor shares at least ``need`` (g, S) pixels with the object."""
+    rows, shape = grid.rows, grid.shapes.detach().to(block.boxes.dtype)
+    side, hair = block.boxes[:, 2:] - block.boxes[:, :2], block.hair[:, None]
+    # what an axis can overlap at most: the smaller of the two sides
+    most_x = torch.minimum(side[:, :1], shape[:, 0]) + hair
+    most_y = torch.minimum(side[:, 1:], shape[:, 1]) + hair
+    solid = (side[:, :1] > 0) & (side[:, 1:] > 0)
+    g, row = ((need <= most_x * most_y) & solid).nonzero(as_tuple=True)
+    # so the rows overlap by at least need / most_x
+    box, need, half, hair = block.boxes[g], need[g, row], shape[row] / 2, block.hair[g]
+    least = need / most_x[g, row]
+    y, count = _interval(
+        box[:, 1] + least - half[:, 1] - hair,
+        box[:, 3] - least + half[:, 1] + hair,
+        rows.stride[row, 1],
+        rows.offset[row],
+        rows.cells[row, 1],
+    )
     # with the row known, its overlap is known, and the columns follow exactly
-    stride, offset, half = rows.stride[row], rows.offset[row], shape[row] / 2
+    source, step = spread(count)
+    g, row, y = g[source], row[source], y[source] + step
+    box, need, half, hair = box[source], need[source], half[source], hair[source]
+    stride, offset = rows.stride[row], rows.offset[row]
     centre = (y + offset) * stride[:, 1]
-    box, hair = block.boxes[g], hair[g, 0, 0]
-    overlap = torch.minimum(box[:, 3], centre + half[:, 1]) - torch.maximum(
-        box[:, 1], centre - half[:, 1]
-    )
-    least = need[g, row] / (overlap + hair).clamp(min=1e-12)
-    x, count = _interval(
-        box[:, 0] + least - half[:, 0] - hair,
-        box[:, 2] - least + half[:, 0] + hair,
-        stride[:, 0],
-        offset,
-        rows.cells[row, 0],
-    )
+    upper = torch.maximum(box[:, 1], centre - half[:, 1])
+    overlap = torch.minimum(box[:, 3], centre + half[:, 1]) - upper
+    reach = half[:, 0] + hair - need / (overlap + hair).clamp(min=1e-12)
+    low, high = box[:, 0] - reach, box[:, 2] + reach
+    x, count = _interval(low, high, stride[:, 0], offset, rows.cells[row, 0])
     return Runs(block.target[g], row, y, x, count)
 
 
-def _only_among(grid: "Grid", targets: Targets, runs: Runs, keys: Tensor) -> Cells:
-    """The cells of ``runs`` that are in ``keys``: sorted ids in (image, level, shape, y, x)
-    order."""
+class Among(NamedTuple):
+    """The anchors to which a query is restricted, in (image, level, shape, y, x) order.
+
+    A run of cells is contiguous in this order.
+    """
+
+    key: Tensor  # (Q,) ascending
+    floor: Tensor  # (Q,) least IoU of each
+    least: Tensor  # (B, S) the smallest floor on a shape of an image; 2 where there is none
+
+
+def _among(grid: "Grid", targets: Targets, flat: Tensor, floor: Tensor) -> Among:
+    row, y, x = grid.row_and_cell(grid.local(flat))
+    first = flat - grid.local(flat)
+    key = first + grid.rows.major[row] + y * grid.rows.cells[row, 0] + x
+    least = floor.new_full((targets.batch_size * grid.num_shapes,), 2.0)
+    slot = first.div(len(grid), rounding_mode="floor") * grid.num_shapes + row
+    least = least.scatter_reduce(0, slot, floor, "amin").view(targets.batch_size, -1)
+    key, order = key.sort()
+    return Among(key, floor[order], least)
+
+
+def _only_among(grid: "Grid", targets: Targets, runs: Runs, among: Among) -> tuple[Cells, Tensor]:
+    """The cells of ``runs`` that are in ``among``, and the least IoU that is asked of each."""
     base = targets.image[runs.target] * len(grid) + grid.rows.major[runs.row]
     base = base + runs.y * grid.rows.cells[runs.row, 0]
-    start = torch.searchsorted(keys, base + runs.x)
-    stop = torch.searchsorted(keys, base + runs.x + runs.count)
+    start = torch.searchsorted(among.key, base + runs.x)
+    stop = torch.searchsorted(among.key, base + runs.x + runs.count)
     source, step = spread((stop - start).clamp(min=0))
-    x = keys[start[source] + step] - base[source]
-    return Cells(runs.target[source], runs.row[source], runs.y[source], x)
-
-
-def _shape_major(grid: "Grid", flat: Tensor) -> Tensor:
-    """Sorted keys of flat ids in (image, level, shape, y, x) order, in which a run is
-    contiguous."""
-    row, y, x = grid.row_and_cell(grid.local(flat))
-    key = flat - grid.local(flat) + grid.rows.major[row] + y * grid.rows.cells[row, 0] + x
-    return key.sort().values
+    at = start[source] + step
+    cells = Cells(
+        runs.target[source], runs.row[source], runs.y[source], among.key[at] - base[source]
+    )
+    return cells, among.floor[at]
 
 
 def _measure(grid: "Grid", targets: Targets, cells: Cells, of: Callable) -> Tensor:
@@ -175,25 +202,42 @@ def _measure(grid: "Grid", targets: Targets, cells: Cells, of: Callable) -> Tens
 
 @torch.no_grad()
 def overlapping(
-    grid: "Grid", targets: Targets, min_iou: float, among: Tensor | None = None
+    grid: "Grid", targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
 ) -> Pairs:
     """Every pair with IoU >= ``min_iou`` and IoU > 0, with its IoU.
 
-    ``among``: flat ids to which the anchors are restricted.
+    ``among``: unique flat ids (Q,) to which the anchors are restricted; ``min_iou`` may then be a
+    tensor (Q,), one for each.
     """
-    keys = None if among is None else _shape_major(grid, among)
-    share = max(min_iou, 0.0) * (1 - SLACK)
-    share = share / (1 + share)
+    some = least = None
+    if among is not None:
+        floor = torch.as_tensor(min_iou, dtype=grid.shapes.dtype, device=grid.device)
+        some = _among(grid, targets, among, floor.expand(len(among)))
+    elif isinstance(min_iou, Tensor):
+        raise ValueError("min_iou may be a tensor only with `among`: one for each of its anchors")
+    else:
+        least = torch.tensor(float(min_iou), device=grid.device)
     found = []
     for block in _blocks(grid, targets, ~targets.ignore, grid.num_shapes):
         side = block.boxes[:, 2:] - block.boxes[:, :2]
-        shape = (grid.shapes.to(side.dtype) - block.hair).clamp(min=0)
-        runs = _overlap_runs(grid, block, share * (side.prod(-1)[:, None] + shape.prod(-1)))
-        cells = _fill(runs) if keys is None else _only_among(grid, targets, runs, keys)
+        shape = grid.shapes.detach().to(side.dtype) - block.hair[:, None, None]
+        area = (side[:, 0] * side[:, 1])[:, None] + _product(shape.clamp(min=0))
+        share = least if some is None else some.least[targets.image[block.target]]
+        share = share.to(area).clamp(min=0) * (1 - SLACK)
+        runs = _overlap_runs(grid, block, share / (1 + share) * area)
+        cells, floor = (
+            (_fill(runs), min_iou) if some is None else _only_among(grid, targets, runs, some)
+        )
         value = _measure(grid, targets, cells, iou)
-        keep = (value >= min_iou) & (value > 0)
-        found.append((Cells(*(c[keep] for c in cells)), value[keep]))
+        keep = (value >= floor) & (value > 0)
+        cells = Cells(*(c[keep] for c in cells))
+        found.append(Found(cells.target, _flat(grid, targets, cells), value[keep]))
     return _pairs(grid, targets, found)
+
+
+def _product(sides: Tensor) -> Tensor:
+    """(...) product of the last dimension of two; ``prod`` is slow on so short a dimension."""
+    return sides[..., 0] * sides[..., 1]
 
 
 @torch.no_grad()
@@ -203,34 +247,40 @@ def covered(grid: "Grid", targets: Targets, min_iof: float) -> Tensor:
         raise ValueError(f"min_iof must be positive, got {min_iof}")
     found = []
     for block in _blocks(grid, targets, targets.ignore, grid.num_shapes):
-        shape = (grid.shapes.to(block.boxes.dtype) - block.hair).clamp(min=0)
-        cells = _fill(_overlap_runs(grid, block, min_iof * (1 - SLACK) * shape.prod(-1)))
+        shape = grid.shapes.detach().to(block.boxes.dtype) - block.hair[:, None, None]
+        need = min_iof * (1 - SLACK) * _product(shape.clamp(min=0))
+        cells = _fill(_overlap_runs(grid, block, need))
         keep = _measure(grid, targets, cells, iof) >= min_iof
-        found.append((Cells(*(c[keep] for c in cells)), None))
-    return _pairs(grid, targets, found).anchor.unique()
+        found.append(_flat(grid, targets, Cells(*(c[keep] for c in cells))))
+    empty = torch.zeros(0, dtype=torch.int64, device=grid.device)
+    return torch.cat(found).unique() if found else empty
 
 
 def placed_iou(grid: "Grid", boxes: Tensor) -> Tensor:
-    """(g, S): the largest IoU of every box (g, 4) with every shape, over all cells, without a list
-    of cells.
+    """(g, S): the largest IoU of every box (g, 4) with every shape over all cells, in closed form.
 
     Columns and rows separate: it is reached where both centres are nearest.
     """
     return _placed(grid, boxes.to(_wide(grid.device)))[0]
 
 
-def _placed(grid: "Grid", boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest IoU (g, S) and the overlap along x and y (g, S, 2) by which it is reached."""
-    rows, shape = grid.rows, grid.shapes.to(boxes.dtype)
-    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None]
-    side = (boxes[:, 2:] - boxes[:, :2])[:, None]
-    cell = (centre / rows.stride - rows.offset[:, None]).round().clamp(min=0)
-    cell = torch.minimum(cell, (rows.cells - 1).to(cell.dtype))
-    away = ((cell + rows.offset[:, None]) * rows.stride - centre).abs()
-    overlap = torch.minimum(torch.minimum(side, shape), (side + shape) / 2 - away).clamp(min=0)
-    shared = overlap.prod(-1)
-    union = side.prod(-1) + shape.prod(-1) - shared
-    return shared / union, overlap
+def _placed_on_axis(grid: "Grid", boxes: Tensor, axis: int) -> Tensor:
+    """(g, S): the largest overlap of every box with every shape along x (0) or y (1)."""
+    rows, shape = grid.rows, grid.shapes[:, axis].to(boxes.dtype)
+    low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
+    centre, side, stride = (low + high) / 2, high - low, rows.stride[:, axis]
+    cell = (centre / stride - rows.offset).round().clamp(min=0)
+    cell = torch.minimum(cell, (rows.cells[:, axis] - 1).to(cell.dtype))
+    away = ((cell + rows.offset) * stride - centre).abs()
+    return torch.minimum(torch.minimum(side, shape), (side + shape) / 2 - away).clamp(min=0)
+
+
+def _placed(grid: "Grid", boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest IoU (g, S), and the overlaps along x and y (g, S) by which it is reached."""
+    along_x, along_y = (_placed_on_axis(grid, boxes, axis) for axis in (0, 1))
+    shared = along_x * along_y
+    area = _product(boxes[:, 2:] - boxes[:, :2])[:, None] + _product(grid.shapes.to(boxes.dtype))
+    return shared / (area - shared), along_x, along_y
 
 
 @torch.no_grad()
@@ -238,53 +288,63 @@ def best(grid: "Grid", targets: Targets) -> Pairs:
     """For every object the anchors of largest IoU, with all ties, and that IoU; none where it is 0.
 
     The closed form names the shapes and the cells that can reach the maximum; the last bit is
-    decided by the arithmetic of the dense form."""
+    decided by the arithmetic of the dense form.
+    """
     found = []
     for block in _blocks(grid, targets, ~targets.ignore, grid.num_shapes):
-        value, overlap = _placed(grid, block.boxes)
-        side = (block.boxes[:, 2:] - block.boxes[:, :2])[:, None]
+        value, along_x, along_y = _placed(grid, block.boxes)
+        side = block.boxes[:, 2:] - block.boxes[:, :2]
         shape = grid.shapes.to(side.dtype)
-        smallest = torch.minimum(side, shape).amin(-1)
-        slack = SLACK + 4 * block.hair[..., 0] / smallest.clamp(min=1e-6)
-        lower, upper = value * (1 - slack), value * (1 + slack)
-        tied = (upper >= lower.amax(1, keepdim=True)) & (value > 0)
-        reach = (side + shape) / 2 - overlap * (1 - 2 * slack[..., None]) + block.hair
-        reach = torch.where(tied[..., None], reach, -torch.inf)  # an empty interval
-        centre = ((block.boxes[:, :2] + block.boxes[:, 2:]) / 2)[:, None]
-        cells = _fill(_axis_runs(block, centre - reach, centre + reach, grid))
+        smallest = torch.minimum(side.amin(1)[:, None], shape.amin(1))
+        slack = SLACK + 4 * block.hair[:, None] / smallest.clamp(min=1e-6)
+        highest = (value * (1 - slack)).amax(1, keepdim=True)
+        g, row = ((value * (1 + slack) >= highest) & (value > 0)).nonzero(as_tuple=True)
+        overlap = torch.stack([along_x[g, row], along_y[g, row]], dim=1)
+        slack, hair, box = slack[g, row, None], block.hair[g, None], block.boxes[g]
+        reach = (side[g] + shape[row]) / 2 - overlap * (1 - 2 * slack) + hair
+        centre = (box[:, :2] + box[:, 2:]) / 2
+        runs = _rectangles(grid, block.target[g], row, centre - reach, centre + reach)
+        cells = _fill(runs)
         exact = _measure(grid, targets, cells, iou)
         top = exact.new_zeros(len(targets)).scatter_reduce(0, cells.target, exact, "amax")
         keep = (exact == top[cells.target]) & (exact > 0)
-        found.append((Cells(*(c[keep] for c in cells)), exact[keep]))
+        cells = Cells(*(c[keep] for c in cells))
+        found.append(Found(cells.target, _flat(grid, targets, cells), exact[keep]))
     return _pairs(grid, targets, found)
 
 
-# -- centres
+# -- centres ---------------------------------------------------------------------------------------
+
+
+def _all_shapes(grid: "Grid", targets: Targets, cells: Cells) -> Found:
+    """The anchors of all shapes at ``cells``, which stand at their level's first shape."""
+    per = grid.rows.per[cells.row]
+    source, step = spread(per)
+    return Found(cells.target[source], _flat(grid, targets, cells)[source] + step)
 
 
 @torch.no_grad()
 def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float) -> Pairs:
-    """Pairs whose anchor centre is inside the object, or its ``region``, by more than
-    ``margin``."""
-    rows = grid.rows
+    """Pairs whose anchor centre is more than ``margin`` inside the object, or its ``region``."""
     area = targets.boxes if region is None else region
-    if area.shape[0] != len(targets) or area.shape[-1] != 4 or area.ndim not in (2, 3):
-        raise ValueError(
-            f"region must be ({len(targets)}, 4) or ({len(targets)}, {grid.num_levels}, 4), "
-            f"got {tuple(area.shape)}"
-        )
+    whole, layered = (len(targets), 4), (len(targets), grid.num_levels, 4)
+    if area.shape not in (whole, layered):
+        raise ValueError(f"region must be {whole} or {layered}, got {tuple(area.shape)}")
     area = area.detach()
-    area = area[:, None] if area.ndim == 2 else area  # (G, 1 or L, 4)
-    level = rows.level if area.shape[1] > 1 else torch.zeros_like(rows.level)
+    area = (area[:, None] if area.ndim == 2 else area).expand(layered)
+    first = grid.rows.start_row
     found = []
-    for block in _blocks(grid, targets, ~targets.ignore, grid.num_shapes):
-        wide = area[block.target].to(block.boxes.dtype)[:, level]
-        low, high = wide[..., :2] + margin - block.hair, wide[..., 2:] - margin + block.hair
-        cells = _fill(_axis_runs(block, low, high, grid))
-        exact = area[cells.target, level[cells.row]]
+    for block in _blocks(grid, targets, ~targets.ignore, grid.num_levels):
+        wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
+        slack = margin - block.hair.repeat_interleave(grid.num_levels)[:, None]
+        target = block.target.repeat_interleave(grid.num_levels)
+        row = first.repeat(len(block.target))
+        runs = _rectangles(grid, target, row, wide[:, :2] + slack, wide[:, 2:] - slack)
+        cells = _fill(runs)
+        exact = area[cells.target, grid.rows.level[cells.row]]
         point = grid.centres(cells.row, cells.y, cells.x)
         keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
-        found.append((Cells(*(c[keep] for c in cells)), None))
+        found.append(_all_shapes(grid, targets, Cells(*(c[keep] for c in cells))))
     return _pairs(grid, targets, found)
 
 
@@ -293,7 +353,7 @@ def _nearest_on_axis(grid: "Grid", centre: Tensor, axis: int, k: int) -> tuple[T
 
     Equal distances: the lower one first. Beyond the map's edge the distance is infinite.
     """
-    first_row = (grid.rows.sub == 0).nonzero()[:, 0]
+    first_row = grid.rows.start_row
     stride, offset = grid.rows.stride[first_row, axis], grid.rows.offset[first_row]
     cells = grid.rows.cells[first_row, axis]
     start = (centre[:, None] / stride - offset).floor() - (k + 1) // 2
@@ -318,22 +378,22 @@ def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
         raise ValueError(f"k must be at least 1, got {k}")
     rank = [(i, j) for j in range(k) for i in range(k) if (i + 1) * (j + 1) <= k]
     at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
-    first_row = (grid.rows.sub == 0).nonzero()[:, 0]
-    width = len(rank) * max(grid.num_levels, grid.num_shapes)
+    first_row = grid.rows.start_row
+    columns = grid.rows.cells[first_row, 0][:, None]
     found = []
-    for block in _blocks(grid, targets, ~targets.ignore, width):
+    for block in _blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_levels):
         centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
         xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
         ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
         away = away_x[..., at_x] ** 2 + away_y[..., at_y] ** 2  # (g, L, M)
-        cell = ys[..., at_y] * grid.rows.cells[first_row, 0][:, None] + xs[..., at_x]
+        cell = ys[..., at_y] * columns + xs[..., at_x]
         by_cell = cell.argsort(dim=-1)
-        chosen = by_cell.gather(-1, away.gather(-1, by_cell).argsort(dim=-1, stable=True)[..., :k])
-        real = torch.isfinite(away.gather(-1, chosen))[:, grid.rows.level]
-        y, x = ys[..., at_y].gather(-1, chosen), xs[..., at_x].gather(-1, chosen)
-        g, row, _ = real.nonzero(as_tuple=True)
-        y, x = y[:, grid.rows.level][real], x[:, grid.rows.level][real]
-        found.append((Cells(block.target[g], row, y, x), None))
+        near = by_cell.gather(-1, away.gather(-1, by_cell).argsort(dim=-1, stable=True)[..., :k])
+        g, level, place = torch.isfinite(away.gather(-1, near)).nonzero(as_tuple=True)
+        at = near[g, level, place]
+        y, x = ys[g, level, at_y[at]], xs[g, level, at_x[at]]
+        cells = Cells(block.target[g], first_row[level], y, x)
+        found.append(_all_shapes(grid, targets, cells))
     return _pairs(grid, targets, found)
 
 
@@ -343,16 +403,15 @@ def in_cell(grid: "Grid", targets: Targets) -> Pairs:
 
     A centre outside the map belongs to the nearest cell.
     """
-    rows = grid.rows
+    first_row = grid.rows.start_row
     target = (~targets.ignore).nonzero()[:, 0]
     centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
-    cell = (centre[:, None] / rows.stride).floor().long().clamp(min=0)
-    cell = torch.minimum(cell, rows.cells - 1)
-    row = torch.arange(grid.num_shapes, device=grid.device).repeat(len(target))
+    cell = (centre[:, None] / grid.rows.stride[first_row]).floor().long().clamp(min=0)
+    cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)
     cells = Cells(
-        target.repeat_interleave(grid.num_shapes),
-        row,
+        target.repeat_interleave(grid.num_levels),
+        first_row.repeat(len(target)),
         cell[..., 1].flatten(),
         cell[..., 0].flatten(),
     )
-    return _pairs(grid, targets, [(cells, None)])
+    return _pairs(grid, targets, [_all_shapes(grid, targets, cells)])

@@ -73,8 +73,12 @@ class MaxIoU:
         """The rescued anchors with their own best target: known, or found among all that touch
         them."""
         known = torch.isin(best.anchor, rescued.anchor)
-        unknown = rescued.anchor[~torch.isin(rescued.anchor, best.anchor)].unique()
+        unknown = rescued.select(~torch.isin(rescued.anchor, best.anchor))
         if len(unknown) == 0:
             return best.select(known)
-        touching = rescued.anchors.overlapping(rescued.targets, 0.0, among=unknown)
+        unknown = unknown.best_target_per_anchor(by=unknown.iou())
+        # its own best target has at least the IoU of the one that rescued it
+        touching = rescued.anchors.overlapping(
+            rescued.targets, unknown.iou(), among=unknown.anchor
+        )
         return best.select(known).join(touching.best_target_per_anchor(by=touching.iou()))
