@@ -72,6 +72,29 @@ def test_workers_change_nothing_and_hear_of_new_epochs(data):
         assert torch.equal(images, collate([dataset[i] for i in range(10)])[0])
 
 
+def test_forked_workers_fill_one_cache(data):
+    dataset = DetectionDataset(data, eval_transforms(SIZE))
+    loader = DataLoader(
+        dataset, batch_size=5, num_workers=2, collate_fn=collate, multiprocessing_context="fork"
+    )
+    images = torch.cat([images for images, _ in loader])
+    here = [dataset._cache.get(i) for i in range(10)]  # decoded there, read here
+    assert all(image is not None for image in here)
+    seen = torch.from_numpy(np.stack(here)).permute(0, 3, 1, 2) / 255
+    assert torch.allclose(seen, images)
+
+
+@pytest.mark.slow
+def test_spawned_workers_change_nothing(data):
+    dataset = DetectionDataset(data, train_transforms(SIZE))
+    loader = DataLoader(
+        dataset, batch_size=5, num_workers=1, collate_fn=collate, multiprocessing_context="spawn"
+    )
+    dataset.set_epoch(7)
+    images = torch.cat([images for images, _ in loader])
+    assert torch.equal(images, collate([dataset[i] for i in range(10)])[0])
+
+
 def test_it_can_be_pickled(data):
     dataset = DetectionDataset(data, train_transforms(SIZE))
     dataset[0]
