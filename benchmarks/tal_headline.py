@@ -1,12 +1,14 @@
 """The batch that made headlines: task-aligned assignment of 75,357 objects in 128 images.
 
-Ultralytics PR 25990 reports 195 s and 85.6 GB for such a batch (128 images of 640 px, 8,400 points, at most
-4,967 objects in one image), and 0.376 s and 1.56 GB on a large GPU after their fix. Object sizes were not published:
-here sides are log-normal around 18 px, as in crowds and aerial images.
+Ultralytics PR 25990 reports 195 s and 85.6 GB for such a batch (128 images of 640 px, 8,400
+points, at most 4,967 objects in one image), and 0.376 s and 1.56 GB on a large GPU after their
+fix. Object sizes were not published: here sides are log-normal around 18 px, as in crowds and
+aerial images.
 
-Compared: `kedge.assign.TAL`, and the rule as it is commonly written, dense over (images x objects x anchors) with
-objects padded to the fullest image, restated here from the paper. The dense form is run on the images with the
-fewest objects that fit ``--dense-gb``; its memory for the whole batch is extrapolated from its own tables.
+Compared: `kedge.assign.TAL`, and the rule as it is commonly written, dense over (images x objects
+x anchors) with objects padded to the fullest image, restated here from the paper. The dense form
+is run on the images with the fewest objects that fit ``--dense-gb``; its memory for the whole
+batch is extrapolated from its own tables.
 
     python benchmarks/tal_headline.py
 """
@@ -62,8 +64,13 @@ def batch(seed: int, device: str) -> tuple[Grid, Targets, Predictions]:
 
 
 def dense_tal(
-    rule: TAL, points: torch.Tensor, scores: torch.Tensor, predicted: torch.Tensor,
-    labels: torch.Tensor, boxes: torch.Tensor, real: torch.Tensor,
+    rule: TAL,
+    points: torch.Tensor,
+    scores: torch.Tensor,
+    predicted: torch.Tensor,
+    labels: torch.Tensor,
+    boxes: torch.Tensor,
+    real: torch.Tensor,
 ) -> torch.Tensor:
     """(B, N) row of the padded objects or -1. scores (B, N, C), boxes (B, M, 4), real (B, M)."""
     centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
@@ -175,8 +182,13 @@ def compare(rule: TAL, name: str, args: argparse.Namespace) -> list[dict]:
 def row(rule: str, form: str, images: int, objects: int, seconds: float, gb: float, positives: int):
     """One line of the table."""
     return {
-        "rule": rule, "form": form, "images": images, "objects": objects,
-        "seconds": round(seconds, 5), "peak_gb": round(gb, 4), "positives": positives,
+        "rule": rule,
+        "form": form,
+        "images": images,
+        "objects": objects,
+        "seconds": round(seconds, 5),
+        "peak_gb": round(gb, 4),
+        "positives": positives,
     }
 
 

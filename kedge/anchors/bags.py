@@ -12,11 +12,12 @@ LADDER = (0.6, 0.35, 0.15, 0.05, 0.0)
 
 @torch.no_grad()
 def most_overlapping(anchors: Anchors, targets: Targets, k: int) -> Pairs:
-    """For every target the ``k`` anchors of largest IoU, ordered by target; equal IoU: the lowest anchor.
+    """For every target the ``k`` anchors of largest IoU, ordered by target; equal IoU: the lowest
+    anchor.
 
-    A target with fewer than ``k`` anchors at IoU > 0 has all of those. Exact: the threshold comes down a
-    ladder, and a target leaves it as soon as ``k`` anchors are above, so that a large object never lists
-    every anchor that touches it.
+    A target with fewer than ``k`` anchors at IoU > 0 has all of those. Exact: the threshold comes
+    down a ladder, and a target leaves it as soon as ``k`` anchors are above, so that a large
+    object never lists every anchor that touches it.
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")

@@ -27,7 +27,9 @@ def enlarged(boxes: Tensor, min_side: float | Tensor) -> Tensor:
 
 
 def in_centre(pairs: Pairs, radius: float) -> Tensor:
-    """(P,) whether the anchor's centre is less than ``radius`` strides from the target's, on both axes."""
+    """(P,) whether the anchor's centre is less than ``radius`` strides from the target's, on both
+    axes.
+    """
     away = (pairs.points() - centres(pairs.target_boxes())).abs()
     return (away < radius * pairs.stride()).all(1)
 

@@ -1,6 +1,7 @@
 """Sums, extremes and ranks over segments: one number per row, one segment id per row.
 
-The same operations as ``Pairs`` has per target, for any other grouping: a level of a target, an image, an anchor.
+The same operations as ``Pairs`` has per target, for any other grouping: a level of a target, an
+image, an anchor.
 """
 
 from typing import TYPE_CHECKING
@@ -66,9 +67,11 @@ def logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
 
 
 def winners(pairs: "Pairs", by: Tensor) -> Tensor:
-    """(P,) bool: for every anchor the one pair of largest ``by`` (P,), the lowest target among equals.
+    """(P,) bool: for every anchor the one pair of largest ``by`` (P,), the lowest target among
+    equals.
 
-    ``Pairs.best_target_per_anchor`` as a mask, for strategies that carry values along with the pairs.
+    ``Pairs.best_target_per_anchor`` as a mask, for strategies that carry values along with the
+    pairs.
     """
     best = by >= pairs.max_per_anchor(by)
     order = -pairs.target.double()

@@ -17,9 +17,11 @@ SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
 def predicted_overlaps(
     predictions: Predictions, targets: Targets, flat: Tensor, min_iou: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(row of ``flat``, target, IoU): predicted boxes with IoU >= ``min_iou`` and > 0; crowds left out.
+    """(row of ``flat``, target, IoU): predicted boxes with IoU >= ``min_iou`` and > 0; crowds left
+    out.
 
-    A spatial join, octave by octave of the boxes' sizes: one wild prediction must not widen the search of all.
+    A spatial join, octave by octave of the boxes' sizes: one wild prediction must not widen the
+    search of all.
     """
     rows = (~targets.ignore).nonzero()[:, 0]
     boxes = unflip(predictions.boxes_at(flat))
@@ -41,7 +43,8 @@ def predicted_overlaps(
 
 
 def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Tensor]:
-    """The pairs, and those of their anchors with any target that the anchor's *predicted* box overlaps.
+    """The pairs, and those of their anchors with any target that the anchor's *predicted* box
+    overlaps.
 
     Ordered by target, then anchor. The second value (P,) marks the pairs that were there before.
     """
@@ -53,7 +56,9 @@ def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Ten
     order = torch.argsort(anchor, stable=True)
     order = order[torch.argsort(target[order], stable=True)]
     anchor, target, own = anchor[order], target[order], own[order]
-    new = torch.ones_like(own)  # a pair found twice keeps its first row, the one that was there before
+    new = torch.ones_like(
+        own
+    )  # a pair found twice keeps its first row, the one that was there before
     new[1:] = (anchor[1:] != anchor[:-1]) | (target[1:] != target[:-1])
     joined = replace(pairs, anchor=anchor[new], target=target[new], _iou=None)
     return joined, own[new]

@@ -1,8 +1,8 @@
 """What a prediction costs at a pair. No (pairs x classes) table: background once per anchor.
 
-A classification cost summed over classes is the cost of "background" at the anchor, which all its pairs
-share, plus a correction at the target's class. The first is computed once per anchor in blocks, the second at the
-pair alone.
+A classification cost summed over classes is the cost of "background" at the anchor, which all its
+pairs share, plus a correction at the target's class. The first is computed once per anchor in
+blocks, the second at the pair alone.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,9 @@ def checked(
     """The predictions, detached; ``ValueError`` without them, or when they are for other anchors."""
     name = type(strategy).__name__
     if predictions is None:
-        raise ValueError(f"{name} needs predictions: call it as assign(anchors, targets, predictions)")
+        raise ValueError(
+            f"{name} needs predictions: call it as assign(anchors, targets, predictions)"
+        )
     expected = (targets.batch_size, len(anchors))
     if predictions.shape != expected:
         raise ValueError(

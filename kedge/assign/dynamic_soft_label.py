@@ -17,20 +17,25 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicSoftLabel:
-    """The k cheapest candidates of every target, k = the integer part of its ``k`` largest IoUs' sum, >= 1.
+    """The k cheapest candidates of every target, k = the integer part of its ``k`` largest IoUs'
+    sum, >= 1.
 
-    Cost: quality focal loss, summed over classes, of the scores against the *soft* label IoU at the target's
-    class; + ``iou_weight`` * -ln(IoU + 1e-7); + 10^(distance of the centres in strides - ``soft_centre_radius``).
-    An anchor wanted twice goes where it costs least. ``quality`` is the IoU of the predicted box.
+    Cost: quality focal loss, summed over classes, of the scores against the *soft* label IoU at
+    the target's class; + ``iou_weight`` * -ln(IoU + 1e-7); + 10^(distance of the centres in
+    strides - ``soft_centre_radius``). An anchor wanted twice goes where it costs least.
+    ``quality`` is the IoU of the predicted box.
 
-    ``candidates``: ``"any"``, the published rule: every anchor inside *any* target may be taken by every
-    target that its predicted box overlaps (a spatial join finds those); ``"own"``: only anchors inside the target itself.
+    ``candidates``: ``"any"``, the published rule: every anchor inside *any* target may be taken by
+    every target that its predicted box overlaps (a spatial join finds those); ``"own"``: only
+    anchors inside the target itself.
 
-    Edge cases: a target without a candidate has no anchor, nor has one that loses all to cheaper targets.
+    Edge cases: a target without a candidate has no anchor, nor has one that loses all to cheaper
+    targets.
 
-    Source: Lyu et al., arXiv:2212.07784 (RTMDet), section 3.3, eq. 2 to 5; MMDetection: k 13, weight 3, radius
-    3. Deviation: an anchor that is neither inside the target nor overlaps it with its prediction is never
-    taken (the dense form can take one, at -3 ln 1e-7 = 48, when there is nothing better).
+    Source: Lyu et al., arXiv:2212.07784 (RTMDet), section 3.3, eq. 2 to 5; MMDetection: k 13,
+    weight 3, radius 3. Deviation: an anchor that is neither inside the target nor overlaps it with
+    its prediction is never taken (the dense form can take one, at -3 ln 1e-7 = 48, when there is
+    nothing better).
     """
 
     k: int = 13

@@ -26,24 +26,27 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 
 @dataclass(frozen=True, kw_only=True)
 class SimOTA:
-    """The k cheapest candidates of every target, k = the integer part of its ``k`` largest IoUs' sum, >= 1.
+    """The k cheapest candidates of every target, k = the integer part of its ``k`` largest IoUs'
+    sum, >= 1.
 
-    Cost: ``class_weight`` * binary cross-entropy, summed over classes, of ``sqrt(score * objectness)``
-    + ``iou_weight`` * -ln(IoU + 1e-7), + 1e5 unless the anchor's centre is both inside the target and within
-    ``radius`` strides of its centre. An anchor wanted twice goes where it costs least. ``quality`` is the IoU of
-    the predicted box. Predictions without an objectness branch count as objectness 1.
+    Cost: ``class_weight`` * binary cross-entropy, summed over classes, of ``sqrt(score *
+    objectness)`` + ``iou_weight`` * -ln(IoU + 1e-7), + 1e5 unless the anchor's centre is both
+    inside the target and within ``radius`` strides of its centre. An anchor wanted twice goes
+    where it costs least. ``quality`` is the IoU of the predicted box. Predictions without an
+    objectness branch count as objectness 1.
 
-    ``candidates``: ``"any"``, the published rule: every anchor that is inside, or near the centre of, *any*
-    target may be taken by every target that its predicted box overlaps (a spatial join finds those); ``"own"``:
-    only anchors inside, or near the centre of, the target itself; cheaper.
+    ``candidates``: ``"any"``, the published rule: every anchor that is inside, or near the centre
+    of, *any* target may be taken by every target that its predicted box overlaps (a spatial join
+    finds those); ``"own"``: only anchors inside, or near the centre of, the target itself;
+    cheaper.
 
-    Edge cases: a target with no anchor nearby has none; one that loses all its anchors to cheaper targets stays
-    empty.
+    Edge cases: a target with no anchor nearby has none; one that loses all its anchors to cheaper
+    targets stays empty.
 
-    Source: Ge et al., arXiv:2107.08430 (YOLOX), section 2.1, as in the first release and in MMDetection: k 10,
-    radius 2.5, weights 1 and 3. Deviation: an anchor that is neither near the target nor overlaps it with its
-    prediction is never taken (the dense form can take one, at a cost above 1e5, when there is nothing
-    else).
+    Source: Ge et al., arXiv:2107.08430 (YOLOX), section 2.1, as in the first release and in
+    MMDetection: k 10, radius 2.5, weights 1 and 3. Deviation: an anchor that is neither near the
+    target nor overlaps it with its prediction is never taken (the dense form can take one, at a
+    cost above 1e5, when there is nothing else).
     """
 
     k: int = 10
@@ -77,7 +80,9 @@ class SimOTA:
         return pairs.select(rows).assignment(quality=overlap[rows])
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
-        score = log_score(class_logit(predictions, pairs), objectness(predictions, pairs.anchor)) / 2
+        score = (
+            log_score(class_logit(predictions, pairs), objectness(predictions, pairs.anchor)) / 2
+        )
         absent = per_anchor(predictions, pairs, _background)
         present = -score.clamp(min=LOG_LIMIT) + log_rest(score)
         return self.class_weight * (absent + present) - self.iou_weight * (overlap + 1e-7).log()

@@ -18,23 +18,27 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 class TAL:
     """The ``k`` anchors inside a target with the largest alignment ``t = score^alpha * IoU^beta``.
 
-    Score is the probability of the target's class, IoU that of the predicted box. Only t > 0 counts. An
-    anchor that several targets claim goes to the one it overlaps most (equal: the lowest target). ``quality``
-    is the soft label t-hat: t scaled within each target so that its largest value is the target's largest IoU.
+    Score is the probability of the target's class, IoU that of the predicted box. Only t > 0
+    counts. An anchor that several targets claim goes to the one it overlaps most (equal: the
+    lowest target). ``quality`` is the soft label t-hat: t scaled within each target so that its
+    largest value is the target's largest IoU.
 
-    - ``min_side``: objects with a smaller side are enlarged to it, about their centre, when candidates are
-      looked for. Without it an object between the cells' centres has no candidate at all.
+    - ``min_side``: objects with a smaller side are enlarged to it, about their centre, when
+      candidates are looked for. Without it an object between the cells' centres has no candidate
+      at all.
     - ``overlap``: ``"iou"``, or ``"ciou"`` with negative values raised to 0.
-    - ``contest``: who may win an anchor that several targets claim: the ``"claimants"``, or every target
-      of which the anchor is a candidate (``"candidates"``), even one that did not choose it.
+    - ``contest``: who may win an anchor that several targets claim: the ``"claimants"``, or every
+      target of which the anchor is a candidate (``"candidates"``), even one that did not choose
+      it.
 
     `TAL.ultralytics` is the variant of Ultralytics 8.4.
 
-    Edge cases: a target without a cell centre inside, or whose candidates all have IoU 0, gets no anchor, and
-    a target can lose all its anchors to others; the assignment's report counts both.
+    Edge cases: a target without a cell centre inside, or whose candidates all have IoU 0, gets no
+    anchor, and a target can lose all its anchors to others; the assignment's report counts both.
 
-    Source: Feng et al., arXiv:2108.07755 (TOOD), section 3.2, eq. 1 and 2; k 13, alpha 1, beta 6. Deviations:
-    "inside" is strict, MMDetection asks for 0.01 px more; the first epochs' ATSS warm-up is the trainer's.
+    Source: Feng et al., arXiv:2108.07755 (TOOD), section 3.2, eq. 1 and 2; k 13, alpha 1, beta 6.
+    Deviations: "inside" is strict, MMDetection asks for 0.01 px more; the first epochs' ATSS
+    warm-up is the trainer's.
     """
 
     k: int = 13
@@ -54,14 +58,13 @@ class TAL:
 
     @classmethod
     def ultralytics(cls, middle_stride: float = 16.0) -> "TAL":
-        """The settings of Ultralytics 8.4: k 10, alpha 0.5, CIoU, sides below the middle stride enlarged.
+        """The settings of Ultralytics 8.4: k 10, alpha 0.5, CIoU, sides below the middle stride
+        enlarged.
 
-        Where a target has fewer candidates with t > 0 than k, theirs fills up with candidates of t = 0 in
-        the order of ``topk``; here those are never positive.
+        Where a target has fewer candidates with t > 0 than k, theirs fills up with candidates of t
+        = 0 in the order of ``topk``; here those are never positive.
         """
-        return cls(
-            k=10, alpha=0.5, min_side=middle_stride, overlap="ciou", contest="candidates"
-        )
+        return cls(k=10, alpha=0.5, min_side=middle_stride, overlap="ciou", contest="candidates")
 
     @torch.no_grad()
     def __call__(

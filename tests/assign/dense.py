@@ -1,7 +1,7 @@
 """Scenes and plain dense helpers for the tests of prediction-aware strategies.
 
-Everything here is written for one image at a time over all (objects x anchors), the way the papers and most
-frameworks do it, so that the sparse strategies have something independent to be equal to.
+Everything here is written for one image at a time over all (objects x anchors), the way the papers
+and most frameworks do it, so that the sparse strategies have something independent to be equal to.
 """
 
 import torch
@@ -99,6 +99,4 @@ def ids(assignment) -> list[tuple[int, int]]:
 
 def table(assignment, values: Tensor) -> dict[tuple[int, int], float]:
     """Value of every pair."""
-    return dict(
-        zip(zip(assignment.anchor.tolist(), assignment.target.tolist()), values.tolist())
-    )
+    return dict(zip(zip(assignment.anchor.tolist(), assignment.target.tolist()), values.tolist()))

@@ -66,8 +66,8 @@ def test_equals_the_dense_form(rule, offset, seed):
 def test_by_hand():
     """IoU 1, .5 and .5 at distances 1, 0 and 1 strides: k = 2.
 
-    Costs at score .5: soft + -3 ln IoU + 10^(d - 3). IoU 1: .1733 + 0 + .01; IoU .5: 0 + 2.0794 + .001
-    for the middle and + .01 for the last.
+    Costs at score .5: soft + -3 ln IoU + 10^(d - 3). IoU 1: .1733 + 0 + .01; IoU .5: 0 + 2.0794 +
+    .001 for the middle and + .01 for the last.
     """
     grid = Grid((8, 24), [Level(stride=8)])
     targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])

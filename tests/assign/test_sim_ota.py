@@ -42,18 +42,24 @@ def dense_sim_ota(grid, targets, predictions, rule: SimOTA):
         for g in range(len(rows)):
             cheap = cost[g].argsort()[: k[g]]
             match[g, cheap[torch.isfinite(cost[g, cheap])]] = True
-        lowest = torch.zeros_like(match).scatter(0, cost.masked_fill(~match, math.inf).argmin(0)[None], True)
+        lowest = torch.zeros_like(match).scatter(
+            0, cost.masked_fill(~match, math.inf).argmin(0)[None], True
+        )
         for g, n in (match & lowest).nonzero().tolist():
             out[image * len(grid) + int(valid[n]), int(rows[g])] = float(overlap[g, n])
     return out
 
 
-@pytest.mark.parametrize("rule", [SimOTA(), SimOTA(candidates="own"), SimOTA(k=3, radius=1.5)], ids=repr)
+@pytest.mark.parametrize(
+    "rule", [SimOTA(), SimOTA(candidates="own"), SimOTA(k=3, radius=1.5)], ids=repr
+)
 @pytest.mark.parametrize("objectness", [True, False])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_dense_form(rule, objectness, seed):
     grid = points()
-    targets, predictions = scene(grid, seed, objectness=objectness, dtype=torch.float64, side=(8, 70))
+    targets, predictions = scene(
+        grid, seed, objectness=objectness, dtype=torch.float64, side=(8, 70)
+    )
     found = rule(grid, targets, predictions)
     expected = dense_sim_ota(grid, targets, predictions, rule)
     assert ids(found) == sorted(expected)
@@ -88,7 +94,9 @@ def test_a_pixel_and_an_object_outside_the_image():
     )
     boxes = grid.boxes()[None]
     found = SimOTA()(grid, targets, Predictions.from_tensors(torch.zeros(1, len(grid), 1), boxes))
-    assert found.target.tolist() == [0]  # near the pixel's centre there are cells; the other has none
+    assert found.target.tolist() == [
+        0
+    ]  # near the pixel's centre there are cells; the other has none
 
 
 def test_refuses_what_makes_no_sense():

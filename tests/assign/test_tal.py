@@ -39,7 +39,9 @@ def dense_tal(grid, targets, predictions, rule: TAL):
 
 
 @pytest.mark.parametrize(
-    "rule", [TAL(), TAL(k=3), TAL.ultralytics(), TAL(contest="candidates", k=4, min_side=20)], ids=repr
+    "rule",
+    [TAL(), TAL(k=3), TAL.ultralytics(), TAL(contest="candidates", k=4, min_side=20)],
+    ids=repr,
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_dense_form(rule, seed):
@@ -53,7 +55,9 @@ def test_equals_the_dense_form(rule, seed):
 
 
 def test_by_hand():
-    """Two cells. t = s * u^6: .5 * .8^6 = .131072 and .9 * .5^6 = .0140625; t-hat is t / .131072 * .8."""
+    """Two cells. t = s * u^6: .5 * .8^6 = .131072 and .9 * .5^6 = .0140625; t-hat is t / .131072 *
+    .8.
+    """
     grid = Grid((8, 16), [Level(stride=8)])  # centres (4, 4) and (12, 4)
     targets = Targets.from_list([{"boxes": [[0.0, 0, 16, 8]], "labels": [0]}])
     boxes = torch.tensor([[[0.0, 0, 12.8, 8], [8, 0, 16, 8]]])  # IoU .8 and .5
