@@ -6,7 +6,7 @@ validated where they are built, and the error names the image and the row.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -317,6 +317,18 @@ class Predictions:
         )
 
 
+class ClassWeights(NamedTuple):
+    """Weights of some (anchor, class) terms of the background loss: (Q,) each, every term once.
+
+    Terms that are not listed weigh 1. It is how FreeAnchor, AutoAssign and DW say that an anchor is
+    background for most classes, but only partly for the class of an object nearby.
+    """
+
+    anchor: Tensor  # flat ids
+    label: Tensor
+    weight: Tensor  # in [0, 1]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Assignment:
     """Which anchor answers for which target: the chosen pairs. All other anchors are background.
@@ -326,7 +338,8 @@ class Assignment:
         strategy says otherwise. quality: (P,) float in [0, 1], the soft class target of a pair; 1
         unless a strategy says otherwise. ignored: (Q,) int64 flat ids, unique, that are neither
         positive nor background. num_anchors: N, anchors per image. targets: the targets that
-        ``target`` points into.
+        ``target`` points into. background_weight: weights of some class terms of the background
+        loss; None is 1 everywhere.
 
     An anchor may stand in several pairs where a strategy allows it (YOLOv5, bags, soft cells).
     """
@@ -338,6 +351,7 @@ class Assignment:
     weight: Tensor = None  # pyright: ignore[reportAssignmentType]
     quality: Tensor = None  # pyright: ignore[reportAssignmentType]
     ignored: Tensor = None  # pyright: ignore[reportAssignmentType]
+    background_weight: ClassWeights | None = None
 
     def __post_init__(self) -> None:
         ones = torch.ones(self.anchor.shape, device=self.anchor.device)
