@@ -131,18 +131,19 @@ def soft_nms(
     group = _check(boxes, scores, labels)
     boxes, scores = at_least_float32(boxes, scores)
     table = _columns(group, torch.arange(len(boxes), device=boxes.device))
-    waiting, padded = table >= 0, boxes[table]
-    current = scores[table]
+    padded, current = boxes[table], scores[table]
+    waiting = (table >= 0) & (current > min_score)
     for _ in range(table.shape[1]):
         best = current.masked_fill(~waiting, -torch.inf).argmax(dim=1, keepdim=True)
+        chosen = waiting.gather(1, best)  # False where no box of the class is left
         waiting = waiting.scatter(1, best, False)
         overlap = iou(padded.gather(1, best[..., None].expand(-1, -1, 4)), padded)
         if method == "gaussian":
             factor = torch.exp(-overlap.square() / sigma)
         else:
             factor = torch.where(overlap > threshold, 1 - overlap, torch.ones_like(overlap))
-        strong = current.gather(1, best) > min_score
-        current = torch.where(waiting & strong, current * factor, current)
+        current = torch.where(waiting & chosen, current * factor, current)
+        waiting &= current > min_score
     result = torch.zeros_like(scores)
     result[table[table >= 0]] = current[table >= 0]
     order = _best_first(result)

@@ -44,7 +44,8 @@ class WiseIoULoss(nn.Module):
             raise ValueError(f"WiseIoULoss: version {version!r} must be 1, 2 or 3")
         if not 0 <= momentum <= 1:
             raise ValueError(f"WiseIoULoss: momentum {momentum} must lie in [0, 1]")
-        self.version, self.reduction, self.momentum = version, reduction, momentum
+        self.version, self.momentum = version, momentum
+        self.reduction: Reduction = reduction
         self.gamma, self.alpha, self.delta = gamma, alpha, delta
         self.register_buffer("mean", torch.ones(()))
 

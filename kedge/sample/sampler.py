@@ -83,7 +83,9 @@ def top_per_row(keys: Tensor, candidates: Tensor, k: Tensor) -> Tensor:
     cutoff = best.gather(1, (k - 1).clamp(min=0)[:, None])
     above, level = candidates & (keys > cutoff), candidates & (keys == cutoff)
     room = k - above.sum(dim=1)
-    return (above | (level & (level.cumsum(dim=1) <= room[:, None]))) & (k > 0)[:, None]
+    return (above | (level & (level.cumsum(dim=1, dtype=torch.int32) <= room[:, None]))) & (k > 0)[
+        :, None
+    ]
 
 
 def top_pairs(keys: Tensor, assignment: Assignment, k: Tensor) -> Tensor:

@@ -94,3 +94,13 @@ def test_settings_are_checked():
         GHMR(momentum=1.0)
     with pytest.raises(ValueError, match="mu"):
         GHMR(mu=0.0)
+
+
+def test_gradient_is_the_weight_times_that_of_cross_entropy():
+    g = torch.Generator().manual_seed(3)
+    x = torch.randn(20, 3, generator=g, dtype=torch.float64, requires_grad=True)
+    y = (torch.rand(20, 3, generator=g) > 0.7).double()
+    each = GHMC(momentum=0.0, reduction="none")(x, y)
+    weight = (each / F.binary_cross_entropy_with_logits(x, y, reduction="none")).detach()
+    (grad,) = torch.autograd.grad(each.sum(), x)
+    torch.testing.assert_close(grad, weight * (x.sigmoid() - y).detach())

@@ -178,3 +178,35 @@ def test_wise_iou_gradient_ignores_diagonal_and_focus():
     squared = (boxes.centres(a) - boxes.centres(b)).square().sum(-1)
     frozen = (torch.exp(squared / diagonal) * (1 - boxes.iou(a, b)) * focus).sum()
     torch.testing.assert_close(grad, torch.autograd.grad(frozen, a)[0])
+
+
+def test_alpha_of_the_aspect_term_is_a_constant_in_every_loss_that_uses_it():
+    inputs, targets = pairs(6, seed=7, dtype=torch.float64)
+    inputs.requires_grad_()
+    ratio = boxes.sizes(targets)[:, 0] / boxes.sizes(targets)[:, 1]
+
+    def v(x):
+        side = boxes.sizes(x)
+        return 4 / math.pi**2 * (torch.atan(ratio) - torch.atan(side[:, 0] / side[:, 1])) ** 2
+
+    with torch.no_grad():
+        overlap = boxes.iou(inputs, targets)
+        alpha = v(inputs) / (1 - overlap + v(inputs))
+
+    def scaled(x, share):
+        centre, half = boxes.centres(x), boxes.sizes(x) * share / 2
+        return torch.cat((centre - half, centre + half), 1)
+
+    def power(x):
+        distance = boxes.centre_distance(x, targets)
+        return (1 - boxes.iou(x, targets) ** 3 + distance**3 + (alpha * v(x)) ** 3).sum()
+
+    def inner(x):
+        overlap = boxes.iou(scaled(x, 0.7), scaled(targets, 0.7))
+        return (1 - overlap + boxes.centre_distance(x, targets) + alpha * v(x)).sum()
+
+    for frozen, loss in ((power, losses.alpha_iou_loss), (inner, losses.inner_iou_loss)):
+        assert gradcheck(frozen, (inputs,))
+        ours = torch.autograd.grad(loss(inputs, targets, reduction="sum"), inputs)[0]
+        wanted = torch.autograd.grad(frozen(inputs), inputs)[0]
+        torch.testing.assert_close(ours, wanted, rtol=1e-6, atol=1e-9)
