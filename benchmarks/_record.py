@@ -1,6 +1,6 @@
 """What every benchmark shares: run facts, an atomic results file, a printed table.
 
-``record(name, command, rows, seed)`` writes ``results/<name>.json``; it holds no host name and no path.
+``record(name, command, rows, seed)`` writes ``results/<name>.json``: no host name, no path in it.
 """
 
 import json
@@ -73,7 +73,7 @@ def record(
     seed: int | Sequence[int] | None,
     **facts: Any,
 ) -> Path:
-    """Write ``results/<name>.json`` atomically: the rows and all that is needed to run them again."""
+    """Write ``results/<name>.json`` atomically: the rows and all that is needed to repeat them."""
     result = {
         "name": name,
         "command": command,
@@ -97,7 +97,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+        return f"{value:.5g}" if abs(value) < 1e5 else f"{value:.3e}"
     return str(value)
 
 

@@ -170,7 +170,7 @@ def _start(
 def _lloyd(
     boxes: Tensor, count: Tensor, shapes: Tensor, metric: str, move: Move, iterations: int
 ) -> Tensor:
-    """Lloyd's iteration of all starts (R, k, 2) at once: the best shapes each met, best start first.
+    """Lloyd's iteration of all starts (R, k, 2) at once: the best each met, best start first.
 
     A start is finished when its memberships repeat; the rest go on.
     """

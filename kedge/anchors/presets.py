@@ -78,7 +78,8 @@ def ratio_shapes(
 def torchvision_rounded(shapes: Sequence[Shape]) -> tuple[Shape, ...]:
     """The shapes that torchvision's ``AnchorGenerator`` makes of these.
 
-    It rounds half a side, and halves to even. A side of 5 becomes 4 and one of 7 becomes 8; a side of 1 becomes 0, an anchor without area.
+    It rounds half a side, and halves to even: a side of 5 becomes 4, one of 7 becomes 8, and a
+    side of 1 becomes 0, an anchor without area.
     """
     return tuple((2.0 * round(w / 2), 2.0 * round(h / 2)) for w, h in shapes)
 

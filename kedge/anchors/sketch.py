@@ -116,7 +116,7 @@ class Sketch:
         return Sketch(*_combine(keys, sums), self.dropped)
 
     def weighted(self, factor: float) -> "Sketch":
-        """Every box counted ``factor`` times (for mixtures: ``a.weighted(.3) + b.weighted(.7)``)."""
+        """Every box counted ``factor`` times (mixtures: ``a.weighted(.3) + b.weighted(.7)``)."""
         return Sketch(self.keys, self.sums * factor, self.dropped)
 
     def marginal(self, of: str, bins_per_octave: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +199,7 @@ def _combine(keys: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _index(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending candidate keys and each key's place among them: a plain range where that is small."""
+    """Ascending candidate keys and each key's place among them: a plain range where small."""
     if len(keys) == 0:
         return keys, keys
     low, high = int(keys.min()), int(keys.max())

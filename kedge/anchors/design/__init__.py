@@ -1,0 +1,66 @@
+"""Anchor shapes from data: ``fit`` for arrays, ``design_command`` for whole data sets."""
+
+from kedge.anchors.design.choose_k import Curve, k_curve
+from kedge.anchors.design.command import DesignReport, DesignSettings, design_command
+from kedge.anchors.design.compare import Candidate, Verdict, compare, split_images
+from kedge.anchors.design.fit import OBJECTIVES, fit
+from kedge.anchors.design.levels import assign_levels
+from kedge.anchors.design.measure import Metrics, measure
+from kedge.anchors.design.network import (
+    Letterbox,
+    Recipe,
+    ShorterSide,
+    Stretch,
+    as_seen,
+    letterbox,
+    multi_scale,
+)
+from kedge.anchors.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall
+from kedge.anchors.design.placed import Floor, Placed, floors
+from kedge.anchors.design.points import Points
+from kedge.anchors.design.pyramid import Pyramid, pyramid
+from kedge.anchors.design.result import Design
+from kedge.anchors.design.search import METHODS
+from kedge.anchors.design.streaming import sketch_of_table
+from kedge.anchors.design.table import BoxTable, read_table, table_from_records
+
+__all__ = [
+    "BPR",
+    "METHODS",
+    "OBJECTIVES",
+    "BoxTable",
+    "Candidate",
+    "Curve",
+    "Design",
+    "DesignReport",
+    "DesignSettings",
+    "Floor",
+    "Letterbox",
+    "MeanIoU",
+    "Metrics",
+    "Objective",
+    "Placed",
+    "Points",
+    "Pyramid",
+    "RatioFitness",
+    "Recall",
+    "Recipe",
+    "ShorterSide",
+    "Stretch",
+    "Verdict",
+    "as_seen",
+    "assign_levels",
+    "compare",
+    "design_command",
+    "fit",
+    "floors",
+    "k_curve",
+    "letterbox",
+    "measure",
+    "multi_scale",
+    "pyramid",
+    "read_table",
+    "sketch_of_table",
+    "split_images",
+    "table_from_records",
+]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,14 @@ from kedge.anchors.design.measure import Metrics, measure
 from kedge.anchors.design.objectives import Objective, best_shape
 from kedge.anchors.design.placed import Placed
 from kedge.anchors.design.points import Points
+
+
+class Candidate(NamedTuple):
+    """Shapes (k, 2), the objective that judges them, and the grid they stand on, if any."""
+
+    shapes: Tensor
+    objective: Objective
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +35,14 @@ class Row:
 class Verdict:
     """What to do. ``keep`` names the set to stay with, or is None when the new one is better.
 
-    ``gain`` is the new set's score minus the best rival's of the same role, ``error`` its standard
-    error over images (paired), ``boxes`` the held-out boxes.
+    ``in_use``: whether ``keep`` and ``gain`` are about the user's own set. ``gain`` is the new
+    set's score minus the best rival's of the same role, ``error`` its standard error over images
+    (paired), ``boxes`` the held-out boxes.
     """
 
     rows: tuple[Row, ...]
     keep: str | None
+    in_use: bool
     gain: float
     error: float
     boxes: int
@@ -40,8 +51,10 @@ class Verdict:
     def text(self) -> str:
         """One sentence for people."""
         change = f"{self.gain:+.4f} +- {self.error:.4f} on {self.boxes:,} held-out boxes"
-        if self.keep is not None:
+        if self.keep is not None and self.in_use:
             return f"Keep what you have ({self.keep}): new shapes change it by {change}."
+        if self.keep is not None:
+            return f"Published anchors do as well ({self.keep}): new shapes change it by {change}."
         return f"Use the new shapes: {change}."
 
 
@@ -57,53 +70,51 @@ def split_images(image: Tensor, share: float = 0.2, seed: int = 0) -> tuple[Tens
 def compare(
     points: Points,
     image: Tensor,
-    new: Tensor,
-    rivals: Mapping[str, Tensor],
-    objective: Objective,
+    new: Candidate,
+    rivals: Mapping[str, Candidate],
     in_use: str | None = None,
     least: float = 0.002,
-    placed: Placed | None = None,
 ) -> Verdict:
-    """Judge ``new`` (k, 2) against ``rivals`` by the objective on held-out ``points`` of ``image``
-    (n,).
+    """Judge ``new`` against ``rivals`` on held-out ``points`` of ``image`` (n,), each by its
+    objective (one score for all, or placed recall on each one's own grid).
 
     The verdict is about the set ``in_use`` (a name in ``rivals``): new shapes are recommended when
     they gain at least ``least`` and twice the standard error of the gain, taken over images.
-    Without a set in use it is about the best rival with no more shapes than the new set, published
-    anchors cost nothing.
+    Without a set in use it is about the best rival that has no more shapes than the new set:
+    published anchors cost nothing.
     """
     if in_use is not None and in_use not in rivals:
         raise ValueError(f"in_use: {in_use!r} is not among {', '.join(rivals) or 'no rivals'}")
-    scores = {name: _scores(objective, points, s) for name, s in {"new": new, **rivals}.items()}
+    sets = {"new": new, **rivals}
     weight = points.weight.double()
+    scores = {name: _scores(points, candidate) for name, candidate in sets.items()}
     mean = {name: float(s @ weight / weight.sum()) for name, s in scores.items()}
-    named = {"new": new, **rivals}
     rows = tuple(
-        Row(name=n, shapes=len(s), score=mean[n], metrics=measure(points, s, _fitting(placed, s)))
-        for n, s in named.items()
+        Row(
+            name=n, shapes=len(c.shapes), score=mean[n], metrics=measure(points, c.shapes, c.placed)
+        )
+        for n, c in sets.items()
     )
-    peers = [n for n, s in rivals.items() if len(s) <= len(new)]
+    peers = [n for n, c in rivals.items() if len(c.shapes) <= len(new.shapes)]
     rival = in_use or (max(peers, key=lambda n: mean[n]) if peers else None)
     if rival is None:
-        return Verdict(rows=rows, keep=None, gain=mean["new"], error=0.0, boxes=len(points))
+        return Verdict(
+            rows=rows, keep=None, in_use=False, gain=mean["new"], error=0.0, boxes=len(points)
+        )
     gain, error = _paired(scores["new"] - scores[rival], weight, image)
-    worth = gain >= least and gain >= 2 * error
+    keep = None if gain >= least and gain >= 2 * error else rival
     return Verdict(
-        rows=rows, keep=None if worth else rival, gain=gain, error=error, boxes=len(points)
+        rows=rows, keep=keep, in_use=in_use is not None, gain=gain, error=error, boxes=len(points)
     )
 
 
-def _fitting(placed: Placed | None, shapes: Tensor) -> Placed | None:
-    return placed if placed is not None and len(placed.level) == len(shapes) else None
-
-
-def _scores(objective: Objective, points: Points, shapes: Tensor) -> Tensor:
-    best, _ = best_shape(objective, points, shapes[None])
-    return objective.score(best[0]).double()
+def _scores(points: Points, candidate: Candidate) -> Tensor:
+    best, _ = best_shape(candidate.objective, points, candidate.shapes[None])
+    return candidate.objective.score(best[0]).double()
 
 
 def _paired(difference: Tensor, weight: Tensor, image: Tensor) -> tuple[float, float]:
-    """Weighted mean of the difference and its standard error, images being the independent units."""
+    """Weighted mean of the difference and its standard error over images."""
     mean = float(difference @ weight / weight.sum())
     _, index = torch.unique(image, return_inverse=True)
     images = int(index.max()) + 1

@@ -56,7 +56,7 @@ def assign_levels(
         return torch.where(good, stride, torch.zeros(())).argmax(1)
     if len(per_level) != len(floors) or sum(per_level) != len(shapes):
         raise ValueError(
-            f"per_level: expected {len(floors)} counts with sum {len(shapes)}, got {list(per_level)}"
+            f"per_level: expected {len(floors)} counts, sum {len(shapes)}; got {list(per_level)}"
         )
     return _fill_places(worth, tuple(per_level))
 

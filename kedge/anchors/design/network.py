@@ -1,4 +1,4 @@
-"""Boxes as the network sees them: after the resizing, scaling and cropping of the training recipe."""
+"""Boxes as the network sees them: after the training recipe's resizing, scaling and cropping."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -12,9 +12,10 @@ from kedge.anchors.sketch import BINS_PER_OCTAVE, LOWEST, SPAN, Sketch
 def sketch_of_table(path: str | Path, long_side: int | None = None) -> Sketch:
     """The sketch of the boxes of a ``.csv``, ``.parquet`` or ``.jsonl`` file, or a glob of them.
 
-    Constant memory: polars streams the rows and adds up bins. With ``long_side`` boxes are scaled as
-    by letterbox resizing, which needs the columns ``width`` and ``height`` of the image. Crowd rows
-    (``iscrowd``) are left out; boxes without positive finite sides are counted in ``dropped``.
+    Constant memory: polars streams the rows and adds up bins. With ``long_side`` boxes are scaled
+    as by letterbox resizing, which needs the columns ``width`` and ``height`` of the image. Crowd
+    rows (``iscrowd``) are left out; boxes without positive finite sides are counted in
+    ``dropped``.
     """
     import polars as pl
 

@@ -38,10 +38,9 @@ def _euclidean(points: Points, problem: Problem) -> Tensor:
         points.wh / spread,
         problem.k,
         metric="euclidean",
-        restarts=1,
+        restarts=30,
         seed=problem.seed,
         weights=points.weight,
-        iterations=30,
     )
     return by_area(start * spread)
 
