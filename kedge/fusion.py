@@ -10,6 +10,36 @@ from kedge.boxes import iou
 Confidence = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
 
 
+def _prepare(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None,
+    model: Tensor | None,
+    weights: Tensor | None,
+    min_score: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Boxes, weighted scores, labels, models (best first, on the CPU, float64) and model weights."""
+    count = len(boxes)
+    labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels.cpu()
+    model = torch.zeros(count, dtype=torch.int64) if model is None else model.cpu()
+    if not len(scores) == len(labels) == len(model) == count:
+        raise ValueError(
+            "weighted_box_fusion: boxes, scores, labels and model must be equally long, got "
+            f"{count}, {len(scores)}, {len(labels)}, {len(model)}"
+        )
+    highest = int(model.max()) if count else 0
+    weights = torch.ones(highest + 1) if weights is None else weights.cpu()
+    if highest >= len(weights):
+        raise ValueError(
+            f"weighted_box_fusion: model {highest} is not among {len(weights)} weights"
+        )
+    weights, scores = weights.double(), scores.cpu().double()
+    weighted = scores * weights[model]
+    order = torch.argsort(weighted, descending=True, stable=True)
+    order = order[((scores >= min_score) & (weighted > 0))[order]]
+    return boxes.cpu().double()[order], weighted[order], labels[order], model[order], weights
+
+
 def _clusters(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
     """Cluster (n,) of boxes sorted best first: the fused box of largest IoU, else a new one."""
     sums, mass, of = torch.zeros_like(boxes), torch.zeros_like(scores), torch.zeros_like(labels)
@@ -89,31 +119,12 @@ def weighted_box_fusion(
     Source: Solovyev et al., arXiv:1910.13302, and its released code for the four scores.
     Deviation: pixels, not coordinates normalised to [0, 1]; the IoU is the same.
     """
-    count, device = len(boxes), boxes.device
-    labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels.cpu()
-    model = torch.zeros(count, dtype=torch.int64) if model is None else model.cpu()
-    if weights is None:
-        weights = torch.ones(int(model.max()) + 1 if count else 1)
-    weights = weights.cpu().double()
-    if not len(scores) == len(labels) == len(model) == count:
-        raise ValueError(
-            "weighted_box_fusion: boxes, scores, labels and model must be equally long"
-        )
-    if count and int(model.max()) >= len(weights):
-        raise ValueError(
-            f"weighted_box_fusion: model {int(model.max())} is not among {len(weights)} weights"
-        )
-    weighted = scores.cpu().double() * weights[model]
-    order = torch.argsort(weighted, descending=True, stable=True)
-    order = order[(scores.cpu() >= min_score)[order] & (weighted[order] > 0)]
-    if not len(order):
-        return boxes[:0], scores[:0], labels[:0].to(device)
-    place, labels, model, weighted = (
-        boxes.cpu().double()[order],
-        labels[order],
-        model[order],
-        weighted[order],
+    device = boxes.device
+    place, weighted, labels, model, weights = _prepare(
+        boxes, scores, labels, model, weights, min_score
     )
+    if not len(place):
+        return boxes[:0], scores[:0], labels.to(device)
     cluster = _clusters(place, weighted, labels, threshold)
     used = int(cluster.max()) + 1
     mass = weighted.new_zeros(used).index_add(0, cluster, weighted)

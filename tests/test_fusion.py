@@ -98,3 +98,5 @@ def test_fusion_edges():
         weighted_box_fusion(BOXES, SCORES, model=torch.tensor([0, 1, 2]), weights=torch.ones(2))
     with pytest.raises(ValueError, match="kind"):
         weighted_box_fusion(BOXES, SCORES, kind="median")
+    with pytest.raises(ValueError, match="equally long"):
+        weighted_box_fusion(BOXES, SCORES[:2])
