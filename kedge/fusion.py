@@ -18,7 +18,7 @@ def _prepare(
     weights: Tensor | None,
     min_score: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Boxes, weighted scores, labels, models (best first, on the CPU, float64) and model weights."""
+    """Boxes, weighted scores, labels, models (best first, CPU, float64); model weights."""
     count = len(boxes)
     labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels.cpu()
     model = torch.zeros(count, dtype=torch.int64) if model is None else model.cpu()
