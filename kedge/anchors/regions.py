@@ -36,7 +36,7 @@ def in_centre(pairs: Pairs, radius: float) -> Tensor:
 
 @torch.no_grad()
 def inside_and_centre(anchors: Anchors, targets: Targets, radius: float) -> Pairs:
-    """Pairs whose anchor centre is inside the target and within ``radius`` strides of its centre."""
+    """Pairs whose anchor centre is in the target and within ``radius`` strides of its centre."""
     centre = centres(targets.boxes)[:, None]
     reach = radius * level_strides(anchors).to(centre.dtype)
     box = targets.boxes[:, None]

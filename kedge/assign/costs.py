@@ -13,16 +13,15 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.boxes import at_least_float32, giou, unflip
-from kedge.types import Anchors, Predictions, Targets
+from kedge.types import Anchors, ClassWeights, Predictions, Targets
 
 BLOCK = 1 << 22  # logits that are held at once
-LOG_LIMIT = -100.0  # torch's binary cross-entropy stops its logarithms here
 
 
 def checked(
     predictions: Predictions | None, anchors: Anchors, targets: Targets, strategy: object
 ) -> Predictions:
-    """The predictions, detached; ``ValueError`` without them, or when they are for other anchors."""
+    """The predictions, detached; ``ValueError`` without them or when they are for other anchors."""
     name = type(strategy).__name__
     if predictions is None:
         raise ValueError(
@@ -60,7 +59,7 @@ def predicted_boxes(predictions: Predictions, pairs: Pairs) -> Tensor:
 
 
 def anchors_of(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """The distinct flat ids (U,) of the pairs, ascending, and every pair's place (P,) among them."""
+    """The distinct flat ids (U,) of the pairs, ascending, and every pair's place (P,) there."""
     seen = torch.zeros(
         pairs.targets.batch_size * len(pairs.anchors), dtype=torch.bool, device=pairs.anchor.device
     )
@@ -114,19 +113,13 @@ def focal_cost(
     return background + positive - negative
 
 
-def log_score(logit: Tensor, objectness: Tensor | None) -> Tensor:
-    """``log(sigmoid(logit) * sigmoid(objectness))``; the second factor is 1 without objectness."""
-    score = F.logsigmoid(logit)
-    return score if objectness is None else score + F.logsigmoid(objectness)
-
-
-def log_rest(log_p: Tensor) -> Tensor:
-    """``log(1 - exp(log_p))`` for ``log_p`` <= 0, not below -100."""
-    near = torch.log(-torch.expm1(log_p))
-    far = torch.log1p(-torch.exp(log_p))
-    return torch.where(log_p > -0.6931, near, far).clamp(min=LOG_LIMIT)
-
-
 def giou_cost(predictions: Predictions, pairs: Pairs) -> Tensor:
     """(P,) GIoU loss of the predicted box against the target."""
     return 1 - giou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+
+
+def class_weights(anchor: Tensor, label: Tensor, weight: Tensor, num_classes: int) -> ClassWeights:
+    """Weights of (anchor, class) terms, each once: the smallest where several objects name one."""
+    key, place = (anchor * num_classes + label).unique(return_inverse=True)
+    least = weight.new_ones(len(key)).scatter_reduce(0, place, weight, "amin")
+    return ClassWeights(key.div(num_classes, rounding_mode="floor"), key % num_classes, least)

@@ -11,16 +11,14 @@ from kedge.anchors.regions import inside_or_centre
 from kedge.anchors.segments import rank, winners
 from kedge.assign.candidates import with_overlapping
 from kedge.assign.costs import (
-    LOG_LIMIT,
     checked,
     class_logit,
-    log_rest,
-    log_score,
     objectness,
     per_anchor,
     predicted_boxes,
 )
 from kedge.boxes import iou
+from kedge.scores import log_rest, log_score
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -84,7 +82,7 @@ class SimOTA:
             log_score(class_logit(predictions, pairs), objectness(predictions, pairs.anchor)) / 2
         )
         absent = per_anchor(predictions, pairs, _background)
-        present = -score.clamp(min=LOG_LIMIT) + log_rest(score)
+        present = -score + log_rest(score)
         return self.class_weight * (absent + present) - self.iou_weight * (overlap + 1e-7).log()
 
 

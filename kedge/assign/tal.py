@@ -1,4 +1,4 @@
-"""TAL: task-aligned assignment. Score and overlap of the prediction together choose the positives."""
+"""TAL: task-aligned assignment. A prediction's score and overlap choose the positives together."""
 
 from dataclasses import dataclass
 from typing import Literal

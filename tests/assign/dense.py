@@ -36,7 +36,7 @@ def scene(
     objectness: bool = False,
     near: float = 0.2,
 ) -> tuple[Targets, Predictions]:
-    """Random objects, and predictions that are the anchors' boxes, shaken, or an object's, shaken."""
+    """Random objects; predictions are the anchors' boxes, or some object's, shaken."""
     rng = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> Tensor:
@@ -87,7 +87,7 @@ def inside(grid: Grid, boxes: Tensor) -> Tensor:
 
 
 def near_centre(grid: Grid, boxes: Tensor, radius: float) -> Tensor:
-    """(g, N): whether the anchor's centre is within ``radius`` strides of the box's, on both axes."""
+    """(g, N): whether the anchor's centre is within ``radius`` strides of the box's."""
     centre = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
     return ((grid.points() - centre).abs() < radius * grid.stride()).all(-1)
 

@@ -67,7 +67,7 @@ def test_equals_the_dense_form(rule, objectness, seed):
 
 
 def test_by_hand():
-    """Three cells, IoU .8, .7 and .6: k = int(2.1) = 2, so the two cheapest. All scores are equal."""
+    """Three cells, IoU .8, .7 and .6: k = int(2.1) = 2, so the two cheapest at equal scores."""
     grid = Grid((8, 24), [Level(stride=8)])
     targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])
     boxes = torch.tensor([[[0.0, 0, 24 * s, 8] for s in (0.7, 0.6, 0.8)]])

@@ -89,7 +89,7 @@ def test_min_side_finds_candidates_for_an_object_between_the_centres():
     )
     assert len(TAL()(grid, targets, predictions)) == 0
     found = TAL(min_side=16)(grid, targets, predictions)
-    # enlarged to (8, 8, 24, 24): the centres 12 and 20 of stride 8; 8 and 24 of stride 16 are on its edge
+    # enlarged to (8, 8, 24, 24): centres 12 and 20 of stride 8; those of stride 16 are on its edge
     assert found.anchor.tolist() == [17, 18, 33, 34]
 
 
