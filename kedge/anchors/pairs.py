@@ -16,6 +16,15 @@ DENSE_SLOTS = 1 << 22  # up to here a table over all anchors may be cheaper than
 SORTING = 64  # what a pair costs in a sort, in table entries
 
 
+def isin(ids: Tensor, of: Tensor) -> Tensor:
+    """(P,) bool: which ``ids`` (P,) are in ``of`` (Q,). Sorts ``of`` only, unlike torch's."""
+    if len(of) == 0:
+        return torch.zeros_like(ids, dtype=torch.bool)
+    of = of.sort().values
+    at = torch.searchsorted(of, ids).clamp_(max=len(of) - 1)
+    return of[at] == ids
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
     """Candidate pairs of a batch, ordered by target.
@@ -229,7 +238,7 @@ class Pairs:
             crowd = torch.cat([crowd, ignored])
         if len(crowd):
             crowd = crowd.unique()
-            crowd = crowd[~torch.isin(crowd, self.anchor)]
+            crowd = crowd[~isin(crowd, self.anchor)]
         return Assignment(
             anchor=self.anchor,
             target=self.target,
