@@ -36,8 +36,7 @@ class YOLOv2(Detector):
         assign, coder, loss, selection: parts to swap. ``loss`` holds the weights of the terms.
 
     Source: Redmon and Farhadi, arXiv:1612.08242; darknet ``cfg/yolov2.cfg``. Deviations: see
-    ``yolov2_loss``, ``Passthrough``, ``Darknet19``; class scores below ``selection.score`` times
-    the objectness are dropped per class, as darknet does, but class-wise suppression is at 0.45.
+    ``yolov2_loss``, ``Passthrough`` and ``Darknet19``.
     """
 
     images_seen: Tensor
