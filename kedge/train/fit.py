@@ -25,7 +25,7 @@ from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
 from kedge.train.facts import command, hardware, versions
-from kedge.train.files import append_line, forget_after
+from kedge.train.files import append_line, finite, forget_after
 from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.logs import Bar, Clock, LossLog
 from kedge.train.module import DetectionModule
@@ -122,7 +122,7 @@ class Keeper(Checkpoint):
             batch_size=config.batch_size,
             workers=config.workers,
         )
-        scores = score(found, scored)
+        scores = finite(score(found, scored))
         numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
         append_line(config.out / SCORES, {"step": step, "epoch": self.epochs} | numbers)
         return scores

@@ -1,0 +1,188 @@
+"""Whole runs on a handful of drawn images: repeatable, resumable, and honest about failure."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from kedge.train.files import read_lines
+from kedge.train.result import load_result, load_run
+from kedge.train.run import train
+
+LEARNED = {"learn_anchors": True, "anchors": "identical", "warmup_steps": 3, "ema": 0.9}
+
+
+def weights(config):
+    return (config.out / "model.safetensors").read_bytes()
+
+
+def test_a_run_leaves_weights_scores_shapes_and_losses(settings):
+    config = settings(**LEARNED, eval_every=1, epochs=3)
+    result = train(config)
+    assert result.finished
+    assert result.steps == 6
+    assert 0 <= result.scores["AP"] <= result.scores["AP50"] <= 1
+    assert [s.name for s in result.stations] == ["initial", "after warm-up", "final", "k-means"]
+    assert result.station("initial").shapes == [[80.0, 80.0]] * 5
+    assert result.station("final").mean_best_iou > result.station("initial").mean_best_iou
+    assert load_result(config.out / "run.json") == result
+    assert [row["step"] for row in read_lines(config.out / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    assert [row["epoch"] for row in read_lines(config.out / "scores.jsonl")] == [1, 2, 3]
+    shapes = read_lines(config.out / "shapes.jsonl")
+    assert [row["stage"] for row in shapes[:4]] == ["initial", "warmup", "warmup", "warmup"]
+    assert shapes[-1]["epoch"] == 3
+    assert not list(config.out.glob(".*.part"))
+
+
+def test_a_loaded_run_detects_as_the_run_did(settings):
+    config = settings(**LEARNED)
+    result = train(config)
+    run = load_run(config.out)
+    from kedge.predict import detect, score
+    from kedge.data import read
+
+    again = score(detect(run.detector, read(config.data, "val"), (64, 96)), read(config.data, "val"))
+    assert again["AP50"] == result.scores["AP50"]
+    assert run.detector.anchors.shapes.tolist() == result.shapes
+
+
+def test_fixed_shapes_do_not_move(settings):
+    result = train(settings(anchors="20x10,40x40"))
+    assert result.station("final").shapes == result.station("initial").shapes
+    assert torch.tensor(result.shapes).allclose(torch.tensor([[20.0, 10.0], [40.0, 40.0]]))
+
+
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(settings, tmp_path):
+    one = settings(**LEARNED, out=tmp_path / "one")
+    two = settings(**LEARNED, out=tmp_path / "two", workers=2)
+    other = settings(**LEARNED, out=tmp_path / "other", seed=1)
+    for config in (one, two, other):
+        train(config)
+    assert weights(one) == weights(two)
+    assert weights(one) != weights(other)
+
+
+@pytest.mark.parametrize("warmup", ["annealed", "gradient"])
+def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_path, warmup):
+    """Stopped in the third epoch; the warm-up of the shapes ends in the fourth."""
+    common = LEARNED | {"warmup": warmup, "warmup_steps": 7, "epochs": 5, "schedule": "cosine"}
+    whole = settings(**common, out=tmp_path / "whole")
+    train(whole)
+    part = settings(**common, out=tmp_path / "part")
+
+    from kedge.train.module import DetectionModule
+
+    step = DetectionModule.training_step
+
+    def stop(self, batch, batch_idx):
+        if self.global_step == 5:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DetectionModule, "training_step", stop)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train(part)
+    assert not load_result(part.out / "run.json").finished
+    train(part, resume=True)
+    assert weights(whole) == weights(part)
+    for name in ("shapes.jsonl", "metrics.jsonl"):
+        assert read_lines(whole.out / name) == read_lines(part.out / name)
+    assert load_result(whole.out / "run.json").stations == load_result(part.out / "run.json").stations
+
+
+CODE = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from kedge.train.config import load_config
+from kedge.train.run import train
+train(load_config(sys.argv[1], {"out": Path(sys.argv[2])}), resume=True)
+"""
+
+
+def test_a_killed_process_resumes_to_the_same_bytes(settings, tmp_path):
+    """SIGKILL in the middle of an epoch: nothing gets a chance to tidy up."""
+    config = settings(**LEARNED, epochs=12)
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    shutil.rmtree(config.out, ignore_errors=True)
+    from kedge.train.config import save_config
+
+    save_config(config, tmp_path / "c.yaml")
+    train(config.model_copy(update={"out": whole}))
+    command = [sys.executable, "-c", CODE, str(tmp_path / "c.yaml"), str(part)]
+    killed = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and killed.poll() is None:
+        rows = read_lines(part / "metrics.jsonl") if part.exists() else []
+        if rows and rows[-1]["step"] >= 7 and rows[-1]["step"] % 2:  # an odd step: mid-epoch
+            break
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert killed.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+    assert (part / "last.ckpt").exists()
+    train(config.model_copy(update={"out": part}), resume=True)
+    assert (part / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_resuming_a_finished_run_returns_it_and_other_settings_are_refused(settings):
+    config = settings()
+    result = train(config)
+    assert train(config, resume=True) == result
+    with pytest.raises(ValueError, match=r"other settings \(lr 0.002 -> 0.1\)"):
+        train(settings(lr=0.1), resume=True)
+    with pytest.raises(ValueError, match="holds a run; --resume goes on with it"):
+        train(config)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(settings):
+    with pytest.raises(ValueError, match=r"step \d+: the loss is not finite \(.*nan"):
+        train(settings(lr=1e18, grad_clip=0, epochs=20, lr_warmup=0, optimiser="sgd"))
+
+
+def test_a_cut_off_checkpoint_is_named(settings):
+    config = settings(epochs=3)
+    train(config)
+    (config.out / "run.json").unlink()
+    last = config.out / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500])
+    with pytest.raises(ValueError, match=r"last.ckpt: truncated or not a checkpoint"):
+        train(config, resume=True)
+
+
+def test_tampered_shapes_are_refused(settings):
+    config = settings()
+    train(config)
+    path = config.out / "run.json"
+    values = json.loads(path.read_text())
+    values["levels"][0]["shapes"][2][0] += 5
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"anchor shape 2 is .* the two files are not of the same"):
+        load_run(config.out)
+    del values["levels"][0]["shapes"][2]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"holds 5 anchor shapes, run.json speaks of 4"):
+        load_run(config.out)
+
+
+def test_retinanet_trains_with_learned_shapes_on_its_levels(settings):
+    config = settings(detector="retinanet", anchors="kmeans", num_anchors=2, learn_anchors=True)
+    result = train(config)
+    assert [level["stride"] for level in result.levels] == [8, 16, 32, 64, 128]
+    assert len(result.shapes) == 10
+    load_run(config.out)
+
+
+def test_data_must_be_named_and_hold_objects(settings, tmp_path):
+    with pytest.raises(ValueError, match="say what to train on"):
+        train(settings(data=""))
+    with pytest.raises(ValueError, match=r"anchors: .*'nonesuch' is unknown"):
+        train(settings(anchors="nonesuch", out=tmp_path / "b"))
