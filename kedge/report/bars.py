@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from kedge.report.style import INK, colour_of, empty_figure, note, numbers
+from kedge.report.style import BLUE, CARD, INK, colour_of, empty_figure, note, numbers
 
 
 def bars(
@@ -46,8 +46,13 @@ def bars(
             orientation="h" if horizontal else "v",
             error_x=bar if horizontal else None,
             error_y=None if horizontal else bar,
-            marker={"color": colour_of(i)},
+            marker={"color": colour_of(i) if len(values) > 1 else BLUE},
             showlegend=len(values) > 1,
+            texttemplate=f"%{{{'x' if horizontal else 'y'}:{form}}}" if rows <= 24 else None,
+            textposition="inside" if bar else "auto",
+            insidetextanchor="start",
+            textangle=0,
+            insidetextfont={"color": CARD},
             hovertemplate=hover,
         )
     length, group = ("xaxis", "yaxis") if horizontal else ("yaxis", "xaxis")

@@ -28,7 +28,7 @@ def best_iou_histogram(
     """Distribution of each object's best IoU. `best`: anchor set -> (n,). `threshold` shades what
     falls short.
     """
-    figure = empty_figure(height=320)
+    figure = empty_figure(height=360)
     figure.update_layout(
         xaxis={"title": {"text": "best IoU with any anchor"}, "range": [0, 1]},
         yaxis={"title": {"text": "share of objects"}, "tickformat": ".0%", "rangemode": "tozero"},
@@ -73,7 +73,7 @@ def coverage_by_size(
     `sizes` (n,): square root of each object's area, pixels. `best`: anchor set -> best IoU (n,).
     With `threshold` the curve is the share of objects at or above it, otherwise the mean.
     """
-    figure = empty_figure(height=420)
+    figure = empty_figure(height=360)
     side = numbers(sizes).reshape(-1)
     good = np.isfinite(side) & (side > 0)
     if not good.any():
@@ -129,7 +129,7 @@ def coverage_by_group(
     otherwise the given order.
     """
     rows = len(groups)
-    figure = empty_figure(height=110 + 26 * max(rows, 3))
+    figure = empty_figure(height=110 + 30 * max(rows, 3))
     if not rows or not scores:
         return note(figure, "no groups")
     table = np.stack([numbers(values).reshape(-1) for values in scores.values()])
@@ -138,10 +138,12 @@ def coverage_by_group(
     names = [str(groups[j]) for j in order]
     table = table[:, order]
     _spans(figure, table)
+    dodge = np.linspace(-0.2, 0.2, len(scores)) if len(scores) > 1 else [0.0]
     for i, name in enumerate(scores):
         figure.add_scatter(
             x=table[i],
-            y=np.arange(rows),
+            y=np.arange(rows) + dodge[i],
+            cliponaxis=False,
             name=name,
             mode="markers",
             marker=marker_of(i),
@@ -149,6 +151,7 @@ def coverage_by_group(
             hovertemplate="%{text}: %{x:.1%}<extra>%{fullData.name}</extra>",
         )
     percent(figure, "x")
+    figure.update_xaxes(range=[-0.01, 1.01])
     ticks = [
         f"{names[y]}  <i>{counts[j]:,}</i>" if counts else names[y] for y, j in enumerate(order)
     ]

@@ -7,12 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from kedge.report.style import (
-    INK,
-    MUTED,
     colour_of,
     empty_figure,
     faint,
     line_of,
+    mark_x,
     note,
     numbers,
 )
@@ -30,7 +29,7 @@ def training_curve(
     figure = empty_figure(height=height)
     figure.update_layout(
         xaxis={"title": {"text": "epoch"}},
-        yaxis={"title": {"text": title}, "type": "log" if log else "linear"},
+        yaxis={"title": {"text": title}} | ({"type": "log", "dtick": "D2"} if log else {}),
         hovermode="x unified",
     )
     drawn = False
@@ -100,7 +99,5 @@ def knee_curve(
     if len(scores) == 1:
         figure.update_traces(showlegend=False)
     if chosen is not None:
-        figure.add_vline(x=int(chosen), line={"color": MUTED, "width": 1.5, "dash": "dot"})
-        place = {"x": int(chosen), "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}
-        figure.add_annotation(text=f"k = {chosen}", font={"color": INK}, **place)
+        mark_x(figure, int(chosen), f"k = {chosen}")
     return figure

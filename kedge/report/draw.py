@@ -65,7 +65,7 @@ def draw_boxes(
     captions: Sequence[str] | None = None,
     *,
     colours: str | Sequence[str] = COLOURS[0],
-    width: float = 2.5,
+    width: float = 3.0,
     dashed: bool = False,
 ) -> PIL.Image.Image:
     """Plain boxes (n, 4), with a caption (n,) each and one colour for all or one for each (n,)."""
@@ -137,7 +137,7 @@ def draw_answers(
     for box, ok in zip(rows, good, strict=True):
         if not ok:
             _cross(canvas, box, MISSED)
-        _box(canvas, box, ANSWERED if ok else MISSED, width=3, dashed=not ok)
+        _box(canvas, box, ANSWERED if ok else MISSED, width=3.5, dashed=not ok)
     for i, caption in enumerate(captions or ()):
         _caption(canvas, rows[i], caption, ANSWERED if good[i] else MISSED)
     return canvas.image
@@ -189,7 +189,7 @@ def _canvas(image: Any) -> _Canvas:
         picture = picture.resize(size, PIL.Image.Resampling.BICUBIC)
     elif picture is image:
         picture = picture.copy()
-    font = PIL.ImageFont.load_default(size=max(13, round(max(picture.size) / 64)))
+    font = PIL.ImageFont.load_default(size=max(14, round(max(picture.size) / 54)))
     return _Canvas(picture, PIL.ImageDraw.Draw(picture, "RGBA"), factor, font)
 
 
@@ -219,7 +219,7 @@ def _box(
     box: NDArray[np.float64],
     colour: str,
     *,
-    width: float = 2.5,
+    width: float = 3.0,
     dashed: bool = False,
 ) -> None:
     points = _points(canvas, box)
@@ -227,9 +227,9 @@ def _box(
         return
     x1, y1, x2, y2 = points
     line = _thick(canvas, width)
-    if width > 1.5:  # a dark seam keeps the colour apart from whatever lies beneath
+    if width > 1.5 and not dashed:  # a dark seam parts the colour from a bright ground
         seam = [x1 - 1, y1 - 1, x2 + 1, y2 + 1]
-        canvas.pen.rectangle(seam, outline=(0, 0, 0, 110), width=line + 2)
+        canvas.pen.rectangle(seam, outline=(0, 0, 0, 70), width=line + 2)
     if not dashed:
         canvas.pen.rectangle(points, outline=colour, width=line)
         return
@@ -249,7 +249,7 @@ def _dashes(
     length = float(np.hypot(*(b - a)))
     step = 5.0 * line + 3
     for at in np.arange(0, length, step) if length else ():
-        stop = min(at + 0.6 * step, length)
+        stop = min(at + 0.68 * step, length)
         ends = [tuple(a + (b - a) * part / length) for part in (at, stop)]
         canvas.pen.line(ends, fill=colour, width=line)
 
@@ -276,7 +276,8 @@ def _caption(canvas: _Canvas, box: NDArray[np.float64], text: str, colour: str) 
     points = _points(canvas, box)
     if points is None or not text:
         return
-    left, top, right, bottom = canvas.pen.textbbox((0, 0), text, font=canvas.font)
+    left, _, right, _ = canvas.pen.textbbox((0, 0), text, font=canvas.font)
+    _, top, _, bottom = canvas.pen.textbbox((0, 0), "Hg", font=canvas.font)  # all tags alike
     w, h = right - left + 8, bottom - top + 6
     x = min(max(points[0], 0), canvas.image.width - w)
     y = points[1] - h if points[1] >= h else points[1]

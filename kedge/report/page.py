@@ -23,7 +23,7 @@ from kedge.report.draw import to_image
 from kedge.report.style import DARK
 
 BUDGET = 3_000_000
-# (longest side in pixels, WebP quality): the first step with which the page fits its budget is taken
+# (longest side in pixels, WebP quality): the first step that fits the page into its budget is taken
 _STEPS = ((1280, 82), (1100, 76), (900, 70), (720, 64), (560, 56), (420, 48))
 
 
@@ -52,8 +52,8 @@ def write_report(
     uris = _fit(pictures, room)
     if uris is None:
         raise ValueError(
-            f"{target}: {len(pictures)} pictures do not fit into {budget:,} bytes beside {len(shell):,} of "
-            "text and figures: give fewer pictures or a larger budget"
+            f"{target}: {len(pictures)} pictures do not fit into {budget:,} bytes beside "
+            f"{len(shell):,} of text and figures: give fewer pictures or a larger budget"
         )
     page = _render(title, sections, subtitle=subtitle, facts=facts or {}, pictures=uris)
     _write(target, page)

@@ -127,15 +127,16 @@ def _add_track(
         hovertemplate=f"{name}, epoch %{{customdata}}<br>%{{x:.1f}} × %{{y:.1f}} px<extra></extra>",
     )
     hollow_marker = {"size": 8, "color": CARD, "line": {"color": colour, "width": 2}}
-    for row, hollow in ((0, True), (-1, False)):
+    for row, hollow, place in ((0, True, "start"), (-1, False, "end")):
         figure.add_scatter(
             x=track[row, :, 0] if steps else [],
             y=track[row, :, 1] if steps else [],
             mode="markers",
-            name=f"{name}: {'start' if hollow else 'end'}",
+            name=name,
             legendgroup=name,
+            showlegend=not hollow,
             marker=marker_of(i) | (hollow_marker if hollow else {}),
-            hovertemplate="%{x:.1f} × %{y:.1f} px<extra>%{fullData.name}</extra>",
+            hovertemplate=f"{name}, {place}" + "<br>%{x:.1f} × %{y:.1f} px<extra></extra>",
         )
 
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 INK, MUTED, RULE, CARD = "#1b2127", "#5c6670", "#e2e5e8", "#fffffe"
 BLUE, ORANGE, GREEN, PURPLE, AMBER, INDIGO = (
-    "#0068a8",
-    "#d4560b",
-    "#009069",
-    "#b2569e",
-    "#c99200",
-    "#3d3a8c",
+    "#015cb1",
+    "#b24c01",
+    "#07a678",
+    "#8a2e7a",
+    "#bc8e01",
+    "#7167ce",
 )
 SERIES = (ORANGE, BLUE, GREEN, PURPLE, AMBER, INDIGO)
-GOOD, BAD, NEUTRAL = "#00906a", "#d4560c", "#98a2ab"
+GOOD, BAD, NEUTRAL = "#07a679", "#b24c02", "#98a2ab"
 SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 GREYS = ("#eef0f2", "#d3d9de", "#aeb8c1", "#7f8b97", "#515d69", "#2a333c")
@@ -33,14 +33,14 @@ DARK = {
     MUTED: "#a0abb5",
     RULE: "#2d353d",
     CARD: "#181d23",
-    BLUE: "#58b2ee",
-    ORANGE: "#ff8a45",
-    GREEN: "#35c493",
-    PURPLE: "#e391d3",
-    AMBER: "#f2c550",
-    INDIGO: "#a3a0ff",
-    GOOD: "#35c494",
-    BAD: "#ff8a46",
+    BLUE: "#1da0f7",
+    ORANGE: "#f48545",
+    GREEN: "#3ee3ac",
+    PURPLE: "#bf82b1",
+    AMBER: "#ffc843",
+    INDIGO: "#b0aeff",
+    GOOD: "#3ee3ad",
+    BAD: "#f48546",
     NEUTRAL: "#6c7781",
     **dict(
         zip(GREYS, ("#232a31", "#333c45", "#4b5661", "#6d7985", "#96a2ad", "#ccd4db"), strict=True)
@@ -110,6 +110,13 @@ def note(figure: go.Figure, text: str) -> go.Figure:
     place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
     figure.add_annotation(text=text, font={"color": MUTED, "size": 14}, **place)
     return figure
+
+
+def mark_x(figure: go.Figure, x: float, text: str) -> None:
+    """A dotted upright line at `x` with `text` beside its top."""
+    figure.add_vline(x=x, line={"color": MUTED, "width": 1.5, "dash": "dot"})
+    place = {"x": x, "xshift": 4, "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "top"}
+    figure.add_annotation(text=text, font={"color": INK, "size": 11}, showarrow=False, **place)
 
 
 def percent(figure: go.Figure, axis: str = "y") -> None:

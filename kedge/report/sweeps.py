@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from kedge.report.style import (
     BAD,
@@ -12,11 +13,11 @@ from kedge.report.style import (
     BLUES,
     CARD,
     INK,
-    MUTED,
     NEUTRAL,
     ORANGE,
     colour_of,
     empty_figure,
+    mark_x,
     note,
     numbers,
     percent,
@@ -65,9 +66,7 @@ def threshold_sweep(
         text = [f"{100 * t:g} %" for t in ticks]
         figure.update_yaxes(type="log", range=None, autorange=True, tickvals=ticks, ticktext=text)
     if chosen is not None:
-        figure.add_vline(x=chosen, line={"color": MUTED, "width": 1.5, "dash": "dot"})
-        place = {"x": chosen, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}
-        figure.add_annotation(text=f"in use: {chosen:g}", font={"color": INK, "size": 11}, **place)
+        mark_x(figure, chosen, f"in use: {chosen:g}")
     return figure
 
 
@@ -84,16 +83,16 @@ def threshold_map(
     where negative exceeds positive. `chosen` and `recommended` are (positive, negative) pairs to
     mark.
     """
-    figure = empty_figure(height=420, aspect=0.75)
+    figure = empty_figure(height=420, aspect=0.55)
     figure.add_heatmap(
         x=numbers(positive),
         y=numbers(negative),
         z=numbers(values).astype(np.float32),
         colorscale=scale(BLUES),
         colorbar={"title": {"text": title, "side": "right"}, "thickness": 12, "outlinewidth": 0},
-        hovertemplate=f"positive %{{x:.2f}}, negative %{{y:.2f}}<br>{title}: %{{z:.4g}}<extra></extra>",
+        hovertemplate=f"%{{x:.2f}} / %{{y:.2f}}<br>{title}: %{{z:.4g}}<extra></extra>",
     )
-    marks = (("in use", chosen, "circle", ORANGE), ("recommended", recommended, "star", BAD))
+    marks = (("in use", chosen, "circle", INK), ("recommended", recommended, "star", ORANGE))
     for name, place, symbol, colour in marks:
         if place is not None:
             mark = {
@@ -122,21 +121,33 @@ def positives_per_object(counts: Mapping[str, Any], *, most: int = 20) -> go.Fig
     series = {name: values for name, values in series.items() if len(values)}
     if not series:
         return note(figure, "no objects")
-    ticks = [str(k) for k in range(most)] + [f"{most}+"]
+    ticks = [*range(0, most, 1 if most <= 12 else 5), most]
     for i, (name, values) in enumerate(series.items()):
         share = np.bincount(np.clip(values, 0, most), minlength=most + 1) / len(values)
-        # alone, a series shows its uncovered objects in the colour of what is missing
-        colour = [BAD] + [BLUE] * most if len(series) == 1 else colour_of(i)
-        figure.add_bar(
-            x=ticks,
-            y=share,
-            name=f"{name} (none: {share[0]:.1%})",
-            marker={"color": colour},
-            hovertemplate="%{x} positives: %{y:.1%}<extra>%{fullData.name}</extra>",
-        )
+        if len(series) > 1:
+            _bar(figure, 0, share, f"{name} (none: {share[0]:.1%})", colour_of(i))
+        else:  # alone, a series shows what is missing in its own colour
+            _bar(figure, 0, share[:1], f"no positive ({share[0]:.1%})", BAD)
+            _bar(figure, 1, share[1:], name, BLUE)
     figure.update_layout(
-        xaxis={"title": {"text": "positives per object"}, "type": "category"},
+        xaxis={
+            "title": {"text": "positives per object"},
+            "tickvals": ticks,
+            "ticktext": [*map(str, ticks[:-1]), f"{most}+"],
+            "showgrid": False,
+        },
         yaxis={"title": {"text": "share of objects"}, "tickformat": ".0%"},
         showlegend=True,
+        barmode="overlay" if len(series) == 1 else "group",
     )
     return figure
+
+
+def _bar(figure: go.Figure, start: int, share: NDArray[np.float64], name: str, colour: str) -> None:
+    figure.add_bar(
+        x=np.arange(start, start + len(share)),
+        y=share,
+        name=name,
+        marker={"color": colour},
+        hovertemplate="%{x} positives: %{y:.1%}<extra>%{fullData.name}</extra>",
+    )

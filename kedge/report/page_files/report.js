@@ -27,7 +27,16 @@
     const div = document.getElementById(script.dataset.for);
     const { data, layout } = read(script);
     div.kedgeWidth = div.clientWidth;
-    return Plotly.react(div, data, fit(div, layout), config);
+    return Plotly.react(div, data, fit(div, layout), config).then(() => makeRoom(div));
+  }
+  // A legend of several rows (on phones) makes the figure taller, not its axes shorter.
+  function makeRoom(div) {
+    const legend = div._fullLayout.legend;
+    const extra = legend && legend._height ? Math.max(0, legend._height - 28) : 0;
+    if (!extra) return undefined;
+    const height = div._fullLayout.height + extra;
+    div.style.height = height + "px";
+    return Plotly.relayout(div, { height });
   }
   const drawAll = () => Promise.all(scripts.map(draw)).then(() => { root.dataset.drawn = "yes"; });
   if (scripts.length) drawAll();
