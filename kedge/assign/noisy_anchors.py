@@ -1,0 +1,81 @@
+"""NoisyAnchors: soft labels and weights say how cleanly an anchor represents its target."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.bags import most_overlapping
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import largest, mean, smallest
+from kedge.assign.costs import checked, class_logit, predicted_boxes
+from kedge.boxes import iou
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+TINY = 1e-6  # smallest denominator
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyAnchors:
+    """The ``k`` anchors of largest IoU of every target, each for its own best target.
+
+    With loc the IoU of the predicted box and cls the probability of the target's class, both
+    relative to their mean over the candidates of the image:
+
+    - ``quality``, the cleanliness: ``alpha`` * loc + (1 - ``alpha``) * cls, stretched so that the
+      image's candidates span [mean loc, 1]. Candidates that are all equal get the mean loc.
+    - ``weight``: the same mixture of 1 / (1 - loc) and 1 / (1 - cls), so clean anchors weigh more.
+
+    There is no threshold and nothing is ignored: the rest is background with weight 1. The
+    released training rescales both losses so that the weights leave their sums unchanged.
+
+    Edge cases: 1 - x and every mean count as at least 1e-6, so that a perfect prediction (or none
+    that overlaps) gives no infinity.
+
+    Source: Li et al., arXiv:1912.05086, section 3; the form is that of the authors' code (alpha
+    0.75, N 30). The paper itself writes c = alpha loc + (1 - alpha) cls without the means.
+    Deviation: an anchor of IoU 0 is never a candidate.
+    """
+
+    k: int = 30
+    alpha: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or not 0 <= self.alpha <= 1:
+            raise ValueError(f"NoisyAnchors needs k >= 1 and 0 <= alpha <= 1, got {self}")
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        predictions = checked(predictions, anchors, targets, self)
+        chosen = most_overlapping(anchors, targets, self.k).anchor.unique()
+        pairs = anchors.overlapping(targets, 0.0, among=chosen)
+        pairs = pairs.best_target_per_anchor(by=pairs.iou())
+        loc = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+        cls = class_logit(predictions, pairs).sigmoid().to(loc.dtype)
+        clean = self._cleanliness(loc, cls, _images(pairs), targets.batch_size)
+        weight = self._mixed(
+            1 / (1 - loc).clamp(min=TINY),
+            1 / (1 - cls).clamp(min=TINY),
+            _images(pairs),
+            targets.batch_size,
+        )
+        return pairs.assignment(quality=clean.clamp(0, 1), weight=weight)
+
+    def _mixed(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
+        """(P,) the mixture of both, each relative to its mean over the image."""
+        loc = loc / mean(loc, image, count).clamp(min=TINY)[image]
+        cls = cls / mean(cls, image, count).clamp(min=TINY)[image]
+        return self.alpha * loc + (1 - self.alpha) * cls
+
+    def _cleanliness(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
+        mixed = self._mixed(loc, cls, image, count)
+        low, high = smallest(mixed, image, count)[image], largest(mixed, image, count)[image]
+        floor = mean(loc, image, count)[image]
+        return floor + (mixed - low) * (1 - floor) / (high - low).clamp(min=TINY)
+
+
+def _images(pairs: Pairs) -> Tensor:
+    return pairs.targets.image[pairs.target]
