@@ -17,9 +17,9 @@ from kedge.report.draw import (
     draw_assignment,
     draw_boxes,
     draw_detections,
-    to_image,
 )
 from kedge.report.page import write_report
+from kedge.report.strokes import to_image
 
 __all__ = [
     "Block",

@@ -57,7 +57,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A picture: anything that ``draw.to_image`` reads."""
+    """A picture: anything that ``kedge.report.to_image`` reads."""
 
     image: Any
     caption: str = ""

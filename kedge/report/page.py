@@ -19,7 +19,7 @@ import markupsafe
 import PIL.Image
 
 from kedge.report.blocks import Block, Grid, Image, Section
-from kedge.report.draw import to_image
+from kedge.report.strokes import to_image
 from kedge.report.style import DARK
 
 BUDGET = 3_000_000

@@ -64,6 +64,12 @@ def test_an_assignment_colours_anchors_by_object_and_shows_who_has_none():
     assert near(picture, 90, 130, COLOURS[0])
     assert near(picture, 140, 130, COLOURS[0])  # the dot on the cell
     assert near(picture, 450, 100, MISSED, reach=8)
+    cells = np.asarray(draw_assignment(GREY, [], [], [], stride=(100, 50)))
+    assert (cells[10, 100] != 128).all()
+    assert (cells[50, 10] != 128).all()
+    assert (cells[10, 10] == 128).all()
+    with pytest.raises(ValueError, match="stride"):
+        draw_assignment(GREY, [], [], [], stride=0)
     with pytest.raises(ValueError, match=r"target_index must lie in 0\.\.1"):
         draw_assignment(GREY, boxes, [[0, 0, 9, 9]], [2])
 
