@@ -88,23 +88,23 @@ class TrainConfig(BaseModel):
 
     epochs: int = Field(40, ge=1)
     """Passes over the training split."""
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(8, ge=1)
     """Images per step."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """Optimiser."""
-    lr: float = Field(2e-3, gt=0)
+    lr: float = Field(4e-3, gt=0)
     """Peak learning rate."""
-    weight_decay: float = Field(5e-4, ge=0)
+    weight_decay: float = Field(0.05, ge=0)
     """Weight decay (never on biases, norms or shapes)."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum (first beta of adamw)."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """Learning rate over the run: cosine to 1 %, tenths at 2/3 and 8/9, or constant."""
-    lr_warmup: float = Field(0.05, ge=0)
+    lr_warmup: float = Field(0.1, ge=0)
     """Linear rise of the learning rate: steps (1 or more) or a share of all steps (below 1)."""
     grad_clip: float = Field(10.0, ge=0)
     """Largest norm of the gradient; 0: no limit."""
-    ema: float = Field(0.995, ge=0, lt=1)
+    ema: float = Field(0.98, ge=0, lt=1)
     """Decay of the moving average of the weights that is evaluated and saved; 0: none."""
     precision: Literal["32", "bf16", "16"] = "32"
     """Number format: 32, or automatic mixed precision with bf16 or 16."""

@@ -52,6 +52,7 @@ class DetectionModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, rows = batch
+        images = images.contiguous(memory_format=torch.channels_last)  # as the weights are
         targets = Targets.from_list(rows)
         active, assign = self.warmup_active, None
         if active and isinstance(self.warmup, AnnealedWarmup):

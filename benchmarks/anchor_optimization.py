@@ -1,0 +1,151 @@
+"""Anchor Box Optimization: {fixed, learned} x {identical, uniform, k-means, COCO anchors} x seeds.
+
+The same detector, budget and data; only the anchors differ. Prints the table (mean and standard
+deviation of AP50 and AP), the shapes before, after the warm-up and at the end, how far the
+detector's own gradient moves them, and what learning costs per step. Finished runs are kept in
+``--runs`` and not trained again, so the benchmark can be stopped and gone on with.
+
+    python benchmarks/anchor_optimization.py --data ../shared/data/bccd --split test
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from _record import record, table
+
+STARTS = {
+    "identical": "identical",
+    "uniform": "uniform",
+    "k-means": "kmeans",
+    "COCO": "yolov2_coco",
+}
+
+
+def config_of(args: argparse.Namespace, start: str, learn: bool, seed: int):
+    """The settings of one run."""
+    from kedge.train.config import TrainConfig
+
+    return TrainConfig(
+        data=args.data,
+        eval_split=args.split,
+        anchors=STARTS[start],
+        learn_anchors=learn,
+        warmup=args.warmup,
+        scale_only_bn=learn and args.scale_only_bn,
+        epochs=args.epochs,
+        precision=args.precision,
+        image_size=tuple(args.image_size),
+        seed=seed,
+        out=Path(args.runs) / f"{start}-{'learned' if learn else 'fixed'}-{seed}",
+    )
+
+
+def moved(before: list[list[float]], after: list[list[float]]) -> float:
+    """Mean of |log(after / before)| over all sides: 0.01 is about 1 %."""
+    ratio = torch.tensor(after).log() - torch.tensor(before).log()
+    return float(ratio.abs().mean())
+
+
+def row_of(args: argparse.Namespace, start: str, learn: bool, seeds: list[int]) -> dict:
+    """Trains what is missing, and one line of the table."""
+    from kedge.train.run import train
+
+    results = []
+    for seed in seeds:
+        config = config_of(args, start, learn, seed)
+        print(f"{time.strftime('%H:%M:%S')} {config.out.name}", file=sys.stderr, flush=True)
+        results.append(train(config, resume=True))
+    scores = {name: [100 * r.scores[name] for r in results] for name in ("AP50", "AP", "AP75")}
+    row = {"start": start, "anchors": "learned" if learn else "fixed", "seeds": len(seeds)}
+    for name, values in scores.items():
+        row[name] = statistics.mean(values)
+        row[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
+    for name in ("initial", "after warm-up", "final"):
+        if learn or name == "initial":
+            fits = [r.station(name).mean_best_iou for r in results]
+            row[f"fit {name}"] = statistics.mean(fits)
+    if learn:
+        row["moved by gradient"] = statistics.mean(
+            moved(r.station("after warm-up").shapes, r.station("final").shapes) for r in results
+        )
+    row["shapes"] = [[[round(s, 1) for s in wh] for wh in r.shapes] for r in results]
+    row["values"] = scores
+    row["seconds"] = statistics.mean(r.seconds for r in results)
+    return row
+
+
+def cost_of_learning(args: argparse.Namespace, repeats: int = 40) -> dict:
+    """Seconds per step with learned and with fixed anchors, taken in turns: the median of each.
+
+    One synthetic batch of the benchmark's size; forward, loss, backward and optimiser step.
+    """
+    from kedge.detectors import YOLOv2
+
+    torch.manual_seed(0)
+    height, width = args.image_size
+    images = torch.rand(16, 3, height, width)
+    corner = torch.rand(16, 13, 2) * torch.tensor([width * 0.7, height * 0.7])
+    boxes = torch.cat([corner, corner + 10 + torch.rand(16, 13, 2) * 60], dim=2)
+    targets = [{"boxes": b, "labels": torch.zeros(13, dtype=torch.int64)} for b in boxes]
+    shapes = [(20.0 + 20 * i, 25.0 + 15 * i) for i in range(5)]
+    steps = {}
+    for learn in (False, True):
+        model = YOLOv2(num_classes=3, shapes=shapes, learn=learn, scale_only_bn=learn).train()
+        steps[learn] = (model, torch.optim.AdamW(model.parameters(), lr=1e-4))
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(repeats + 3):
+        for learn, (model, optimiser) in steps.items():
+            start = time.process_time()
+            loss = torch.stack(list(model(images, targets).values())).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if turn >= 3:
+                seconds[learn].append(time.process_time() - start)
+    fixed, learned = (statistics.median(seconds[k]) for k in (False, True))
+    paired = statistics.median(b / a for a, b in zip(seconds[False], seconds[True]))
+    return {"fixed": fixed, "learned": learned, "overhead": paired - 1}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="../shared/data/bccd")
+    parser.add_argument("--split", default="test", help="split that is scored")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
+    parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--warmup", default="annealed", choices=["annealed", "gradient", "none"])
+    parser.add_argument("--scale-only-bn", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--runs", default="runs/anchor_optimization")
+    parser.add_argument("--name", default="anchor_optimization", help="of the file in results/")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+
+    rows: list[dict] = []
+    for count in range(1, args.seeds + 1):  # all cells with one seed first: a table early
+        rows = [
+            row_of(args, start, learn, list(range(count)))
+            for start in STARTS
+            for learn in (False, True)
+        ]
+        path = record(
+            args.name,
+            "python benchmarks/anchor_optimization.py " + " ".join(sys.argv[1:]),
+            rows,
+            list(range(count)),
+            settings={k: v for k, v in vars(args).items() if k != "runs"},
+            cost_per_step=cost_of_learning(args),
+        )
+        hidden = {"shapes", "values"}
+        print(table([{k: v for k, v in row.items() if k not in hidden} for row in rows]))
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
