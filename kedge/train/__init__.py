@@ -1,0 +1,43 @@
+"""Training: settings, runs, and what they leave behind. Needs the extra ``train``.
+
+``train(config)`` is a whole run; ``load_run(path)`` gives its detector back. Names are imported when
+they are used, because the command line reads settings without needing torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kedge.train.config import TrainConfig, load_config, make_config
+    from kedge.train.result import Run, RunResult, Station, load_result, load_run
+    from kedge.train.run import train
+
+_HOMES = {
+    "Run": "result",
+    "RunResult": "result",
+    "Station": "result",
+    "TrainConfig": "config",
+    "load_config": "config",
+    "load_result": "result",
+    "load_run": "result",
+    "make_config": "config",
+    "train": "run",
+}
+
+__all__ = [
+    "Run",
+    "RunResult",
+    "Station",
+    "TrainConfig",
+    "load_config",
+    "load_result",
+    "load_run",
+    "make_config",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
