@@ -36,14 +36,31 @@ class Problems:
         self.findings: list[Finding] = []
         self.fatal: list[Finding] = []
 
-    def add(self, kind: str, image: str, record: str, message: str, clipped: bool = False) -> None:
+    def add(
+        self,
+        kind: str,
+        image: str,
+        record: str,
+        message: str,
+        clipped: bool = False,
+        box: tuple[float, ...] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """A problem: an error, or something dropped (or clipped, where that was possible)."""
         repaired = clipped and self.on_bad_box == "clip"
         action = "clipped" if repaired else "dropped"
         if self.on_bad_box == "error":
             action = "error"
         self.findings.append(
-            Finding(kind=kind, image=image, record=record, message=message, action=action)
+            Finding(
+                kind=kind,
+                image=image,
+                record=record,
+                message=message,
+                action=action,
+                box=box,
+                size=size,
+            )
         )
 
     def note(self, kind: str, image: str, record: str, message: str) -> None:
@@ -224,7 +241,9 @@ def _check_boxes(
             image = images[boxes.image[row]]
             corners = ", ".join(f"{value:g}" for value in boxes.xyxy[row])
             message = f"box ({corners}) in an image of {image.width} x {image.height}: {cure}"
-            problems.add(kind, image.name, boxes.where(int(row)), message, clipped)
+            corner, size = tuple(boxes.xyxy[row].tolist()), (int(image.width), int(image.height))
+            where = boxes.where(int(row))
+            problems.add(kind, image.name, where, message, clipped, box=corner, size=size)
 
     with np.errstate(invalid="ignore", over="ignore"):
         bad = keep & ~np.isfinite(xyxy.astype(np.float32)).all(axis=1)

@@ -18,6 +18,8 @@ class Finding:
     `kind` groups findings of one sort ("flipped", "outside", ...), `image` is the image's file
     name, `record` says which annotation, line or object of it (empty: the image itself),
     `action` what was done about it: "error" (reading stops), "dropped", "clipped" or "kept".
+    `box`: the xyxy pixels that the files say, and `size` the image's (width, height), where the
+    finding is about a box.
     """
 
     kind: str
@@ -25,6 +27,8 @@ class Finding:
     record: str
     message: str
     action: Literal["error", "dropped", "clipped", "kept"]
+    box: tuple[float, ...] | None = None
+    size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         where = f"{self.record} of {self.image!r}" if self.record else repr(self.image)
