@@ -192,7 +192,7 @@ def _yolov5(sheet: _Sheet) -> str:
 def _darknet(sheet: _Sheet) -> str:
     if len(sheet.strides) == 1:
         (stride,), (shapes,) = sheet.strides, sheet.shapes
-        cells = ", ".join(f"{w / stride:.5g},{h / stride:.5g}" for w, h in shapes)
+        cells = ", ".join(f"{w / stride:.6g},{h / stride:.6g}" for w, h in shapes)
         head = f"# [region] layer (YOLOv2): anchors in cells of {_number(stride)} px"
         return "\n".join([head, f"anchors = {cells}", f"num={len(shapes)}"])
     every = [shape for level in sheet.shapes for shape in level]

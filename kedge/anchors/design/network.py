@@ -92,11 +92,13 @@ def as_seen(table: BoxTable, recipe: Recipe, seed: int = 0) -> BoxTable:
     """The boxes in pixels of the network's input; ``size`` becomes the resized image's (H, W).
 
     One choice of resize, scale and crop per image and pass; the same for the same seed. Pass p of
-    an image takes resize p, so that ``passes = len(resizes)`` shows every image at every size.
+    an image takes the p-th resize after its first, so that ``passes = len(resizes)`` shows every
+    image at every size.
     """
     random = np.random.default_rng(seed)
     names, index = np.unique(table.image, return_inverse=True)
-    parts = [_one_pass(table, recipe, index, len(names), p, random) for p in range(recipe.passes)]
+    first = random.integers(len(recipe.resizes), size=len(names))
+    parts = [_one_pass(table, recipe, index, first, p, random) for p in range(recipe.passes)]
     return BoxTable(
         xyxy=np.concatenate([p.xyxy for p in parts]),
         size=np.concatenate([p.size for p in parts]),
@@ -109,22 +111,20 @@ def _one_pass(
     table: BoxTable,
     recipe: Recipe,
     index: np.ndarray,
-    images: int,
+    first: np.ndarray,
     number: int,
     random: np.random.Generator,
 ) -> BoxTable:
-    choice = (random.integers(len(recipe.resizes)) + number + np.arange(images)) % len(
-        recipe.resizes
-    )
+    choice = (first + number) % len(recipe.resizes)
     factors = np.empty((len(table), 2), np.float32)
     for i, resize in enumerate(recipe.resizes):
         mine = choice[index] == i
         factors[mine] = resize.factors(table.size[mine])
-    factors *= random.uniform(*recipe.scale, images)[index, None].astype(np.float32)
+    factors *= random.uniform(*recipe.scale, len(first))[index, None].astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         xyxy = table.xyxy * factors[:, [1, 0, 1, 0]]
     seen = replace(table, xyxy=xyxy, size=table.size * factors)
-    return seen if recipe.crop is None else _cropped(seen, recipe, index, images, random)
+    return seen if recipe.crop is None else _cropped(seen, recipe, index, len(first), random)
 
 
 def _cropped(
@@ -133,10 +133,10 @@ def _cropped(
     assert recipe.crop is not None
     window = np.minimum(np.asarray(recipe.crop, np.float32), seen.size)
     place = random.random((images, 2)).astype(np.float32)[index] * (seen.size - window)
-    low, high = place[:, ::-1], (place + window)[:, ::-1]  # x, y
+    low, far = place[:, ::-1], window[:, ::-1]  # x, y
     with np.errstate(invalid="ignore"):
-        corner = np.clip(seen.xyxy[:, :2], low, high) - low
-        opposite = np.clip(seen.xyxy[:, 2:], low, high) - low
+        corner = np.clip(seen.xyxy[:, :2] - low, 0, far)
+        opposite = np.clip(seen.xyxy[:, 2:] - low, 0, far)
         whole = (seen.xyxy[:, 2:] - seen.xyxy[:, :2]).prod(1)
         left = (opposite - corner).prod(1)
         keep = (left > 0) & (left >= recipe.min_visible * whole)
