@@ -94,7 +94,7 @@ class CocoAccumulator:
             self._found.append(found)
 
     def merge(self, other: Self) -> None:
-        """Add the images of `other` that are not here yet. Needs an ``image_id`` in every target."""
+        """Add the images of `other` that are not here yet; every target needs an ``image_id``."""
         if other.num_classes != self.num_classes:
             raise ValueError(f"{other.num_classes} classes cannot join {self.num_classes}")
         if any(isinstance(key, tuple) for key in (*self._ids, *other._ids)):

@@ -81,7 +81,8 @@ def _labels(row: Row, n: int, where: str, num_classes: int) -> NDArray[np.int64]
     if n and (labels.min() < 0 or labels.max() >= num_classes):
         bad = int(labels[(labels < 0) | (labels >= num_classes)][0])
         raise ValueError(
-            f"{where}: label {bad} is outside 0..{num_classes - 1}; labels are 0-based, without background"
+            f"{where}: label {bad} is outside 0..{num_classes - 1} "
+            "(labels are 0-based, without background)"
         )
     return labels
 

@@ -54,6 +54,9 @@ def shape_plane(
 ) -> go.Figure:
     """Distribution of box sizes with its marginals, and any number of anchor sets over it.
 
+    Grey is denser the more boxes there are (on a logarithmic scale): darker on the light page,
+    brighter on the dark one, so captions should say "denser".
+
     `boxes`: (n, 2) widths and heights in pixels, or a ``Density`` counted elsewhere. `anchors`:
     name -> (k, 2) shapes. `size_limits` draws where COCO's small, medium and large meet (areas 32^2
     and 96^2).

@@ -30,8 +30,8 @@ def to_image(image: Any) -> PIL.Image.Image:
     """An RGB picture of a path, a PIL image, an array (H, W, 3) or (H, W), or a tensor (3, H, W) or
     (1, H, W).
 
-    Floating-point values are taken as 0..1, integers as 0..255. Files are read as they are stored: an
-    orientation in their EXIF data is not applied.
+    Floating-point values are taken as 0..1, integers as 0..255. Files are read as they are
+    stored: an orientation in their EXIF data is not applied.
     """
     if isinstance(image, PIL.Image.Image):
         return image.convert("RGB")
