@@ -4,7 +4,7 @@ All are packed: one row per object, pair or detection of the whole batch, with n
 validated where they are built, and the error names the image and the row.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -82,6 +82,15 @@ class Anchors(Protocol):
 
     def nearest(self, targets: "Targets", k: int) -> "Pairs":
         """The anchors at the ``k`` cells of every level nearest to the target's centre."""
+        ...
+
+    def closest(
+        self, targets: "Targets", k: int, by: Callable[[Tensor, Tensor], Tensor]
+    ) -> "Pairs":
+        """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.
+
+        A measure that falls as an anchor's centre moves away from the target's along either axis.
+        """
         ...
 
     def in_cell(self, targets: "Targets") -> "Pairs":

@@ -1,5 +1,6 @@
 """Free: anchors that stand on no grid, such as proposals, refined or guided anchors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,11 @@ from kedge.anchors.join import blocks, overlapping_boxes, points_in_windows
 from kedge.anchors.pairs import Pairs
 from kedge.boxes import centres, iof
 from kedge.types import Targets
+
+
+def _nearness(a: Tensor, b: Tensor) -> Tensor:
+    """(P,) minus the squared distance of two boxes' centres, in double precision."""
+    return -(centres(a).double() - centres(b.double())).square().sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,22 +166,26 @@ class Free:
             found.append((ids[i[keep]], row[keep]))
         return self._pairs(targets, found)
 
-    @torch.no_grad()
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The ``k`` anchors with the nearest centres; equal distances: the lower anchor first."""
+        return self.closest(targets, k, _nearness)
+
+    @torch.no_grad()
+    def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
+        """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.
+
+        Equal values: the lower anchor first.
+        """
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         ids = (~targets.ignore).nonzero()[:, 0]
-        image, points = self._image(targets.image[ids]), self.points().detach().double()
+        image, boxes = self._image(targets.image[ids]), self.boxes().detach()
         found = []
-        if len(self) == 0:
-            return self._pairs(targets, found)
-        for part in blocks(torch.full_like(ids, len(self))):
+        for part in blocks(torch.full_like(ids, len(self))) if len(self) else ():
             at = image[part][:, None] * len(self) + torch.arange(len(self), device=ids.device)
-            away = (
-                (points[at] - centres(targets.boxes[ids[part]].double())[:, None]).square().sum(-1)
-            )
-            rank = away.argsort(dim=1, stable=True)[:, :k]
+            own = targets.boxes[ids[part]].repeat_interleave(len(self), 0)
+            value = by(boxes[at.flatten()], own).view(at.shape)
+            rank = value.argsort(dim=1, stable=True, descending=True)[:, :k]
             found.append((ids[part].repeat_interleave(rank.shape[1]), at.gather(1, rank).flatten()))
         return self._pairs(targets, found)
 

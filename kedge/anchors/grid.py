@@ -5,7 +5,7 @@ and its box from those. The pair queries (``kedge.anchors.windows``) find the fe
 matter to an object in closed form."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -297,6 +297,14 @@ class Grid:
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The anchors of the ``k`` nearest cells on every level."""
         return windows.nearest(self, targets, k)
+
+    def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
+        """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.
+
+        A measure of boxes (P, 4) that falls as an anchor's centre moves away from the target's
+        along either axis: a distance of centres and sizes, or of the boxes as Gaussians.
+        """
+        return windows.closest(self, targets, k, by)
 
     def in_cell(self, targets: Targets) -> Pairs:
         """The anchors of the cell that holds the target's centre, on every level."""

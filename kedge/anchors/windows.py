@@ -366,34 +366,64 @@ def _nearest_on_axis(grid: "Grid", centre: Tensor, axis: int, k: int) -> tuple[T
     return index.gather(-1, order)[..., :k], away[..., :k]
 
 
-@torch.no_grad()
-def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
-    """The anchors of the ``k`` cells of every level nearest to the object's centre; fewer on a
-    small map.
+def _around(grid: "Grid", targets: Targets, k: int) -> Iterator[tuple[Tensor, ...]]:
+    """Block by block the rows of targets (g,), and y, x and distances along both axes (g, L, M).
 
     The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
-    only those with i * j <= k can be among the k nearest. Equal distances: the lower anchor first.
+    only the M with i * j <= k can be among the k nearest, by any measure of distance that grows
+    along both axes. Beyond the map's edge the distance is infinite.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
     rank = [(i, j) for j in range(k) for i in range(k) if (i + 1) * (j + 1) <= k]
     at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
-    first_row = grid.rows.start_row
-    columns = grid.rows.cells[first_row, 0][:, None]
-    found = []
-    for block in _blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_levels):
+    for block in _blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_shapes):
         centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
         xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
         ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
-        away = away_x[..., at_x] ** 2 + away_y[..., at_y] ** 2  # (g, L, M)
-        cell = ys[..., at_y] * columns + xs[..., at_x]
-        by_cell = cell.argsort(dim=-1)
+        yield block.target, ys[..., at_y], xs[..., at_x], away_y[..., at_y], away_x[..., at_x]
+
+
+def _at_least_one(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+
+
+@torch.no_grad()
+def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
+    """The anchors of the ``k`` cells of every level nearest to the object's centre.
+
+    Fewer on a small map. Equal distances: the lower anchor first.
+    """
+    _at_least_one(k)
+    first_row = grid.rows.start_row
+    columns = grid.rows.cells[first_row, 0][:, None]
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        away = away_x**2 + away_y**2
+        by_cell = (ys * columns + xs).argsort(dim=-1)
         near = by_cell.gather(-1, away.gather(-1, by_cell).argsort(dim=-1, stable=True)[..., :k])
         g, level, place = torch.isfinite(away.gather(-1, near)).nonzero(as_tuple=True)
         at = near[g, level, place]
-        y, x = ys[g, level, at_y[at]], xs[g, level, at_x[at]]
-        cells = Cells(block.target[g], first_row[level], y, x)
+        cells = Cells(target[g], first_row[level], ys[g, level, at], xs[g, level, at])
         found.append(_all_shapes(grid, targets, cells))
+    return _pairs(grid, targets, found)
+
+
+@torch.no_grad()
+def closest(grid: "Grid", targets: Targets, k: int, by: Callable) -> Pairs:
+    """For every object the ``k`` anchors of all levels with the largest ``by(anchors, boxes)``.
+
+    ``by`` takes boxes (P, 4) twice and falls, for anchors of one shape, as their centre moves away
+    from the object's along either axis. Equal values: the lower anchor first.
+    """
+    _at_least_one(k)
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        g, level, at = torch.isfinite(away_x + away_y).nonzero(as_tuple=True)
+        row = grid.rows.start_row[level]
+        cells = Cells(target[g], row, ys[g, level, at], xs[g, level, at])
+        pairs = _pairs(grid, targets, [_all_shapes(grid, targets, cells)])
+        keep = pairs.top_per_target(by(pairs.boxes(), pairs.target_boxes()), k)
+        found.append(Found(pairs.target[keep], pairs.anchor[keep]))
     return _pairs(grid, targets, found)
 
 

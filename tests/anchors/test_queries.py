@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kedge import Grid, Level, Targets
 from kedge.anchors import Pairs, windows
-from kedge.boxes import iof, iou
+from kedge.anchors.free import Free
+from kedge.boxes import iof, iou, nwd, rfd
 
 FEW = settings(max_examples=150, deadline=None)
 DTYPES = st.sampled_from([torch.float32, torch.float64])
@@ -23,6 +24,10 @@ def chosen(grid: Grid, targets: Targets, mask: Tensor) -> list[tuple[int, int]]:
     """The pairs of a dense (N, G) mask as (flat anchor, target), crowds left out."""
     index, target = (mask & ~targets.ignore).nonzero(as_tuple=True)
     return sorted(zip((targets.image[target] * len(grid) + index).tolist(), target.tolist()))
+
+
+def xywh(boxes: Tensor) -> Tensor:
+    return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], -1)
 
 
 def dense(grid: Grid, targets: Targets, of=iou) -> Tensor:
@@ -53,6 +58,23 @@ def test_overlapping_among_is_overlapping_restricted(scene, threshold, seed):
     allowed = set(among.tolist())
     want = [pair for pair in ids(grid.overlapping(targets, threshold)) if pair[0] in allowed]
     assert ids(grid.overlapping(targets, threshold, among=among)) == want
+
+
+@FEW
+@given(any_scene(), st.integers(0, 2**31))
+def test_every_anchor_may_have_its_own_least_iou(scene, seed):
+    grid, targets = scene
+    rng = torch.Generator().manual_seed(seed)
+    total = len(grid) * targets.batch_size
+    among = torch.randperm(total, generator=rng)[: total // 2 + 1]
+    floor = torch.rand(len(among), generator=rng, dtype=grid.shapes.dtype) ** 2
+    least = dict(zip(among.tolist(), floor.tolist()))
+    whole = grid.overlapping(targets, 0.0)
+    enough = [v >= least.get(a, 2) for a, v in zip(whole.anchor.tolist(), whole.iou().tolist())]
+    want = ids(whole.select(torch.tensor(enough, dtype=torch.bool)))
+    assert ids(grid.overlapping(targets, floor, among=among)) == want
+    free = Free(grid.boxes())
+    assert ids(free.overlapping(targets, floor, among=among)) == want
 
 
 @FEW
@@ -121,6 +143,27 @@ def test_nearest_is_the_first_k_cells_of_a_stable_sort(scene, k):
         order = away[index].argsort(dim=0, stable=True)[: k * per]
         want[index[order], torch.arange(len(targets))] = True
     assert ids(grid.nearest(targets, k)) == chosen(grid, targets, want)
+
+
+@FEW
+@given(any_scene(), st.integers(1, 6), st.sampled_from(["l1", "l2", "rfd", "nwd"]))
+def test_closest_has_the_k_largest_values_of_any_such_measure(scene, k, name):
+    grid, targets = scene
+    by = {
+        "l1": lambda a, b: -(xywh(a) - xywh(b)).abs().sum(-1),
+        "l2": lambda a, b: -(xywh(a) - xywh(b)).square().sum(-1),
+        "rfd": rfd,
+        "nwd": nwd,
+    }[name]
+    pairs = grid.closest(targets, k, by)
+    value = by(pairs.boxes(), pairs.target_boxes())
+    for i in range(len(targets)):
+        own = grid.boxes(), targets.boxes[i].expand(len(grid), 4)
+        want = by(*own).sort(descending=True).values[:k] * ~targets.ignore[i]
+        got = value[pairs.target == i].sort(descending=True).values
+        # by value: where distances tie in the last bit, either anchor will do
+        assert torch.allclose(got, want[: len(got)], rtol=1e-5)
+        assert len(got) == (0 if targets.ignore[i] else min(k, len(grid)))
 
 
 @FEW
