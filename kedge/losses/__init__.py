@@ -5,8 +5,11 @@ connected to the graph, never NaN. At least float32. A normaliser such as the nu
 the caller's: ``focal_loss(..., reduction="sum") / max(1, len(assignment))``.
 """
 
+from kedge.losses.auto_assign import auto_assign_loss
 from kedge.losses.distribution import distribution_focal_loss
+from kedge.losses.dw import dw_loss
 from kedge.losses.focal import focal_loss
+from kedge.losses.free_anchor import free_anchor_loss
 from kedge.losses.ghm import GHMC, GHMR
 from kedge.losses.iou import (
     ciou_loss,
@@ -29,14 +32,17 @@ __all__ = [
     "GHMR",
     "WiseIoULoss",
     "alpha_iou_loss",
+    "auto_assign_loss",
     "balanced_l1_loss",
     "bounded_iou_loss",
     "centreness_target",
     "ciou_loss",
     "diou_loss",
     "distribution_focal_loss",
+    "dw_loss",
     "eiou_loss",
     "focal_loss",
+    "free_anchor_loss",
     "giou_loss",
     "inner_iou_loss",
     "iou_loss",

@@ -21,6 +21,14 @@ def log_scores(predictions: Predictions) -> Tensor:
     return log_score(logits, at_least_float32(branch.flatten())[0][:, None])
 
 
+def pair_log_score(predictions: Predictions, assignment: Assignment) -> Tensor:
+    """(P,) logarithm of the target's class score times objectness, at least float32."""
+    logit = predictions.logits.flatten(0, 1)[assignment.anchor, assignment.labels]
+    branch = predictions.objectness_at(assignment.anchor)
+    logit = at_least_float32(logit)[0]
+    return log_score(logit, None if branch is None else at_least_float32(branch)[0])
+
+
 def background_sum(predictions: Predictions, assignment: Assignment, term: Term) -> Tensor:
     """Sum of ``term(log score, weight)`` over all anchors that are not ignored, and all classes.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kedge.boxes import at_least_float32
-from kedge.losses.background import background_sum, scaled_focal
+from kedge.losses.background import background_sum, pair_log_score, scaled_focal
 from kedge.losses.mean_max import mean_max
 from kedge.losses.smooth_l1 import smooth_l1_loss
 from kedge.types import Assignment, Predictions
@@ -35,7 +35,7 @@ def free_anchor_loss(
     ignored anchors are no background.
     """
     objects = (~assignment.targets.ignore).sum().clamp(min=1)
-    score = _class_score(predictions, assignment) * localisation(
+    score = pair_log_score(predictions, assignment).exp() * localisation(
         predictions, assignment, box_weight, beta
     )
     bags = mean_max(score, assignment.target, len(assignment.targets))
@@ -46,11 +46,6 @@ def free_anchor_loss(
         "positive": alpha * -bags.clamp(min=torch.finfo(bags.dtype).tiny).log().sum() / objects,
         "negative": (1 - alpha) * negative / (bag_size * objects),
     }
-
-
-def _class_score(predictions: Predictions, assignment: Assignment) -> Tensor:
-    logit = predictions.logits.flatten(0, 1)[assignment.anchor, assignment.labels]
-    return at_least_float32(logit)[0].sigmoid()
 
 
 def localisation(
