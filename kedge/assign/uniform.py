@@ -1,0 +1,82 @@
+"""Uniform: the same number of positives for every object, whatever its size (YOLOF)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.free import Free
+from kedge.anchors.join import overlapping_predictions
+from kedge.anchors.segments import rank
+from kedge.boxes import centres, sizes
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+FAR = 1e9  # pixels
+
+
+def _nearness(a: Tensor, b: Tensor) -> Tensor:
+    """Minus the L1 distance of two boxes as (cx, cy, w, h)."""
+    return -((centres(a) - centres(b)).abs() + (sizes(a) - sizes(b)).abs()).sum(-1)
+
+
+def _finite_boxes(predictions: Predictions) -> Tensor:
+    """(B, N, 4) predicted boxes; those that are not finite are far from everything."""
+    batch, count = predictions.shape
+    flat = torch.arange(batch * count, device=predictions.codes.device)
+    boxes = predictions.boxes_at(flat).nan_to_num(nan=FAR, posinf=FAR, neginf=FAR)
+    return boxes.view(batch, count, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform:
+    """The ``k`` anchors and the ``k`` predictions nearest to an object answer for it.
+
+    Nearness is the L1 distance of (cx, cy, w, h) in pixels. An anchor wanted by several objects
+    goes to the nearest one, the lowest target among equals. Chosen anchors whose own IoU with their
+    object is below ``min_iou`` are ignored, as are the others whose *predicted* box overlaps some
+    object by more than ``ignore_above``. Without predictions the anchors' half of the rule is left.
+
+    Cost: the nearest predictions are found by comparing every object with all predictions of its
+    image, in blocks, as the rule is published; YOLOF has one coarse level.
+
+    Source: Chen et al., arXiv:2103.09460, section 4.2, and the released code's thresholds.
+    Deviation: conflicts go to the nearest object, not to the last one written (which the order of a
+    GPU's top-k decides). Objects without area get no anchor.
+    """
+
+    k: int = 4
+    min_iou: float = 0.15
+    ignore_above: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"Uniform.k must be at least 1, got {self.k}")
+        if not 0 <= self.min_iou <= 1 or not 0 <= self.ignore_above <= 1:
+            raise ValueError(
+                "Uniform.min_iou and ignore_above are IoUs in [0, 1], "
+                f"got {self.min_iou} and {self.ignore_above}"
+            )
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        pairs = anchors.closest(targets, self.k, by=_nearness)
+        near = _nearness(pairs.boxes(), pairs.target_boxes())
+        ignored = pairs.anchor[:0]
+        if predictions is not None:
+            predictions = predictions.detach()
+            boxes = _finite_boxes(predictions)
+            found = Free(boxes).closest(targets, self.k, by=_nearness)
+            pairs = pairs.join(replace(found, anchors=anchors))
+            near = torch.maximum(
+                _nearness(pairs.boxes(), pairs.target_boxes()),
+                _nearness(boxes.flatten(0, 1)[pairs.anchor], pairs.target_boxes()),
+            )
+            anchor, _, value = overlapping_predictions(predictions, targets, self.ignore_above)
+            ignored = anchor[value > self.ignore_above]
+        best = pairs.best_target_per_anchor(by=near)
+        best = best.select(rank(best.target, best.anchor) == 0)  # a pair may be chosen twice
+        fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
+        return best.select(fits).assignment(ignored=torch.cat([ignored, best.anchor[~fits]]))

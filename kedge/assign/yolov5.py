@@ -1,0 +1,68 @@
+"""YOLOv5: every shape within a factor of the object's, in the centre's cell and two neighbours."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from kedge.anchors.grid import Grid
+from kedge.anchors.pairs import Pairs
+from kedge.boxes import centres, sizes
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class YOLOv5:
+    """A shape matches if neither side is off by ``max_ratio`` or more; several levels may answer.
+
+    The cell of the object's centre answers, and the neighbour on the nearer side along x and along
+    y: left where the centre is in the cell's left half, and so on (at ``reach`` = 0.5; 0 leaves the
+    centre's cell alone). The neighbours end at the map's edge. An anchor wanted by several objects
+    is kept for each of them: it stands in several pairs.
+
+    Needs a ``Grid``. Source: no paper; ultralytics/yolov5, ``build_targets``. Deviations: an object
+    centred outside the image takes the nearest cell and no neighbours; objects without area match
+    nothing.
+    """
+
+    max_ratio: float = 4.0
+    reach: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.max_ratio <= 1:
+            raise ValueError(f"YOLOv5.max_ratio must be above 1, got {self.max_ratio}")
+        if not 0 <= self.reach <= 0.5:
+            raise ValueError(f"YOLOv5.reach is in cells, from 0 to 0.5, got {self.reach}")
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
+        del predictions
+        if not isinstance(anchors, Grid):
+            raise ValueError(f"YOLOv5 needs the cells of a Grid, got {type(anchors).__name__}")
+        cell = anchors.in_cell(targets)
+        object_side, side = sizes(cell.target_boxes()), sizes(cell.boxes())
+        ratio = torch.maximum(object_side / side, side / object_side).amax(1)
+        cell = cell.select(ratio < self.max_ratio)
+        return self._with_neighbours(anchors, cell).assignment()
+
+    def _with_neighbours(self, grid: Grid, pairs: Pairs) -> Pairs:
+        """The pairs, and the same shapes in the neighbours nearest to the object's centre."""
+        row, y, x = grid.row_and_cell(pairs.index())
+        at = centres(pairs.target_boxes()) / grid.rows.stride[row]
+        size = grid.rows.cells[row]
+        within = ((at >= 0) & (at < size)).all(1)
+        opposite = size - at
+        before = (at % 1 < self.reach) & (at > 1) & within[:, None]
+        after = (opposite % 1 < self.reach) & (opposite > 1) & within[:, None]
+        moves = (
+            (row, y, x - 1, before[:, 0]),
+            (row, y - 1, x, before[:, 1]),
+            (row, y, x + 1, after[:, 0]),
+            (row, y + 1, x, after[:, 1]),
+        )
+        first = pairs.anchor - pairs.index()  # of the pair's image
+        anchor = torch.cat([(first + grid.index(*to))[where] for *to, where in moves])
+        target = torch.cat([pairs.target[where] for *_, where in moves])
+        return pairs.join(replace(pairs, anchor=anchor, target=target))
