@@ -176,7 +176,7 @@ def _among(grid: "Grid", targets: Targets, flat: Tensor, floor: Tensor) -> Among
     key = first + grid.rows.major[row] + y * grid.rows.cells[row, 0] + x
     least = floor.new_full((targets.batch_size * grid.num_shapes,), 2.0)
     slot = first.div(len(grid), rounding_mode="floor") * grid.num_shapes + row
-    least = least.scatter_reduce(0, slot, floor, "amin").view(targets.batch_size, -1)
+    least = least.scatter_reduce(0, slot, floor, "amin").view(-1, grid.num_shapes)
     key, order = key.sort()
     return Among(key, floor[order], least)
 

@@ -1,0 +1,138 @@
+"""Hungarian: one anchor for each target, at the least total cost (DETR)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.assign.costs import checked, focal_terms
+from kedge.assign.matching import cheapest_matching
+from kedge.boxes import at_least_float32, centres, giou, sizes, unflip
+from kedge.types import Anchors, Assignment, Predictions, Targets
+
+BLOCK = 1 << 21  # (target, anchor) costs that are held at once
+WORST = 1e6  # the cost of a prediction that is not finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hungarian:
+    """The one-to-one matching of an image's targets with its anchors (or queries) of least total
+    cost.
+
+    Cost: ``class_weight`` * classification + ``box_weight`` * L1 distance of (cx, cy, w, h)
+    relative to the image + ``giou_weight`` * (1 - GIoU) of the predicted box. Classification is
+
+    - ``"focal"``: the focal loss of the target's class minus that of its absence, for detectors
+      with sigmoid scores (Deformable DETR: weights 2, 5, 2), the default here;
+    - ``"softmax"``: minus the probability of the target's class, for DETR itself (weights 1, 5, 2;
+      give logits with a last column for "no object").
+
+    ``image_size`` (H, W) is the grid's unless given; ``Free`` anchors (queries) need it.
+
+    **Exact without the whole matrix.** In a best matching of g targets each can be assumed to have
+    one of its own g cheapest anchors: if it has another, one of the g is not used by the g - 1
+    other targets, and taking that costs no more. So the costs are computed in blocks, of each
+    block's rows only the g cheapest are kept, and the matching is solved on these g * g pairs.
+    Memory grows with g^2 per image, not with g * N; the time stays g * N, as the rule says. The
+    solver runs image by image on the CPU, as in the peers.
+
+    Edge cases: more targets than anchors: every anchor gets one, the others stay without (which
+    ones is part of the best matching). Predictions that are not finite cost as much as the worst.
+
+    Source: Carion et al., arXiv:2005.12872, section 3.1; Zhu et al., arXiv:2010.04159 (focal form).
+    """
+
+    classification: Literal["focal", "softmax"] = "focal"
+    class_weight: float = 2.0
+    box_weight: float = 5.0
+    giou_weight: float = 2.0
+    image_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.class_weight, self.box_weight, self.giou_weight) < 0:
+            raise ValueError(f"Hungarian needs weights >= 0, got {self}")
+        if self.classification not in ("focal", "softmax"):
+            raise ValueError(
+                f"Hungarian.classification is 'focal' or 'softmax', got {self.classification!r}"
+            )
+
+    @classmethod
+    def detr(cls) -> "Hungarian":
+        """DETR's own settings: softmax, weights 1, 5, 2."""
+        return cls(classification="softmax", class_weight=1.0)
+
+    @torch.no_grad()
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        """Assigns a whole batch."""
+        predictions = checked(predictions, anchors, targets, self)
+        scale = self._scale(anchors, targets.boxes)
+        empty = targets.image[:0]
+        found = [(empty, empty)]
+        for image in targets.image[~targets.ignore].unique().tolist():
+            rows = ((targets.image == image) & ~targets.ignore).nonzero()[:, 0]
+            found.append(self._match(image, rows, anchors, targets, predictions, scale))
+        target, anchor = (torch.cat(part) for part in zip(*found))
+        return Pairs(anchors=anchors, targets=targets, anchor=anchor, target=target).assignment()
+
+    def _scale(self, anchors: Anchors, like: Tensor) -> Tensor:
+        size = self.image_size or getattr(anchors, "image_size", None)
+        if size is None:
+            raise ValueError(
+                "Hungarian measures boxes relative to the image: these anchors do not know its "
+                "size, give Hungarian(image_size=(H, W))"
+            )
+        return like.new_tensor([size[1], size[0], size[1], size[0]])
+
+    def _match(
+        self,
+        image: int,
+        rows: Tensor,
+        anchors: Anchors,
+        targets: Targets,
+        predictions: Predictions,
+        scale: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Targets and flat anchors of one image's matching."""
+        count = len(anchors)
+        flat = image * count + torch.arange(count, device=rows.device)
+        boxes = unflip(predictions.boxes_at(flat))
+        classes = self._classes(predictions, flat)
+        keep = min(len(rows), count)
+        edges = []
+        for part in rows.split(max(1, BLOCK // max(count, 1))):
+            cost = self._cost(targets.boxes[part], targets.labels[part], boxes, classes, scale)
+            price, column = cost.topk(keep, dim=1, largest=False)
+            edges.append((part[:, None].expand_as(column), column, price))
+        row, column, price = (torch.cat([e[i] for e in edges]).flatten() for i in range(3))
+        if len(rows) <= count:
+            chosen = cheapest_matching(row, column, price)
+        else:  # every anchor is a row then
+            order = torch.argsort(column, stable=True)
+            row, column, price = row[order], column[order], price[order]
+            chosen = cheapest_matching(column, row, price)
+        return row[chosen], flat[column[chosen]]
+
+    def _classes(self, predictions: Predictions, flat: Tensor) -> Tensor:
+        """(N, C) cost of every class."""
+        logits = at_least_float32(predictions.logits_at(flat))[0]
+        if self.classification == "softmax":
+            return -logits.softmax(-1)
+        positive, negative = focal_terms(logits, alpha=0.25, gamma=2.0)
+        return positive - negative
+
+    def _cost(
+        self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor
+    ) -> Tensor:
+        """(g, N) cost of a block of targets."""
+        away = (_centred(goal)[:, None] - _centred(boxes)[None]) / scale
+        cost = self.class_weight * classes.T[labels] + self.box_weight * away.abs().sum(-1)
+        cost = cost + self.giou_weight * (1 - giou(boxes[None], goal[:, None]))
+        return torch.nan_to_num(cost, nan=WORST, posinf=WORST, neginf=WORST).clamp(max=WORST)
+
+
+def _centred(boxes: Tensor) -> Tensor:
+    return torch.cat([centres(boxes), sizes(boxes)], dim=-1)

@@ -1,0 +1,131 @@
+"""The matching of least cost: against scipy on the full matrix, every permutation, and by hand."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import torch
+from assign.dense import ids, images, points, scene
+
+from kedge import Grid, Level, Predictions, Targets
+from kedge.anchors.free import Free
+from kedge.assign.hungarian import Hungarian
+from kedge.assign.matching import cheapest_matching, shortest_paths
+from kedge.boxes import giou
+
+
+def full_cost(grid, boxes, labels, logits, predicted, rule):
+    height, width = grid.image_size
+    scale = torch.tensor([width, height, width, height])
+
+    def centred(b):
+        return torch.cat([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]], 1) / scale
+
+    if rule.classification == "softmax":
+        classes = -logits.softmax(-1)
+    else:
+        p = logits.sigmoid()
+        classes = 0.25 * (1 - p) ** 2 * -p.log() - 0.75 * p**2 * -(1 - p).log()
+    return (
+        rule.class_weight * classes[:, labels].T
+        + rule.box_weight * torch.cdist(centred(boxes), centred(predicted), p=1)
+        + rule.giou_weight * (1 - giou(predicted[None], boxes[:, None]))
+    )
+
+
+@pytest.mark.parametrize("rule", [Hungarian(), Hungarian.detr()], ids=repr)
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_the_full_matrix(rule, seed):
+    optimize = pytest.importorskip("scipy.optimize")
+    grid = points()
+    targets, predictions = scene(grid, seed, counts=(5, 0, 1, 40), dtype=torch.float64)
+    expected = []
+    for image, rows, boxes, labels, logits, predicted in images(grid, targets, predictions):
+        cost = full_cost(grid, boxes, labels, logits, predicted, rule)
+        for g, n in zip(*optimize.linear_sum_assignment(cost.numpy())):
+            expected.append((image * len(grid) + int(n), int(rows[g])))
+    assert ids(rule(grid, targets, predictions)) == sorted(expected)
+
+
+def test_the_fallback_without_scipy_is_the_same(monkeypatch):
+    grid = points()
+    targets, predictions = scene(grid, 0, counts=(12, 3), dtype=torch.float64)
+    expected = ids(Hungarian()(grid, targets, predictions))
+    for name in list(sys.modules):
+        if name.split(".")[0] == "scipy":
+            monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    assert ids(Hungarian()(grid, targets, predictions)) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shortest_paths_beats_every_permutation(seed):
+    rng = np.random.default_rng(seed)
+    count, width = 5, 7
+    cost = rng.normal(size=(count, width)).round(1)  # with ties
+    row, column = np.indices(cost.shape).reshape(2, -1)
+    mate = shortest_paths(row, column, cost.ravel(), count, width)
+    assert len(set(mate.tolist())) == count
+    best = min(
+        sum(cost[i, j] for i, j in enumerate(chosen))
+        for chosen in itertools.permutations(range(width), count)
+    )
+    assert cost[np.arange(count), mate].sum() == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shortest_paths_is_scipy_on_sparse_edges(seed):
+    optimize = pytest.importorskip("scipy.optimize")
+    rng = np.random.default_rng(seed)
+    cost = rng.random((30, 50))
+    cost[rng.random(cost.shape) < 0.7] = np.inf
+    cost[np.arange(30), rng.permutation(50)[:30]] = 5.0  # some matching exists
+    row, column = np.nonzero(np.isfinite(cost))
+    mate = shortest_paths(row, column, cost[row, column], 30, 50)
+    _, expected = optimize.linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
+    assert mate.tolist() == expected.tolist()
+
+
+def test_by_hand():
+    """Costs [[1, 2], [1, 4]]: greedy gives 1 + 4, the best matching 2 + 1."""
+    edges = cheapest_matching(
+        torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.tensor([1.0, 2, 1, 4])
+    )
+    assert edges.tolist() == [False, True, True, False]
+
+
+def test_more_objects_than_anchors():
+    grid = Grid((8, 16), [Level(stride=8)])
+    boxes = [[0.0, 0, 8, 8], [1.0, 1, 7, 7], [8.0, 0, 16, 8]]
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0, 0, 0]}])
+    predictions = Predictions.from_tensors(torch.zeros(1, 2, 1), grid.boxes()[None])
+    assert ids(Hungarian()(grid, targets, predictions)) == [(0, 0), (1, 2)]
+
+
+def test_predictions_that_are_not_finite_match_only_when_nothing_else_is_left():
+    grid = Grid((8, 24), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 8, 8], [8.0, 0, 16, 8]], "labels": [0, 0]}])
+    boxes = grid.boxes()[None].clone()
+    boxes[0, 0] = torch.nan
+    found = Hungarian()(grid, targets, Predictions.from_tensors(torch.zeros(1, 3, 1), boxes))
+    assert sorted(found.anchor.tolist()) == [1, 2]
+
+
+def test_queries_off_the_grid_need_the_image_size():
+    grid = points()
+    targets, predictions = scene(grid, 0, counts=(4,))
+    queries = Free(grid.boxes())
+    with pytest.raises(ValueError, match="image_size"):
+        Hungarian()(queries, targets, predictions)
+    found = Hungarian(image_size=grid.image_size)(queries, targets, predictions)
+    assert ids(found) == ids(Hungarian()(grid, targets, predictions))
+
+
+def test_refuses_what_makes_no_sense():
+    for bad in ({"class_weight": -1.0}, {"classification": "x"}):
+        with pytest.raises(ValueError, match="Hungarian"):
+            Hungarian(**bad)
+    targets, _ = scene(points(), 0)
+    with pytest.raises(ValueError, match="Hungarian needs predictions"):
+        Hungarian()(points(), targets)
