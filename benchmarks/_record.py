@@ -81,6 +81,7 @@ def record(
         "seed": seed,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "hardware": hardware(),
+        "load_average": [round(x, 1) for x in os.getloadavg()],
         "versions": versions(),
         **facts,
         "rows": [dict(row) for row in rows],

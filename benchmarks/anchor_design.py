@@ -128,6 +128,11 @@ def seeds(bench: Bench, number: int) -> dict[str, Any]:
             "best_of_1000_restarts": best,
             "default_ends_below_it_by": round(best - found[0], 5),
         }
+    large = bench.seen.wh[(bench.seen.wh >= 2).all(1)]
+    spread["k=9, only boxes of 2 px a side and more"] = {
+        "boxes": len(large),
+        "mean_best_iou": round(fit(large, 9, seed=bench.seed).mean_best_iou, 5),
+    }
     return spread
 
 

@@ -15,12 +15,13 @@ from kedge.anchors.design import (
     Stretch,
     as_seen,
     design_command,
+    even_split,
     letterbox,
     multi_scale,
     read_table,
     table_from_records,
 )
-from kedge.interop.snippets import frameworks, snippet
+from kedge.interop.snippets import SHARED_HEADS, frameworks, snippet
 
 
 def table(rows: list[tuple[float, ...]], size: tuple[int, int] = (480, 640)) -> BoxTable:
@@ -184,6 +185,17 @@ def test_command_for_the_real_grid_gives_every_framework_a_snippet():
     assert report.curve is None
     for framework in frameworks():
         assert snippet(framework, report.levels, settings.image_size)
+
+
+def test_shared_heads_get_an_even_split():
+    settings = even_split(DesignSettings(k=6, restarts=4, curve=False, held_out=0))
+    report = design_command(random_table(), settings)
+    assert [len(shapes) for _, shapes in report.levels] == [2, 2, 2]
+    for framework in SHARED_HEADS:
+        assert snippet(framework, report.levels)
+    with pytest.raises(ValueError, match="evenly over 3"):
+        even_split(DesignSettings(k=5))
+    assert even_split(DesignSettings(k=5, strides=None)).per_level is None
 
 
 def test_command_keeps_good_shapes_in_use():

@@ -1,7 +1,12 @@
 """Anchor shapes from data: ``fit`` for arrays, ``design_command`` for whole data sets."""
 
 from kedge.anchors.design.choose_k import Curve, k_curve
-from kedge.anchors.design.command import DesignReport, DesignSettings, design_command
+from kedge.anchors.design.command import (
+    DesignReport,
+    DesignSettings,
+    design_command,
+    even_split,
+)
 from kedge.anchors.design.compare import Candidate, Verdict, compare, split_images
 from kedge.anchors.design.fit import OBJECTIVES, fit
 from kedge.anchors.design.levels import assign_levels
@@ -52,6 +57,7 @@ __all__ = [
     "assign_levels",
     "compare",
     "design_command",
+    "even_split",
     "fit",
     "floors",
     "k_curve",

@@ -1,7 +1,7 @@
 """What ``kedge design`` does, without the command line: boxes in, shapes and a verdict out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,20 @@ class DesignSettings:
     held_out: float = 0.2
     curve: bool = True
     recipe: Recipe | None = None
+
+
+def even_split(settings: DesignSettings) -> DesignSettings:
+    """The same settings with equally many shapes on every level, as shared heads need.
+
+    Unchanged when ``per_level`` is given or there are no strides; ``ValueError`` when ``k`` does not
+    divide by the number of levels.
+    """
+    if settings.per_level is not None or settings.strides is None:
+        return settings
+    levels = len(settings.strides)
+    if settings.k % levels:
+        raise ValueError(f"k: {settings.k} shapes cannot be split evenly over {levels} levels")
+    return replace(settings, per_level=(settings.k // levels,) * levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
