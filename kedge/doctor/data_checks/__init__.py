@@ -1,0 +1,1 @@
+"""Checks of a data set alone: no anchors, no run."""

@@ -1,0 +1,79 @@
+"""More objects in one cell than a detector has anchors there."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedge.doctor.context import Context
+from kedge.doctor.finding import Finding, percent
+from kedge.doctor.objects import Objects, most_affected
+
+_STRIDES = (8.0, 16.0, 32.0)
+_DEFAULT_ANCHORS = 9
+
+
+def check(context: Context) -> list[Finding]:
+    """Cells of the finest level that hold more object centres than anchor shapes."""
+    seen = context.seen.fair
+    if len(seen) == 0:
+        return []
+    setup = context.setup
+    strides = _STRIDES if setup is None else setup.strides
+    anchors = _DEFAULT_ANCHORS if setup is None else setup.grid.shapes_per_level[0]
+    finest = min(strides)
+    owner, number = cells(seen, finest)
+    crowd = number[owner]
+    surplus = float(np.maximum(number - anchors, 0).sum() / len(seen))
+    shared = float((crowd > 1).mean())
+    if surplus == 0 and shared < 0.1:
+        return []
+    table: dict[str, Any] = {}
+    for stride in strides:
+        part_owner, part = cells(seen, stride)
+        table[f"{stride:g}"] = {
+            "most_in_a_cell": int(part.max()),
+            "sharing_a_cell": float((part[part_owner] > 1).mean()),
+        }
+    half_owner, half = cells(seen, finest / 2)
+    after = float((half[half_owner] > 1).mean())
+    rest = float(np.maximum(half - anchors, 0).sum() / len(seen))
+    assumed = "" if setup is not None else " (assumed: give --detector or --config)"
+    return [
+        Finding(
+            check="crowded_cells",
+            severity="warning" if surplus > 0.001 else "note",
+            symptom=f"{percent(shared)} of the objects share a cell of stride {finest:g}{assumed} "
+            f"with another; up to {int(number.max())} stand in one",
+            evidence={
+                "finest_stride": finest,
+                "anchors_per_cell": anchors,
+                "objects_beyond_the_anchors": surplus,
+                "sharing_a_cell": shared,
+                "by_stride": table,
+                "worst_images": most_affected(context.names, seen.image[crowd > 1]),
+            },
+            cause="Objects stand closer together than the cells of the finest feature map. Where "
+            "two of them want the same anchor, one is not learned.",
+            cure=f"A finer level (stride {finest / 2:g}), or twice the image size: --image-size "
+            f"{2 * context.image_size[0]} {2 * context.image_size[1]}",
+            predicted={
+                "text": f"{percent(shared)} -> {percent(after)} share a cell; objects beyond the "
+                f"anchors of their cell {percent(surplus)} -> {percent(rest)}",
+                "sharing_before": shared,
+                "sharing_after": after,
+                "beyond_before": surplus,
+                "beyond_after": rest,
+            },
+        )
+    ]
+
+
+def cells(objects: Objects, stride: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The cell (n,) that holds each object's centre, numbered, and the objects (c,) of each."""
+    place = np.floor(objects.centres / stride).astype(np.int64)
+    span = int(np.ceil(objects.size.max() / stride)) + 2
+    key = (objects.image * span + place[:, 1].clip(0, span - 1)) * span
+    key += place[:, 0].clip(0, span - 1)
+    _, owner, number = np.unique(key, return_inverse=True, return_counts=True)
+    return owner.reshape(-1), number

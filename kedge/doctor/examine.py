@@ -1,0 +1,36 @@
+"""All checks, in the order in which a person would want to read them."""
+
+from collections.abc import Callable
+
+from kedge.doctor.context import Context
+from kedge.doctor.data_checks import (
+    bad_boxes,
+    box_format,
+    class_balance,
+    crowding,
+    duplicates,
+    empty,
+    files,
+    sizes,
+    tiny,
+)
+from kedge.doctor.finding import Finding, by_severity
+
+Check = Callable[[Context], list[Finding]]
+
+DATA: tuple[Check, ...] = (
+    empty.check,
+    files.check,
+    box_format.check,
+    bad_boxes.check,
+    duplicates.check,
+    class_balance.check,
+    tiny.check,
+    crowding.check,
+    sizes.check,
+)
+
+
+def examine(context: Context) -> list[Finding]:
+    """Findings of every check that applies, errors first."""
+    return by_severity([finding for check in DATA for finding in check(context)])
