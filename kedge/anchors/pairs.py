@@ -122,24 +122,28 @@ class Pairs:
         """(G,) smallest of ``values`` (P,); inf for a target without pairs."""
         return self._per_target(values, "amin", torch.inf)
 
-    def sum_per_target(self, values: Tensor) -> Tensor:
-        """(G,) sum of ``values`` (P,); 0 for a target without pairs.
-
-        Summed in double precision: a GPU adds in any order, and a target may have thousands of
-        pairs."""
+    def _sum(self, values: Tensor) -> Tensor:
+        """(G,) sums in double precision: a GPU adds in any order, a target may have thousands."""
         wide = torch.float32 if values.device.type == "mps" else torch.float64
         start = torch.zeros(len(self.targets), dtype=wide, device=values.device)
-        return start.index_add(0, self.target, values.to(wide)).to(values.dtype)
+        return start.index_add(0, self.target, values.to(wide))
+
+    def _mean(self, values: Tensor) -> Tensor:
+        return self._sum(values) / self.count_per_target().clamp(min=1)
+
+    def sum_per_target(self, values: Tensor) -> Tensor:
+        """(G,) sum of ``values`` (P,); 0 for a target without pairs."""
+        return self._sum(values).to(values.dtype)
 
     def mean_per_target(self, values: Tensor) -> Tensor:
-        """(G,) mean of ``values`` (P,); 0 for a target without pairs."""
-        return self.sum_per_target(values) / self.count_per_target().clamp(min=1)
+        """(G,) mean of ``values`` (P,); 0 for a target without pairs. Exact where all are equal."""
+        return self._mean(values).to(values.dtype)
 
     def std_per_target(self, values: Tensor) -> Tensor:
-        """(G,) unbiased standard deviation (n - 1) of ``values`` (P,); 0 with fewer than two
-        pairs."""
-        away = values - self.mean_per_target(values)[self.target]
-        return (self.sum_per_target(away**2) / (self.count_per_target() - 1).clamp(min=1)).sqrt()
+        """(G,) unbiased standard deviation (n - 1) of ``values``; 0 with fewer than two pairs."""
+        away = values - self._mean(values)[self.target]
+        spread = self._sum(away**2) / (self.count_per_target() - 1).clamp(min=1)
+        return spread.sqrt().to(values.dtype)
 
     def softmax_per_target(self, values: Tensor) -> Tensor:
         """(P,) softmax of ``values`` (P,) over the pairs of every target."""

@@ -20,7 +20,8 @@ class YOLOv5:
     is kept for each of them: it stands in several pairs.
 
     Needs a ``Grid``. Source: no paper; ultralytics/yolov5, ``build_targets``. Deviations: an object
-    centred outside the image takes the nearest cell and no neighbours; objects without area match
+    centred outside the image takes the nearest cell and no neighbours; one centred exactly on the
+    left or upper edge of its cell has that cell once (there: twice); objects without area match
     nothing.
     """
 
@@ -42,7 +43,8 @@ class YOLOv5:
         if not isinstance(anchors, Grid):
             raise ValueError(f"YOLOv5 needs the cells of a Grid, got {type(anchors).__name__}")
         cell = anchors.in_cell(targets)
-        object_side, side = sizes(cell.target_boxes()), sizes(cell.boxes())
+        side = anchors.shapes.detach()[anchors.row_and_cell(cell.index())[0]]
+        object_side = sizes(cell.target_boxes())
         ratio = torch.maximum(object_side / side, side / object_side).amax(1)
         cell = cell.select(ratio < self.max_ratio)
         return self._with_neighbours(anchors, cell).assignment()
@@ -53,7 +55,8 @@ class YOLOv5:
         at = centres(pairs.target_boxes()) / grid.rows.stride[row]
         size = grid.rows.cells[row]
         within = ((at >= 0) & (at < size)).all(1)
-        opposite = size - at
+        # on a cell's very edge the other neighbour would be the cell itself
+        opposite = torch.where(at % 1 == 0, 0, size - at)
         before = (at % 1 < self.reach) & (at > 1) & within[:, None]
         after = (opposite % 1 < self.reach) & (opposite > 1) & within[:, None]
         moves = (

@@ -174,7 +174,7 @@ def yolov3(grid: Grid, boxes) -> Outcome:
 def yolov5(grid: Grid, boxes, max_ratio, reach) -> Outcome:
     pairs = set()
     for i, box in enumerate(boxes):
-        w, h = (box[2:] - box[:2]).tolist()
+        side = box[2:] - box[:2]
         for level, shapes in enumerate(_level_shapes(grid)):
             x, y, column, row = _cell(grid, box, level)
             rows, columns = grid.sizes[level]
@@ -184,12 +184,12 @@ def yolov5(grid: Grid, boxes, max_ratio, reach) -> Outcome:
                     cells.append((row, column - 1))
                 if y % 1 < reach and y > 1:
                     cells.append((row - 1, column))
-                if (columns - x) % 1 < reach and columns - x > 1:
+                if 0 < (columns - x) % 1 < reach and columns - x > 1:
                     cells.append((row, column + 1))
-                if (rows - y) % 1 < reach and rows - y > 1:
+                if 0 < (rows - y) % 1 < reach and rows - y > 1:
                     cells.append((row + 1, column))
-            for number, (aw, ah) in enumerate(shapes.tolist()):
-                worst = max(w / aw, h / ah, aw / w if w else 1e9, ah / h if h else 1e9)
+            for number, shape in enumerate(shapes):
+                worst = torch.maximum(side / shape, shape / side).max()
                 if worst < max_ratio:
                     pairs |= {(_anchor(grid, level, *cell, number), i) for cell in cells}
     return sorted(pairs), set()
@@ -205,11 +205,11 @@ def uniform(anchors, boxes, k, min_iou, ignore_above, predicted=None) -> Outcome
     iou = iou_matrix(anchors, boxes)
     away = (xywh(anchors)[:, None] - xywh(boxes)).abs().sum(-1)
     wanted = torch.zeros_like(away, dtype=torch.bool)
-    wanted[away.argsort(0, stable=True)[:k], torch.arange(len(boxes))] = True
+    wanted[away.argsort(dim=0, stable=True)[:k], torch.arange(len(boxes))] = True
     ignored = torch.zeros(len(anchors), dtype=torch.bool)
     if predicted is not None:
         other = (xywh(predicted)[:, None] - xywh(boxes)).abs().sum(-1)
-        wanted[other.argsort(0, stable=True)[:k], torch.arange(len(boxes))] = True
+        wanted[other.argsort(dim=0, stable=True)[:k], torch.arange(len(boxes))] = True
         away = torch.minimum(away, other)
         ignored = (iou_matrix(predicted, boxes) > ignore_above).any(1)
     labels = best_labels(-away, wanted)
