@@ -105,6 +105,7 @@ def _base(data: Data, source: str, epochs: int | None, seed: int) -> dict[str, A
         "epochs": epochs,
         "eval_every": max(1, epochs // 5),
         "save_every": epochs,
+        "precision": "auto",
         "seed": seed,
     }
 

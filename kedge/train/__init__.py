@@ -1,7 +1,7 @@
 """Training: settings, runs, and what they leave behind. Needs the extra ``train``.
 
-``train(config)`` is a whole run; ``load_run(path)`` gives its detector back. Names are imported when
-they are used, because the command line reads settings without needing torch.
+``train(config)`` is a whole run; ``load_run(path)`` gives its detector back. Names are imported
+when they are used, because the command line reads settings without needing torch.
 """
 
 from importlib import import_module

@@ -15,6 +15,8 @@ def build_detector(config: TrainConfig, num_classes: int, shapes: LevelShapes) -
             num_classes=num_classes,
             shapes=shapes[0],
             backbone=config.backbone,
+            stride=config.stride,
+            pretrained=config.pretrained,
             learn=config.learn_anchors,
             scale_only_bn=scale_only,
         )
@@ -22,12 +24,14 @@ def build_detector(config: TrainConfig, num_classes: int, shapes: LevelShapes) -
         num_classes=num_classes,
         shapes=shapes,
         backbone=config.backbone,
+        pretrained=config.pretrained,
         learn=config.learn_anchors,
     )
 
 
 def strides_of(config: TrainConfig) -> list[float]:
     """Strides of the detector's levels in pixels, finest first, from a throw-away detector."""
+    config = config.model_copy(update={"pretrained": False})
     if config.detector == "yolov2":
         sketch = build_detector(config, 1, [[(32.0, 32.0)]])
     else:

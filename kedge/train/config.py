@@ -51,6 +51,10 @@ class TrainConfig(BaseModel):
     """Detector."""
     backbone: str = "tiny"
     """tiny, darknet19 (YOLOv2), or a timm name (RetinaNet)."""
+    stride: Literal[8, 16, 32] | None = None
+    """Step of the map that YOLOv2 predicts on; by default 16 for tiny, else 32."""
+    pretrained: bool = False
+    """Start a timm backbone from its published weights (downloads them)."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
     """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
     identical, a published preset, or a list such as 10x13,16x30 (w x h, pixels)."""
@@ -63,7 +67,8 @@ class TrainConfig(BaseModel):
     warmup: Literal["annealed", "gradient", "none"] = "annealed"
     """How learned shapes leave a bad start: annealed (online EM), gradient (the paper's), none."""
     warmup_steps: float = Field(0.15, gt=0)
-    """Length of that warm-up: steps (1 or more), or a share of all steps (below 1)."""
+    """Length of that warm-up: steps (1 or more), or a share of all steps (below 1), then 100 steps
+    at least, but never more than half of the run."""
     soft: bool = True
     """Gradient warm-up: assign softly, with a falling temperature."""
     clustering: bool = True
@@ -106,8 +111,9 @@ class TrainConfig(BaseModel):
     """Largest norm of the gradient; 0: no limit."""
     ema: float = Field(0.98, ge=0, lt=1)
     """Decay of the moving average of the weights that is evaluated and saved; 0: none."""
-    precision: Literal["32", "bf16", "16"] = "32"
-    """Number format: 32, or automatic mixed precision with bf16 or 16."""
+    precision: Literal["auto", "32", "bf16", "16"] = "32"
+    """Number format: 32; automatic mixed precision with bf16 or 16; auto: bf16 where the hardware
+    has it."""
 
     seed: int = Field(0, ge=0, lt=2**31)
     """The same seed and machine give the same weights."""

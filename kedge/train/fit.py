@@ -35,6 +35,13 @@ from kedge.train.sampler import EpochData, EpochSampler, mix
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
+def has_bf16() -> bool:
+    """Whether the accelerator, or else the processor, computes in bfloat16 itself."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return not torch.backends.mps.is_available() and torch.cpu._is_avx512_bf16_supported()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
     """What a run works on: data, the split to score on, and box sizes (n, 2) as the network sees
@@ -199,11 +206,14 @@ def _loader(
 
 
 def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if has_bf16() else "32"
     return Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=config.epochs,
-        precision=_PRECISION[config.precision],
+        precision=_PRECISION[precision],
         gradient_clip_val=config.grad_clip or None,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],

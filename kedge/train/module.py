@@ -38,7 +38,7 @@ class DetectionModule(LightningModule):
         config = self.config
         if not config.learn_anchors or config.warmup == "none":
             return None
-        self.warmup_steps = max(1, config.steps_of(config.warmup_steps, self.total_steps))
+        self.warmup_steps = warmup_length(config, self.total_steps)
         if config.warmup == "annealed":
             return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(self.detector.anchors))
         return GradientWarmup(
@@ -99,6 +99,14 @@ class DetectionModule(LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def warmup_length(config: TrainConfig, total: int) -> int:
+    """Steps of the shapes' warm-up in a run of `total`: see ``TrainConfig.warmup_steps``."""
+    steps = config.steps_of(config.warmup_steps, total)
+    if config.warmup_steps < 1:
+        steps = min(max(steps, 100), total // 2)
+    return max(1, steps)
 
 
 class Schedule:

@@ -109,6 +109,7 @@ def load_run(path: Path | str) -> Run:
     weights = load_weights(folder / WEIGHTS)
     check_shapes(weights, result.shapes, folder / WEIGHTS)
     shapes = [[(w, h) for w, h in level["shapes"]] for level in result.levels]
-    detector = build_detector(config, len(result.classes), shapes)
+    offline = config.model_copy(update={"pretrained": False})  # the weights are at hand
+    detector = build_detector(offline, len(result.classes), shapes)
     fit_weights(detector, weights, folder / WEIGHTS)
     return Run(detector=detector.eval(), config=config, result=result)

@@ -73,3 +73,11 @@ def test_lengths_are_steps_or_shares():
 
 def test_one_number_is_a_square():
     assert make_config({"image_size": 96}).image_size == (96, 96)
+
+
+def test_the_warmup_is_long_enough_but_never_more_than_half_the_run():
+    from kedge.train.module import warmup_length
+
+    share = make_config({"warmup_steps": 0.15})
+    assert [warmup_length(share, total) for total in (2000, 400, 60, 1)] == [300, 100, 30, 1]
+    assert warmup_length(make_config({"warmup_steps": 7}), 10) == 7

@@ -44,10 +44,12 @@ def test_a_loaded_run_detects_as_the_run_did(settings):
     config = settings(**LEARNED)
     result = train(config)
     run = load_run(config.out)
-    from kedge.predict import detect, score
     from kedge.data import read
+    from kedge.predict import detect, score
 
-    again = score(detect(run.detector, read(config.data, "val"), (64, 96)), read(config.data, "val"))
+    again = score(
+        detect(run.detector, read(config.data, "val"), (64, 96)), read(config.data, "val")
+    )
     assert again["AP50"] == result.scores["AP50"]
     assert run.detector.anchors.shapes.tolist() == result.shapes
 
@@ -94,7 +96,9 @@ def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_p
     assert weights(whole) == weights(part)
     for name in ("shapes.jsonl", "metrics.jsonl"):
         assert read_lines(whole.out / name) == read_lines(part.out / name)
-    assert load_result(whole.out / "run.json").stations == load_result(part.out / "run.json").stations
+    assert (
+        load_result(whole.out / "run.json").stations == load_result(part.out / "run.json").stations
+    )
 
 
 CODE = """
