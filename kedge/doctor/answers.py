@@ -23,8 +23,9 @@ FLOOR = 0.2  # lowest threshold of the sweeps
 class Answers:
     """What ``setup`` makes of the fair objects (n, crowds left out) of some images (m).
 
-    ``best`` (n,) largest IoU with any anchor on the grid and ``best_shape`` (n,) its shape;
-    ``aligned`` (n,) the same with centres moved together; ``positives`` (n,) anchors assigned.
+    ``best`` (n,) largest IoU with any anchor on the grid (of shapes alone where the strategy looks
+    at no more: ``Setup.thresholded``) and ``best_shape`` (n,) its shape; ``aligned`` (n,) the
+    largest IoU with centres moved together; ``positives`` (n,) anchors assigned.
     ``per_shape`` (S,) and ``per_image`` (m,) count positives; ``anchors`` and ``ignored`` count
     all anchors of all images. ``codes`` (P, D): regression targets of the positives,
     ``residual`` (P, 4): centre shift in strides (x, y) and log size ratio, object to anchor.
@@ -109,15 +110,16 @@ def _nothing() -> list[NDArray[np.generic]]:
 @torch.no_grad()
 def fit_of(setup: Setup, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Largest IoU on the grid (n,), the shape that has it (n,), and the largest IoU of shapes with
-    centres moved together (n,), float64, of ``boxes`` (n, 4)."""
+    centres moved together (n,), float64, of ``boxes`` (n, 4). The third also stands for the first
+    where the strategy compares shapes alone (the centre then is the cell's affair)."""
     grid, parts = setup.grid, []
     shape = grid.shapes.detach().double()
     for part in boxes.split(_BOXES) if len(boxes) else [boxes]:
-        placed = placed_iou(grid, part.double())
-        value, index = placed.max(dim=1)
         side = sizes(part.double())
         shared = torch.minimum(side[:, None], shape).prod(-1)
         aligned = shared / (side.prod(-1)[:, None] + shape.prod(-1) - shared)
+        placed = placed_iou(grid, part.double()) if setup.thresholded else aligned
+        value, index = placed.max(dim=1)
         parts.append((value, index, aligned.amax(dim=1)))
     value, index, aligned = (torch.cat(column) for column in zip(*parts))
     return value, index, aligned

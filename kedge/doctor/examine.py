@@ -2,6 +2,18 @@
 
 from collections.abc import Callable
 
+from kedge.doctor.anchor_checks import (
+    dead_shapes,
+    fit,
+    offset,
+    positive_share,
+    positives,
+    redundant_shapes,
+    regression_targets,
+    thresholds,
+    unanswered,
+    uncovered,
+)
 from kedge.doctor.context import Context
 from kedge.doctor.data_checks import (
     bad_boxes,
@@ -30,7 +42,20 @@ DATA: tuple[Check, ...] = (
     sizes.check,
 )
 
+ANCHORS: tuple[Check, ...] = (
+    unanswered.check,
+    uncovered.check,
+    fit.check,
+    regression_targets.check,
+    offset.check,
+    thresholds.check,
+    dead_shapes.check,
+    redundant_shapes.check,
+    positives.check,
+    positive_share.check,
+)
+
 
 def examine(context: Context) -> list[Finding]:
     """Findings of every check that applies, errors first."""
-    return by_severity([finding for check in DATA for finding in check(context)])
+    return by_severity([finding for check in (*DATA, *ANCHORS) for finding in check(context)])

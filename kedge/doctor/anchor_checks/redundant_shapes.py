@@ -1,0 +1,64 @@
+"""Shapes that nearly repeat another one of their level."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from kedge.anchors.grid import Grid
+from kedge.doctor.anchor_checks.cures import size_words
+from kedge.doctor.answers import fit_of
+from kedge.doctor.context import Context
+from kedge.doctor.finding import Finding, percent
+
+_SAME = 0.9
+
+
+def check(context: Context) -> list[Finding]:
+    """Pairs of shapes on one level with IoU > 0.9."""
+    setup = context.setup
+    if setup is None or len(context.fair) == 0:
+        return []
+    grid, level = setup.grid, setup.grid.rows.level
+    shapes = grid.shapes.double()
+    shared = torch.minimum(shapes[:, None], shapes).prod(-1)
+    area = shapes.prod(-1)
+    iou = shared / (area[:, None] + area - shared)
+    near = (iou > _SAME) & (level[:, None] == level)
+    extra = torch.zeros(len(shapes), dtype=torch.bool)
+    for i in range(len(shapes)):  # keep the first of every bunch
+        extra[i] = bool((near[i, :i] & ~extra[:i]).any())
+    if not extra.any():
+        return []
+    kept = [
+        replace(old, shapes=grid.shapes[(level == i) & ~extra]) for i, old in enumerate(grid.levels)
+    ]
+    rest = replace(setup, grid=Grid(grid.image_size, kept))
+    best = fit_of(rest, torch.from_numpy(context.fair.xyxy))[0].numpy()
+    before, after = (float((b >= setup.threshold).mean()) for b in (context.answers.best, best))
+    strides = [setup.strides[i] for i in level[extra].tolist()]
+    rows = [
+        {"stride": s, "w": w, "h": h} for s, (w, h) in zip(strides, grid.shapes[extra].tolist())
+    ]
+    named = ", ".join(f"{r['w']:.0f} x {r['h']:.0f}" for r in rows[:4])
+    many = len(rows) / len(shapes) >= 0.3
+    return [
+        Finding(
+            check="redundant_shapes",
+            severity="warning" if many else "note",
+            symptom=f"{len(rows)} of {len(shapes)} shapes nearly repeat another of their level "
+            f"(IoU > {_SAME}): {named}" + (" ..." if len(rows) > 4 else ""),
+            evidence={**context.note_of_sample(), "shapes": rows, "of": len(shapes)},
+            cause="A start with identical shapes, a k-means that was stuck, or more shapes than "
+            "kinds of boxes.",
+            cure=f"kedge design {context.source} --k {len(shapes) - len(rows)} --image-size "
+            f"{size_words(grid.image_size)}",
+            predicted={
+                "text": f"leaving them out costs next to nothing: coverage {percent(before)} -> "
+                f"{percent(after)}, mean best IoU {context.answers.best.mean():.3f} -> "
+                f"{np.mean(best):.3f}",
+                "covered_before": before,
+                "covered_after": after,
+            },
+        )
+    ]
