@@ -1,6 +1,7 @@
 """k-means of box sizes: the way of YOLOv2 and of those who followed it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,21 @@ _MANY = 100_000  # more boxes than this are merged into bins of 1/32 octave firs
 _COARSE = 8  # bins per octave on which such many boxes try their starts
 _PIECE = 1 << 19
 Move = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside (also a decorator).
+
+    Clustering is thousands of operations on pieces that fit the cache: a second thread gains little
+    on an idle machine, and on a busy one waiting for it costs ten times the work.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def shape_iou(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
@@ -37,6 +53,7 @@ def mean_best_iou(wh: Any, shapes: Any, weights: Any = None) -> float:
     return total / float(count.double().sum())
 
 
+@one_thread()
 def kmeans(
     wh: Any,
     k: int,

@@ -72,6 +72,17 @@ def test_fewer_distinct_boxes_than_shapes_gives_k_different_shapes():
     assert two.tolist() == [[10, 20], [40, 30]]
 
 
+def test_the_callers_threads_are_given_back_even_after_an_error():
+    torch.set_num_threads(2)
+    try:
+        kmeans([(10, 20)], 1)
+        with pytest.raises(ValueError, match="k:"):
+            kmeans([(10, 20)], 0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_fill_up_repeats_at_other_sizes_commonest_first():
     shapes = fill_up(torch.tensor([[8.0, 8.0], [1.0, 2.0]]), 3)
     assert shapes[2].tolist() == pytest.approx([8 * 2 ** (1 / 3)] * 2)

@@ -8,6 +8,7 @@ import torch
 from kedge.anchors.design.ascent import ascend, spread_starts
 from kedge.anchors.design.objectives import value
 from kedge.anchors.design.problem import Problem
+from kedge.anchors.kmeans import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Curve:
         return "\n".join(rows)
 
 
+@one_thread()
 def k_curve(problem: Problem, ks: Sequence[int] = tuple(range(1, 16)), restarts: int = 12) -> Curve:
     """The best value found for each k, on the problem's coarse stages, and the knee.
 

@@ -19,7 +19,7 @@ from kedge.anchors.design.problem import Problem, stages_of_sizes
 from kedge.anchors.design.result import Design
 from kedge.anchors.design.search import even_levels
 from kedge.anchors.design.table import BoxTable
-from kedge.anchors.kmeans import by_area
+from kedge.anchors.kmeans import by_area, one_thread
 from kedge.anchors.presets import Preset, PresetLevel, preset
 
 _BASELINES = ("yolov2_coco", "yolov2_voc", "yolov3_tiny", "yolov3", "retinanet", "faster_rcnn_fpn")
@@ -55,8 +55,8 @@ class DesignSettings:
 def even_split(settings: DesignSettings) -> DesignSettings:
     """The same settings with equally many shapes on every level, as shared heads need.
 
-    Unchanged when ``per_level`` is given or there are no strides; ``ValueError`` when ``k`` does not
-    divide by the number of levels.
+    Unchanged when ``per_level`` is given or there are no strides; ``ValueError`` when ``k`` does
+    not divide by the number of levels.
     """
     if settings.per_level is not None or settings.strides is None:
         return settings
@@ -164,6 +164,7 @@ def _metrics_line(design: Design) -> str:
     return f"{text}; on the real grid {m.placed_recall:.1%} get a positive"
 
 
+@one_thread()
 def design_command(table: BoxTable, settings: DesignSettings | None = None) -> DesignReport:
     """Design anchors for the boxes of a data set, and compare them with others on held-out images.
 

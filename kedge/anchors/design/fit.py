@@ -14,7 +14,7 @@ from kedge.anchors.design.points import Points
 from kedge.anchors.design.problem import distinct_boxes
 from kedge.anchors.design.result import Design
 from kedge.anchors.design.search import METHODS, even_levels, search, settle
-from kedge.anchors.kmeans import by_area, fill_up
+from kedge.anchors.kmeans import by_area, fill_up, one_thread
 from kedge.anchors.presets import PresetLevel
 from kedge.anchors.sketch import Sketch
 
@@ -28,6 +28,7 @@ OBJECTIVES = (*_OBJECTIVES, "placed")
 _FEW = 4096
 
 
+@one_thread()
 def fit(
     wh: Any,
     k: int = 9,

@@ -10,6 +10,7 @@ from kedge.anchors.design.ascent import ascend
 from kedge.anchors.design.objectives import Objective
 from kedge.anchors.design.placed import Placed
 from kedge.anchors.design.problem import Problem
+from kedge.anchors.kmeans import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,7 @@ class Pyramid:
         return torch.tensor([*self.sizes, *self.h_over_w, *self.scales]).log()
 
 
+@one_thread()
 def pyramid(
     problem: Problem,
     strides: Sequence[float],
