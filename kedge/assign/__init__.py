@@ -1,13 +1,25 @@
 """Which anchor answers for which object: one strategy per file, behind one contract."""
 
 from kedge.assign.atss import ATSS
+from kedge.assign.auto_assign import AutoAssign
 from kedge.assign.best_in_cell import BestInCell
 from kedge.assign.centre_region import CentreRegion
+from kedge.assign.dw import DW
+from kedge.assign.dynamic_soft_label import DynamicSoftLabel
 from kedge.assign.fcos import FCOS
+from kedge.assign.free_anchor import FreeAnchor
+from kedge.assign.hungarian import Hungarian
+from kedge.assign.lada import LADA
+from kedge.assign.mal import MAL
 from kedge.assign.max_iou import MaxIoU
+from kedge.assign.noisy_anchors import NoisyAnchors
+from kedge.assign.ota import OTA
+from kedge.assign.paa import PAA
 from kedge.assign.rfla import RFLA
+from kedge.assign.sim_ota import SimOTA
 from kedge.assign.soft_cell import SoftCell
 from kedge.assign.ssd_match import SSDMatch
+from kedge.assign.tal import TAL
 from kedge.assign.uniform import Uniform
 from kedge.assign.yolov3 import YOLOv3
 from kedge.assign.yolov5 import YOLOv5
@@ -15,13 +27,25 @@ from kedge.types import Assigner
 
 __all__ = [
     "ATSS",
+    "DW",
     "FCOS",
+    "LADA",
+    "MAL",
+    "OTA",
+    "PAA",
     "RFLA",
+    "TAL",
     "Assigner",
+    "AutoAssign",
     "BestInCell",
     "CentreRegion",
+    "DynamicSoftLabel",
+    "FreeAnchor",
+    "Hungarian",
     "MaxIoU",
+    "NoisyAnchors",
     "SSDMatch",
+    "SimOTA",
     "SoftCell",
     "Uniform",
     "YOLOv3",
