@@ -31,9 +31,10 @@ def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 
     wide = torch.float32 if values.device.type == "mps" else torch.float64
     real = torch.arange(values.shape[1], device=values.device) < count[:, None]
     x = torch.where(real, values.to(wide), 0)
-    last = x.gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
+    ends = x if x.shape[1] else x.new_zeros(len(x), 1)  # no target has a candidate
+    last = ends.gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
     weight = torch.full((len(x), 2), 0.5, dtype=wide, device=x.device)
-    mean = torch.stack([x[:, 0] if x.shape[1] else last, last], dim=1)
+    mean = torch.stack([ends[:, 0], last], dim=1)
     variance = torch.ones_like(mean)
     previous = torch.full_like(last, -math.inf)
     active = torch.ones_like(last, dtype=torch.bool)
