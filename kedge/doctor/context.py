@@ -29,13 +29,15 @@ class Context:
 
     ``data`` read with ``on_bad_box="drop"``, so that its findings tell of every bad box. ``setup``:
     anchors, assignment, coder; None: only the data are looked at. ``run``: the records of a
-    training run. ``image_size`` (H, W): the network's input. ``words``: how the command line names
-    all this, for the commands in cures.
+    training run; ``held_out``: images to try its detector on (None: those of ``data``).
+    ``image_size`` (H, W): the network's input. ``words``: how the command line names all this, for
+    the commands in cures.
     """
 
     data: Data
     setup: Setup | None = None
     run: "RunRecords | None" = None
+    held_out: Data | None = None
     image_size: tuple[int, int] = (640, 640)
     seed: int = 0
     words: Mapping[str, str] = field(default_factory=dict)

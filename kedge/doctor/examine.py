@@ -27,6 +27,16 @@ from kedge.doctor.data_checks import (
     tiny,
 )
 from kedge.doctor.finding import Finding, by_severity
+from kedge.doctor.run_checks import (
+    background_loss,
+    drift,
+    early_box_loss,
+    false_positives,
+    moved_anchors,
+    nan,
+    no_positive_loss,
+    recall_by_size,
+)
 
 Check = Callable[[Context], list[Finding]]
 
@@ -55,7 +65,18 @@ ANCHORS: tuple[Check, ...] = (
     positive_share.check,
 )
 
+RUN: tuple[Check, ...] = (
+    nan.check,
+    no_positive_loss.check,
+    false_positives.check,
+    recall_by_size.check,
+    drift.check,
+    early_box_loss.check,
+    moved_anchors.check,
+    background_loss.check,
+)
+
 
 def examine(context: Context) -> list[Finding]:
     """Findings of every check that applies, errors first."""
-    return by_severity([finding for check in (*DATA, *ANCHORS) for finding in check(context)])
+    return by_severity([finding for check in (*RUN, *DATA, *ANCHORS) for finding in check(context)])

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kedge.train.files import append_line, forget_after
-from kedge.train.module import DetectionModule
+from kedge.train.module import DetectionModule, Diverged
 
 
 class LossLog(Callback):
-    """Writes ``metrics.jsonl``: step, epoch, lr and every loss, each `every` steps."""
+    """Writes ``metrics.jsonl``: step, epoch, lr and every loss, each `every` steps; and the step at
+    which a loss was not finite, null there."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
@@ -30,9 +31,19 @@ class LossLog(Callback):
         step = trainer.global_step
         if step % self.every and step != pl_module.total_steps:
             return
+        self._write(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, Diverged):
+            assert isinstance(pl_module, DetectionModule)
+            self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, pl_module: DetectionModule) -> None:
         losses = pl_module.last_losses
         row = {
-            "step": step,
+            "step": trainer.global_step,
             "epoch": trainer.fit_loop.epoch_progress.current.processed,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "loss": sum(losses.values()),

@@ -24,17 +24,6 @@ def check(context: Context) -> list[Finding]:
     words = ", ".join(f"{percent(annotated[name])} {name}" for name in BANDS)
     after = ", ".join(f"{percent(resized[name])} {name}" for name in BANDS)
     height, width = context.image_size
-    number = np.bincount(objects.label, minlength=len(context.data.classes))
-    order = [int(i) for i in np.argsort(-number, kind="stable")[:_CLASSES] if number[i]]
-    by_class: dict[str, Any] = {}
-    for i in order:
-        mine = objects.label == i
-        by_class[context.data.classes[i]] = {
-            "objects": int(number[i]),
-            **bands(objects.root_area[mine]),
-            "median_side": float(np.median(objects.root_area[mine])),
-            "h_over_w": histogram(ratio[mine]),
-        }
     low, middle, high = np.percentile(objects.root_area, (5, 50, 95)).tolist()
     return [
         Finding(
@@ -48,7 +37,7 @@ def check(context: Context) -> list[Finding]:
                 "root_area_p5_median_p95": [low, middle, high],
                 "h_over_w": histogram(ratio),
                 "beyond_3_to_1": float(((ratio > 3) | (ratio < 1 / 3)).mean()),
-                "by_class": by_class,
+                "by_class": by_class(context),
             },
             cause="COCO's bands: small is below 32 x 32 pixels of area, large above 96 x 96. "
             "Aspect ratios are h / w, in octaves.",
@@ -56,6 +45,24 @@ def check(context: Context) -> list[Finding]:
             unpredicted="a description, nothing is wrong",
         )
     ]
+
+
+def by_class(context: Context) -> dict[str, Any]:
+    """Objects, size bands, median side and aspect ratios of the most frequent classes."""
+    objects = context.objects.fair
+    number = np.bincount(objects.label, minlength=len(context.data.classes))
+    ratio = objects.wh[:, 1] / np.maximum(objects.wh[:, 0], 1e-6)
+    rows: dict[str, Any] = {}
+    for i in np.argsort(-number, kind="stable")[:_CLASSES].tolist():
+        mine = objects.label == i
+        if number[i]:
+            rows[context.data.classes[i]] = {
+                "objects": int(number[i]),
+                **bands(objects.root_area[mine]),
+                "median_side": float(np.median(objects.root_area[mine])),
+                "h_over_w": histogram(ratio[mine]),
+            }
+    return rows
 
 
 def bands(root_area: NDArray[np.floating]) -> dict[str, float]:

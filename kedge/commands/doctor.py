@@ -1,0 +1,83 @@
+"""``kedge doctor``"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def doctor(
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    detector: Literal["retinanet", "yolov2"] | None = None,
+    anchors: str | None = None,
+    config: Path | None = None,
+    run: Path | None = None,
+    image_size: tuple[int, int] | None = None,
+    strict: bool = False,
+    verbose: bool = False,
+    json: Annotated[Path | None, Parameter(name="--json")] = None,
+    html: Path | None = None,
+    seed: int = 0,
+) -> int:
+    """Say what is wrong with data, anchors or a run: symptom, evidence, cause, cure, effect.
+
+    kedge doctor --data DIR
+
+    kedge doctor --data DIR --detector retinanet --image-size 640 640
+
+    kedge doctor --run runs/a --html doctor.html
+
+    Parameters
+    ----------
+    data
+        Data set; by default the one of --config or --run.
+    split
+        Split to look at; by default train.
+    detector
+        Look at the published anchors of this detector.
+    anchors
+        With --detector: other anchors, a preset's name or a list such as 10x13,16x30.
+    config
+        Look at the anchors that kedge train would start from with these settings.
+    run
+        Look at the records of a run, and at its anchors.
+    image_size
+        Height and width of the network's input, into which images are letterboxed; by default that
+        of --config or --run, else 640 640.
+    strict
+        Exit with status 1 where there is an error. Warnings and notes do not count.
+    verbose
+        Print notes in full, too.
+    json
+        Write the findings to this file.
+    html
+        Write a page to this file.
+    seed
+        Seed of the samples taken of large data sets.
+    """
+    from rich.console import Console
+
+    from kedge.doctor import examine, open_context
+    from kedge.doctor.show import print_findings, to_json
+
+    context = open_context(
+        data,
+        split=split,
+        detector=detector,
+        config=config,
+        anchors=anchors,
+        run=run,
+        image_size=image_size,
+        seed=seed,
+    )
+    findings = examine(context)
+    print_findings(Console(), context, findings, verbose)
+    if json is not None:
+        to_json(findings, json)
+    if html is not None:
+        from kedge.doctor.page import write_page
+
+        write_page(html, context, findings)
+    return int(strict and any(finding.severity == "error" for finding in findings))

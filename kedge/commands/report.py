@@ -1,0 +1,63 @@
+"""``kedge report``"""
+
+from pathlib import Path
+from typing import Literal
+
+
+def report(
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    detector: Literal["retinanet", "yolov2"] | None = None,
+    anchors: str | None = None,
+    config: Path | None = None,
+    run: Path | None = None,
+    image_size: tuple[int, int] | None = None,
+    out: Path = Path("report.html"),
+    seed: int = 0,
+) -> None:
+    """A page of how anchors meet the objects: plane, coverage, sweeps, images.
+
+    kedge report --data DIR --detector retinanet --out report.html
+
+    Parameters
+    ----------
+    data
+        Data set; by default the one of --config or --run.
+    split
+        Split to look at; by default train.
+    detector
+        Draw the published anchors of this detector; retinanet, where nothing else is named.
+    anchors
+        With --detector: other anchors, a preset's name or a list such as 10x13,16x30.
+    config
+        Draw the anchors that kedge train would start from with these settings.
+    run
+        Draw the anchors of a run.
+    image_size
+        Height and width of the network's input; by default that of --config or --run, else
+        640 640.
+    out
+        The page, one self-contained file.
+    seed
+        Seed of the samples taken of large data sets.
+    """
+    from rich.console import Console
+
+    from kedge.doctor import open_context
+    from kedge.doctor.page import write_overview
+
+    named = detector if detector or config or run else "retinanet"
+    context = open_context(
+        data,
+        split=split,
+        detector=named,
+        config=config,
+        anchors=anchors,
+        run=run,
+        image_size=image_size,
+        seed=seed,
+    )
+    path = write_overview(out, context)
+    what = "" if context.setup is None else f" of {context.setup.title}"
+    Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}", highlight=False)

@@ -1,0 +1,100 @@
+"""From words of a command line, or of Python, to a Context."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from kedge.data import Data, coco, npz, read
+from kedge.doctor.context import Context
+from kedge.doctor.records import RunRecords, read_run
+from kedge.doctor.setup import Setup, of_config, of_detector
+from kedge.train.config import TrainConfig, load_config
+
+DEFAULT_SIZE = (640, 640)
+
+
+def open_context(
+    data: str | None = None,
+    *,
+    split: str | None = None,
+    detector: str | None = None,
+    config: Path | str | None = None,
+    anchors: str | None = None,
+    run: Path | str | None = None,
+    image_size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Context:
+    """Read what is named, and put it together.
+
+    ``data`` may be left out where ``config`` or ``run`` says it. At most one of ``detector``,
+    ``config`` and ``run`` says which anchors meet the data; ``anchors`` (a preset's name or
+    ``10x13,16x30``) replaces the published ones of ``detector``. Raises ``ValueError`` for words
+    that contradict each other, and for files that cannot be read.
+    """
+    if sum(x is not None for x in (detector, config, run)) > 1:
+        raise ValueError("--detector, --config and --run exclude each other: give one")
+    if anchors is not None and detector is None:
+        raise ValueError("--anchors goes with --detector; a config or a run says its own")
+    records = read_run(run) if run is not None else None
+    settings = load_config(config) if config is not None else None
+    settings = records.config if records is not None else settings
+    source = data or (settings.data if settings is not None else None)
+    if not source:
+        raise ValueError("--data: say which data set to look at: a folder, a file, or toy")
+    size = image_size or (settings.image_size if settings is not None else DEFAULT_SIZE)
+    if min(size) < 32:
+        raise ValueError(f"--image-size: expected height and width of at least 32, got {size}")
+    wanted = split
+    if split is None and data is None and settings is not None:
+        wanted = settings.train_split
+    found = read_data(source, wanted)
+    flags = f"--config {config}" if config is not None else f"--run {run}"
+    if settings is not None:
+        settings = settings.model_copy(update={"image_size": size, "data": source})
+        setup = _trained_setup(settings, records, found, flags)
+    else:
+        setup = of_detector(detector, size, anchors) if detector is not None else None
+    held = None
+    if records is not None and split is None and records.result is not None:
+        held = _held_out(source, records, found)
+    return Context(
+        data=found,
+        setup=setup,
+        run=records,
+        held_out=held,
+        image_size=size,
+        seed=seed,
+        words={"data": source, **({"split": found.split} if found.split else {})},
+    )
+
+
+def _trained_setup(
+    settings: TrainConfig, records: RunRecords | None, data: Data, flags: str
+) -> Setup | None:
+    shapes = None if records is None else records.last_shapes
+    if shapes is None and data.num_boxes == 0:
+        return None  # nothing to fit anchors to: the checks of the data say so
+    words = f"--config {records.folder}/config.yaml" if records is not None else flags
+    return of_config(settings, data, words, shapes)
+
+
+def _held_out(source: str, records: RunRecords, data: Data) -> Data | None:
+    assert records.result is not None
+    name = records.result.eval_split
+    if name is None or name == data.split or name not in data.splits:
+        return None
+    return read(source, name, "drop")
+
+
+def read_data(path: str, split: str | None) -> Data:
+    """Like ``kedge.data.read`` with "drop": findings tell of every defect. Where a folder has
+    several splits and none is asked for: train, else the first whose name begins so, else the
+    first."""
+    folder = Path(path)
+    if split is None and path != "toy" and folder.is_dir():
+        names = sorted(coco.find(folder)) or sorted(npz.find(folder))
+        if len(names) > 1 and "train" not in names:
+            split = next((name for name in names if name.startswith("train")), names[0])
+    if split is not None and folder.is_file() and folder.suffix not in (".yaml", ".yml"):
+        split = None if split == "train" else split  # a single file: `read` explains the rest
+    found = read(path, split, "drop")
+    return replace(found, source=path)
