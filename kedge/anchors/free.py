@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.join import blocks, overlapping_boxes, points_in_windows
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import rank
 from kedge.boxes import centres, iof
 from kedge.types import Targets
 
@@ -185,8 +186,10 @@ class Free:
             at = image[part][:, None] * len(self) + torch.arange(len(self), device=ids.device)
             own = targets.boxes[ids[part]].repeat_interleave(len(self), 0)
             value = by(boxes[at.flatten()], own).view(at.shape)
-            rank = value.argsort(dim=1, stable=True, descending=True)[:, :k]
-            found.append((ids[part].repeat_interleave(rank.shape[1]), at.gather(1, rank).flatten()))
+            least = value.topk(min(k, len(self)), dim=1).values[:, -1:]
+            g, column = (value >= least).nonzero(as_tuple=True)  # with all that tie for the last
+            keep = rank(value[g, column], g, largest=True) < k
+            found.append((ids[part][g[keep]], at[g[keep], column[keep]]))
         return self._pairs(targets, found)
 
     def in_cell(self, targets: Targets) -> Pairs:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kedge.anchors.free import Free
-from kedge.anchors.join import overlapping_predictions
+from kedge.anchors.join import overlapping_predictions, points_in_windows
+from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -19,12 +19,29 @@ def _nearness(a: Tensor, b: Tensor) -> Tensor:
     return -((centres(a) - centres(b)).abs() + (sizes(a) - sizes(b)).abs()).sum(-1)
 
 
-def _finite_boxes(predictions: Predictions) -> Tensor:
-    """(B, N, 4) predicted boxes; those that are not finite are far from everything."""
+def _nearest_predictions(predictions: Predictions, near: Pairs, k: int) -> Pairs:
+    """For every object the ``k`` nearest predictions; those that are not finite are nowhere.
+
+    ``near``: the object's nearest anchors. The k-th nearest of *their* predictions bounds how far
+    the k nearest of all can be, so only centres in a window need a look.
+    """
     batch, count = predictions.shape
-    flat = torch.arange(batch * count, device=predictions.codes.device)
-    boxes = predictions.boxes_at(flat).nan_to_num(nan=FAR, posinf=FAR, neginf=FAR)
-    return boxes.view(batch, count, 4)
+    targets, flat = near.targets, torch.arange(batch * count, device=near.anchor.device)
+    boxes = predictions.boxes_at(flat)
+    known = _nearness(boxes[near.anchor], near.target_boxes()).nan_to_num(nan=-FAR, neginf=-FAR)
+    reach = near.min_per_target(known).neg() * (1 + 1e-5) + 1e-3
+    rows = near.count_per_target().nonzero()[:, 0]
+    middle, reach = centres(targets.boxes[rows]), reach[rows, None]
+    windows = torch.cat([middle - reach, middle + reach], dim=1)
+    image = flat.div(max(count, 1), rounding_mode="floor")
+    anchor, target = [near.anchor[:0]], [near.target[:0]]
+    for i, j in points_in_windows(centres(boxes), image, windows, targets.image[rows]):
+        close = -_nearness(boxes[j], targets.boxes[rows[i]]) <= reach[i, 0]
+        anchor.append(j[close])
+        target.append(rows[i[close]])
+    found = replace(near, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None)
+    value = _nearness(boxes[found.anchor], found.target_boxes())
+    return found.select(found.top_per_target(value, k))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +53,8 @@ class Uniform:
     object is below ``min_iou`` are ignored, as are the others whose *predicted* box overlaps some
     object by more than ``ignore_above``. Without predictions the anchors' half of the rule is left.
 
-    Cost: the nearest predictions are found by comparing every object with all predictions of its
-    image, in blocks, as the rule is published; YOLOF has one coarse level.
+    Cost: predictions lie on no grid, so the nearest are found by a spatial join of their centres
+    with windows around the objects.
 
     Source: Chen et al., arXiv:2103.09460, section 4.2, and the released code's thresholds.
     Deviation: conflicts go to the nearest object, not to the last one written (which the order of a
@@ -67,12 +84,11 @@ class Uniform:
         ignored = pairs.anchor[:0]
         if predictions is not None:
             predictions = predictions.detach()
-            boxes = _finite_boxes(predictions)
-            found = Free(boxes).closest(targets, self.k, by=_nearness)
-            pairs = pairs.join(replace(found, anchors=anchors))
+            pairs = pairs.join(_nearest_predictions(predictions, pairs, self.k))
+            boxes = predictions.boxes_at(pairs.anchor)
             near = torch.maximum(
                 _nearness(pairs.boxes(), pairs.target_boxes()),
-                _nearness(boxes.flatten(0, 1)[pairs.anchor], pairs.target_boxes()),
+                _nearness(boxes, pairs.target_boxes()).nan_to_num(nan=-torch.inf),
             )
             anchor, _, value = overlapping_predictions(predictions, targets, self.ignore_above)
             ignored = anchor[value > self.ignore_above]
