@@ -20,15 +20,22 @@ def cheapest_matching(rows: Tensor, columns: Tensor, cost: Tensor) -> Tensor:
     edges = torch.zeros(len(rows), dtype=torch.bool)
     if len(rows) == 0:
         return edges.to(rows.device)
-    names, row = np.unique(rows.cpu().numpy(), return_inverse=True)
-    places, column = np.unique(columns.cpu().numpy(), return_inverse=True)
+    row, count = _numbered(rows.cpu().numpy())
+    column, width = _numbered(columns.cpu().numpy())
     price = cost.detach().double().cpu().numpy()
     try:
-        chosen = _scipy(row, column, price, len(names), len(places))
+        chosen = _scipy(row, column, price, count, width)
     except ImportError:
-        chosen = shortest_paths(row, column, price, len(names), len(places))
+        chosen = shortest_paths(row, column, price, count, width)
     edges[torch.from_numpy(np.flatnonzero(chosen[row] == column))] = True
     return edges.to(rows.device)
+
+
+def _numbered(ids: np.ndarray) -> tuple[np.ndarray, int]:
+    """The ids (P,) renumbered 0, 1, ... in their order, and how many there are."""
+    seen = np.zeros(int(ids.max()) + 1, dtype=bool)
+    seen[ids] = True
+    return (seen.cumsum() - 1)[ids], int(seen.sum())
 
 
 def _scipy(
