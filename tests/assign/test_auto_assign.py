@@ -47,6 +47,18 @@ def test_a_single_anchor_is_no_background():
     assert found.background_weight.weight.tolist() == [0]
 
 
+def test_deviation_the_iou_is_that_with_targets_around_the_anchor():
+    """The first anchor predicts the neighbour exactly. MMDetection would call that IoU 1."""
+    grid = Grid((8, 32), [Level(stride=8)])
+    boxes = torch.tensor([[0.0, 0, 16, 8], [16.0, 0, 32, 8]])
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0, 1]}])
+    predicted = torch.stack([boxes[1], boxes[0] * 0.5, boxes[1], boxes[1] * 0.75])[None]
+    found = AutoAssign()(grid, targets, Predictions.from_tensors(torch.zeros(1, 4, 2), predicted))
+    weight = dict(zip(found.background_weight.anchor.tolist(), found.background_weight.weight))
+    assert weight[0] == 1  # IoU 0 with the object around it: wholly background
+    assert weight[1] == 0
+
+
 def test_force_k_serves_an_object_between_the_centres():
     grid = points(strides=(8, 16))
     targets = Targets.from_list(

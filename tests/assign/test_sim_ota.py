@@ -99,6 +99,21 @@ def test_a_pixel_and_an_object_outside_the_image():
     ]  # near the pixel's centre there are cells; the other has none
 
 
+def test_deviation_an_anchor_that_touches_nothing_is_never_taken():
+    """The pixel lies between the centres and nothing predicts it.
+
+    The dense form gives it the anchor that the other object leaves over, at a cost above 1e5.
+    """
+    grid = Grid((64, 64), [Level(stride=32)])
+    boxes = torch.tensor([[31.0, 31, 33, 33], [4.0, 4, 60, 28]])
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0, 1]}])
+    logits = torch.tensor([[[-5.0, 5], [5, -5], [0, 0], [0, 0]]])
+    far = torch.tensor([50.0, 50, 60, 60]).expand(1, 4, 4)
+    predictions, rule = Predictions.from_tensors(logits, far), SimOTA(radius=0.25)
+    assert sorted(dense_sim_ota(grid, targets, predictions, rule)) == [(0, 1), (1, 0)]
+    assert ids(rule(grid, targets, predictions)) == [(0, 1)]
+
+
 def test_refuses_what_makes_no_sense():
     for bad in ({"k": 0}, {"radius": 0.0}, {"iou_weight": -1.0}, {"candidates": "x"}):
         with pytest.raises(ValueError, match="SimOTA"):

@@ -103,6 +103,16 @@ def test_no_overlap_means_no_positive_and_no_nan():
     assert torch.isfinite(TAL.ultralytics()(grid, targets, flat).quality).all()
 
 
+def test_deviation_candidates_without_overlap_never_fill_up_the_k():
+    """One of four candidates overlaps; Ultralytics' top-k would take the other three at t = 0."""
+    grid = Grid((8, 32), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 32, 8]], "labels": [0]}])
+    boxes = torch.tensor([90.0, 90, 99, 99]).repeat(1, 4, 1)
+    boxes[0, 2] = targets.boxes[0]
+    predictions = Predictions.from_tensors(torch.zeros(1, 4, 1), boxes)
+    assert ids(TAL.ultralytics()(grid, targets, predictions)) == [(2, 0)]
+
+
 def test_refuses_what_makes_no_sense():
     for bad in ({"k": 0}, {"alpha": -1.0}, {"min_side": -1.0}, {"overlap": "x"}, {"contest": "x"}):
         with pytest.raises(ValueError, match="TAL"):
