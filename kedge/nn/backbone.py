@@ -33,7 +33,7 @@ def check_backbone(backbone: Backbone) -> None:
 def channels_at(
     backbone: nn.Module, available: dict[int, int], strides: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Channels of the maps of ``strides``; ``ValueError`` for a stride that is not ``available``."""
+    """Channels of the maps of ``strides``; ``ValueError`` for one that is not ``available``."""
     missing = [stride for stride in strides if stride not in available]
     if missing or not strides:
         raise ValueError(
