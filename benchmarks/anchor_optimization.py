@@ -1,9 +1,12 @@
-"""Anchor Box Optimization: {fixed, learned} x {identical, uniform, k-means, COCO anchors} x seeds.
+"""Anchor Box Optimization: fixed and learned shapes, from four starts, over several seeds.
 
-The same detector, budget and data; only the anchors differ. Prints the table (mean and standard
-deviation of AP50 and AP), the shapes before, after the warm-up and at the end, how far the
-detector's own gradient moves them, and what learning costs per step. Finished runs are kept in
-``--runs`` and not trained again, so the benchmark can be stopped and gone on with.
+The same detector, budget and data; only the anchors differ. ``gradient`` is the paper's warm-up,
+``annealed`` ours, which forgets the start in its first step: it is trained once for all starts
+(``tests/detectors/test_warmup.py`` holds that the outcome is the same). Then the paper's ablation,
+from k-means. Prints the table (mean and standard deviation of AP50 and AP), the shapes before,
+after the warm-up and at the end, how far the detector's own gradient moves them, and what learning
+costs per step. Finished runs are kept in ``--runs`` and not trained again, so the benchmark can be
+stopped and gone on with.
 
     python benchmarks/anchor_optimization.py --data ../shared/data/bccd --split test
 """
@@ -23,24 +26,41 @@ STARTS = {
     "k-means": "kmeans",
     "COCO": "yolov2_coco",
 }
+FIXED = {"learn_anchors": False}
+GRADIENT = {"learn_anchors": True, "warmup": "gradient", "scale_only_bn": True}
+ANNEALED = {"learn_anchors": True, "warmup": "annealed", "scale_only_bn": True}
+BARE = {"learn_anchors": True, "warmup": "none", "scale_only_bn": False}
+SOFT = {**GRADIENT, "clustering": False, "scale_only_bn": False}
+CLUSTERED = {**GRADIENT, "scale_only_bn": False}
+
+# (start, name of the variant, its settings); the paper's ablation is the last three with "gradient"
+CELLS = [
+    *((start, "fixed", FIXED) for start in STARTS),
+    ("identical", "annealed", ANNEALED),
+    ("k-means", "annealed, no BN", {**ANNEALED, "scale_only_bn": False}),
+    ("k-means", "gradient", GRADIENT),
+    ("k-means", "+ opt", BARE),
+    ("k-means", "+ opt + soft", SOFT),
+    ("k-means", "+ opt + soft + clust", CLUSTERED),
+    *((start, "gradient", GRADIENT) for start in ("identical", "uniform", "COCO")),
+]
 
 
-def config_of(args: argparse.Namespace, start: str, learn: bool, seed: int):
+def config_of(args: argparse.Namespace, start: str, variant: str, settings: dict, seed: int):
     """The settings of one run."""
     from kedge.train.config import TrainConfig
 
+    name = f"{start}-{variant}-{seed}".replace(" ", "").replace(",", "-")
     return TrainConfig(
         data=args.data,
         eval_split=args.split,
         anchors=STARTS[start],
-        learn_anchors=learn,
-        warmup=args.warmup,
-        scale_only_bn=learn and args.scale_only_bn,
         epochs=args.epochs,
         precision=args.precision,
         image_size=tuple(args.image_size),
         seed=seed,
-        out=Path(args.runs) / f"{start}-{'learned' if learn else 'fixed'}-{seed}",
+        out=Path(args.runs) / name,
+        **settings,
     )
 
 
@@ -50,27 +70,29 @@ def moved(before: list[list[float]], after: list[list[float]]) -> float:
     return float(ratio.abs().mean())
 
 
-def row_of(args: argparse.Namespace, start: str, learn: bool, seeds: list[int]) -> dict:
+def row_of(
+    args: argparse.Namespace, start: str, variant: str, settings: dict, seeds: list[int]
+) -> dict:
     """Trains what is missing, and one line of the table."""
     from kedge.train.run import train
 
     results = []
     for seed in seeds:
-        config = config_of(args, start, learn, seed)
+        config = config_of(args, start, variant, settings, seed)
         print(f"{time.strftime('%H:%M:%S')} {config.out.name}", file=sys.stderr, flush=True)
         results.append(train(config, resume=True))
+    learn = settings["learn_anchors"]
     scores = {name: [100 * r.scores[name] for r in results] for name in ("AP50", "AP", "AP75")}
-    row = {"start": start, "anchors": "learned" if learn else "fixed", "seeds": len(seeds)}
+    row: dict = {"start": start, "anchors": variant, "seeds": len(seeds)}
     for name, values in scores.items():
         row[name] = statistics.mean(values)
         row[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
-    for name in ("initial", "after warm-up", "final"):
-        if learn or name == "initial":
-            fits = [r.station(name).mean_best_iou for r in results]
-            row[f"fit {name}"] = statistics.mean(fits)
+    stations = ["initial"] + ["after warm-up"] * (settings.get("warmup", "none") != "none")
+    for name in [*stations, "final"]:
+        row[f"fit {name}"] = statistics.mean(r.station(name).mean_best_iou for r in results)
     if learn:
         row["moved by gradient"] = statistics.mean(
-            moved(r.station("after warm-up").shapes, r.station("final").shapes) for r in results
+            moved(r.station(stations[-1]).shapes, r.station("final").shapes) for r in results
         )
     row["shapes"] = [[[round(s, 1) for s in wh] for wh in r.shapes] for r in results]
     row["values"] = scores
@@ -119,8 +141,6 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
     parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--warmup", default="annealed", choices=["annealed", "gradient", "none"])
-    parser.add_argument("--scale-only-bn", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--runs", default="runs/anchor_optimization")
     parser.add_argument("--name", default="anchor_optimization", help="of the file in results/")
     parser.add_argument("--threads", type=int, default=1)
@@ -129,11 +149,7 @@ def main() -> None:
 
     rows: list[dict] = []
     for count in range(1, args.seeds + 1):  # all cells with one seed first: a table early
-        rows = [
-            row_of(args, start, learn, list(range(count)))
-            for start in STARTS
-            for learn in (False, True)
-        ]
+        rows = [row_of(args, *cell, list(range(count))) for cell in CELLS]
         path = record(
             args.name,
             "python benchmarks/anchor_optimization.py " + " ".join(sys.argv[1:]),
