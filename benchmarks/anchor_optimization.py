@@ -26,24 +26,27 @@ STARTS = {
     "k-means": "kmeans",
     "COCO": "yolov2_coco",
 }
-FIXED = {"learn_anchors": False}
+FIXED = {"learn_anchors": False, "scale_only_bn": False}
 GRADIENT = {"learn_anchors": True, "warmup": "gradient", "scale_only_bn": True}
 ANNEALED = {"learn_anchors": True, "warmup": "annealed", "scale_only_bn": True}
 BARE = {"learn_anchors": True, "warmup": "none", "scale_only_bn": False}
 SOFT = {**GRADIENT, "clustering": False, "scale_only_bn": False}
 CLUSTERED = {**GRADIENT, "scale_only_bn": False}
 
-# (start, name of the variant, its settings); the paper's ablation is the last three with "gradient"
-CELLS = [
-    *((start, "fixed", FIXED) for start in STARTS),
-    ("identical", "annealed", ANNEALED),
-    ("k-means", "annealed, no BN", {**ANNEALED, "scale_only_bn": False}),
-    ("k-means", "gradient", GRADIENT),
-    ("k-means", "+ opt", BARE),
-    ("k-means", "+ opt + soft", SOFT),
-    ("k-means", "+ opt + soft + clust", CLUSTERED),
-    *((start, "gradient", GRADIENT) for start in ("identical", "uniform", "COCO")),
-]
+# (start, name of the variant, its settings), most wanted first
+GROUPS = {
+    "main": [
+        *((start, "fixed", FIXED) for start in STARTS),
+        ("identical", "annealed", ANNEALED),
+        ("k-means", "annealed, no BN", {**ANNEALED, "scale_only_bn": False}),
+    ],
+    "paper": [(start, "gradient", GRADIENT) for start in STARTS],
+    "ablation": [
+        ("k-means", "+ opt", BARE),
+        ("k-means", "+ opt + soft", SOFT),
+        ("k-means", "+ opt + soft + clust", CLUSTERED),
+    ],
+}
 
 
 def config_of(args: argparse.Namespace, start: str, variant: str, settings: dict, seed: int):
@@ -141,26 +144,30 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
     parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
     parser.add_argument("--runs", default="runs/anchor_optimization")
     parser.add_argument("--name", default="anchor_optimization", help="of the file in results/")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    rows: list[dict] = []
-    for count in range(1, args.seeds + 1):  # all cells with one seed first: a table early
-        rows = [row_of(args, *cell, list(range(count))) for cell in CELLS]
-        path = record(
-            args.name,
-            "python benchmarks/anchor_optimization.py " + " ".join(sys.argv[1:]),
-            rows,
-            list(range(count)),
-            settings={k: v for k, v in vars(args).items() if k != "runs"},
-            cost_per_step=cost_of_learning(args),
-        )
-        hidden = {"shapes", "values"}
-        print(table([{k: v for k, v in row.items() if k not in hidden} for row in rows]))
-        print(path)
+    done: dict[str, list[dict]] = {}
+    for group in args.groups:
+        for count in range(1, args.seeds + 1):  # all cells with one seed first: a table early
+            cells = GROUPS[group]
+            done[group] = [row_of(args, *cell, list(range(count))) for cell in cells]
+            rows = [row for group_rows in done.values() for row in group_rows]
+            path = record(
+                args.name,
+                "python benchmarks/anchor_optimization.py " + " ".join(sys.argv[1:]),
+                rows,
+                list(range(args.seeds)),
+                settings={k: v for k, v in vars(args).items() if k != "runs"},
+                cost_per_step=cost_of_learning(args),
+            )
+            hidden = {"shapes", "values"}
+            print(table([{k: v for k, v in row.items() if k not in hidden} for row in rows]))
+            print(path, flush=True)
 
 
 if __name__ == "__main__":
