@@ -19,6 +19,9 @@ _COMMANDS = {
     "evaluate": "Score a run, or anybody's results file, on a data set.",
     "predict": "Detect objects in an image or a folder.",
     "data": "Read a data set and say what is in it and what is wrong with it.",
+    "design": "Anchor shapes from data, compared with what you have, ready to paste.",
+    "doctor": "Say what is wrong with data, anchors or a run, and what to do about it.",
+    "report": "A page of how anchors meet the objects: plane, coverage, sweeps, images.",
     "demo": "Mismatched, k-means and learned anchors side by side, in minutes.",
 }
 for _name, _help in _COMMANDS.items():

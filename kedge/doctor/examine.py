@@ -36,6 +36,7 @@ from kedge.doctor.run_checks import (
     nan,
     no_positive_loss,
     recall_by_size,
+    stopped,
 )
 
 Check = Callable[[Context], list[Finding]]
@@ -66,6 +67,7 @@ ANCHORS: tuple[Check, ...] = (
 )
 
 RUN: tuple[Check, ...] = (
+    stopped.check,
     nan.check,
     no_positive_loss.check,
     false_positives.check,

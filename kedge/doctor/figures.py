@@ -137,8 +137,8 @@ def _by_level(context: Context) -> list[Block]:
         rows.append(
             [
                 f"stride {stride:g}",
-                float(mine.mean()),
-                float(covered[mine].mean()) if mine.any() else None,
+                percent(float(mine.mean())),
+                percent(float(covered[mine].mean())) if mine.any() else "–",
                 int(per_shape[i]),
                 setup.grid.anchors_per_level[i],
             ]
@@ -163,7 +163,7 @@ def positives_section(context: Context) -> Section:
     blocks: list[Block] = [
         Figure(
             figure=draw.positives_per_object(counts),
-            caption=f"Anchors that answer for an object under {setup.assign}. An object at 0 is "
+            caption=f"Anchors that answer for an object under {setup.rule}. An object at 0 is "
             "never learned.",
         )
     ]
@@ -219,15 +219,16 @@ def image_section(context: Context, count: int = PICTURES) -> Section | None:
     if not chosen:
         return None
     pictures = [picture for i in chosen if (picture := _picture(context, i)) is not None]
+    assert context.setup is not None
+    limit = context.setup.threshold
     return Section(
         title="Images",
         blocks=[
             Text(
-                text="**Green**: an anchor of sufficient IoU answers for the object. **Red**, "
-                "dashed: none does. Thin: the best anchor of each object, on its cell. The first "
-                "images are those with most red."
+                text=f"**Green**: an anchor with IoU {limit:g} or more answers for the object. "
+                "**Red**, dashed: none does. Thin: the best anchor of each object, on its cell."
             ),
-            *(Grid(blocks=pictures[k : k + 2]) for k in range(0, len(pictures), 2)),
+            Grid(blocks=pictures, caption="First the images with most red, then others."),
         ],
     )
 
@@ -298,7 +299,7 @@ def headline(context: Context) -> Numbers:
     items = [
         (percent(covered), "objects covered", f"best IoU of {setup.threshold:g} or more"),
         (f"{answers.best.mean():.3f}", "mean best IoU", "1 is a perfect fit"),
-        (f"{answers.positives.mean():.1f}", "positives per object", str(setup.assign)),
+        (f"{answers.positives.mean():.1f}", "positives per object", setup.rule),
         (f"{len(setup.grid):,}", "anchors an image", f"{setup.grid.num_shapes} shapes"),
     ]
     if context.designed is not None:

@@ -44,7 +44,8 @@ def open_context(
     if min(size) < 32:
         raise ValueError(f"--image-size: expected height and width of at least 32, got {size}")
     wanted = split
-    if split is None and data is None and settings is not None:
+    alone = Path(source).is_file() and Path(source).suffix not in (".yaml", ".yml")
+    if split is None and data is None and settings is not None and not alone:
         wanted = settings.train_split
     found = read_data(source, wanted)
     flags = f"--config {config}" if config is not None else f"--run {run}"
@@ -85,16 +86,21 @@ def _held_out(source: str, records: RunRecords, data: Data) -> Data | None:
     return read(source, name, "drop")
 
 
-def read_data(path: str, split: str | None) -> Data:
-    """Like ``kedge.data.read`` with "drop": findings tell of every defect. Where a folder has
-    several splits and none is asked for: train, else the first whose name begins so, else the
-    first."""
+def choose_split(path: str, split: str | None) -> str | None:
+    """The split asked for. Where a folder has several and none is asked for: train, else the first
+    whose name begins so, else the first; None leaves the choice to ``kedge.data.read``."""
     folder = Path(path)
-    if split is None and path != "toy" and folder.is_dir():
-        names = sorted(coco.find(folder)) or sorted(npz.find(folder))
-        if len(names) > 1 and "train" not in names:
-            split = next((name for name in names if name.startswith("train")), names[0])
-    if split is not None and folder.is_file() and folder.suffix not in (".yaml", ".yml"):
-        split = None if split == "train" else split  # a single file: `read` explains the rest
-    found = read(path, split, "drop")
+    if split is not None or path == "toy" or not folder.is_dir():
+        return split
+    names = sorted(coco.find(folder)) or sorted(npz.find(folder))
+    if len(names) < 2 or "train" in names:
+        return None
+    return next((name for name in names if name.startswith("train")), names[0])
+
+
+def read_data(path: str, split: str | None, check_images: bool = True) -> Data:
+    """Like ``kedge.data.read`` with "drop": findings tell of every defect. Any choice of splits is
+    ``choose_split``'s."""
+    chosen = choose_split(path, split)
+    found = read(path, chosen, "drop", check_images=check_images)
     return replace(found, source=path)

@@ -48,6 +48,14 @@ class Setup:
         return isinstance(self.assign, MaxIoU)
 
     @property
+    def rule(self) -> str:
+        """The assignment in a few words."""
+        if isinstance(self.assign, MaxIoU):
+            rescue = "" if self.assign.low_quality == "none" else " and low-quality matches"
+            return f"MaxIoU {self.assign.positive:g} / {self.assign.negative:g}{rescue}"
+        return type(self.assign).__name__
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(H, W) of the network's input."""
         return self.grid.image_size

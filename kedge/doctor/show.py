@@ -35,7 +35,7 @@ def about(context: Context) -> dict[str, str]:
         "input": f"{height} x {width}, letterboxed",
     }
     if context.setup is not None:
-        facts["anchors"] = f"{context.setup.title}; {context.setup.assign}"
+        facts["anchors"] = f"{context.setup.title}; {context.setup.rule}"
         if context.sampled:
             facts["sample"] = (
                 f"anchors looked at on {len(context.chosen):,} of {len(data):,} images"

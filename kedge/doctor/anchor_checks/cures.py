@@ -28,7 +28,9 @@ def design_command(context: Context, designed: Designed | None = None) -> str:
         return command
     shapes = designed.setup.grid.shapes.tolist()
     listed = ",".join(f"{w:.1f}x{h:.1f}" for w, h in shapes)
-    return f"{command}\nor, as found here: kedge train {setup.flags} --anchors {listed}"
+    words = f"kedge train {setup.flags} --anchors {listed} --anchor-scale 1"
+    words += f" --out {context.run.folder}-2" if context.run is not None else ""
+    return f"{command}\nor, as found here: {words}"
 
 
 def size_words(image_size: tuple[int, int]) -> str:

@@ -118,7 +118,8 @@ def _short(context: Context) -> Finding | None:
     return Finding(
         check="poorly_covered",
         severity=_severity(share, 0.05, 0.3) if setup.thresholded else _severity(share, 0.3, 0.6),
-        symptom=f"{percent(share)} of the objects have no anchor with IoU >= {setup.threshold:g}",
+        symptom=f"{percent(share)} of the objects have no anchor "
+        f"{'' if setup.thresholded else 'shape '}with IoU >= {setup.threshold:g}",
         evidence={
             **context.note_of_sample(),
             "share": share,
