@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kedge.anchors import windows
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick
 from kedge.types import Targets
 
 
@@ -92,6 +93,8 @@ class Rows(NamedTuple):
     cells: Tensor  # (S, 2) columns, rows
     stride: Tensor  # (S, 2) x, y in the grid's dtype
     offset: Tensor  # (S,)
+    columns: Tensor  # (S,) cells[:, 0]
+    first: Tensor  # (S,) anchor of this row at its level's first cell
     start_row: Tensor  # (L,) first row of every level
     extent: Tensor  # () the farthest coordinate of the image or of a cell
 
@@ -212,8 +215,11 @@ class Grid:
         real = columns[:, 7:].to(dtype=self.shapes.dtype, device=self.device)
         start_row = (whole[:, 1] == 0).nonzero()[:, 0]
         extent = (real[:, :2] * whole[:, 5:7]).amax().clamp(min=max(self.image_size))
+        level, sub, per, start, major = whole[:, :5].contiguous().t().contiguous().unbind(0)
         return Rows(
-            *whole[:, :5].unbind(1), whole[:, 5:7], real[:, :2], real[:, 2], start_row, extent
+            *(level, sub, per, start, major, whole[:, 5:7].contiguous()),
+            *(real[:, :2].contiguous(), real[:, 2].contiguous(), whole[:, 5].contiguous()),
+            *(start + sub, start_row, extent),
         )
 
     # -- index <-> place <-> box
@@ -227,11 +233,11 @@ class Grid:
         rows = self.rows
         starts = rows.start[rows.start_row]
         level = torch.bucketize(index, starts[1:].contiguous(), right=True)
-        row = rows.start_row[level]
-        index = index - starts[level]
-        cell = index.div(rows.per[row], rounding_mode="floor")
-        sub = index - cell * rows.per[row]
-        columns = rows.cells[row, 0]
+        row, index = pick(rows.start_row, level), index - pick(starts, level)
+        per = pick(rows.per, row)
+        cell = index.div(per, rounding_mode="floor")
+        sub = index - cell * per
+        columns = pick(rows.columns, row)
         y = cell.div(columns, rounding_mode="floor")
         return row + sub, y, cell - y * columns
 
@@ -243,16 +249,18 @@ class Grid:
     def index(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Anchor (P,) at ``row`` of ``rows`` and cell y, x: the inverse of ``row_and_cell``."""
         rows = self.rows
-        return rows.start[row] + (y * rows.cells[row, 0] + x) * rows.per[row] + rows.sub[row]
+        cell = y * pick(rows.columns, row) + x
+        return pick(rows.first, row) + cell * pick(rows.per, row)
 
     def centres(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 2) centres of the cells' anchors, x then y."""
         cell = torch.stack([x, y], dim=-1).to(self.shapes.dtype)
-        return (cell + self.rows.offset[row][..., None]) * self.rows.stride[row]
+        rows = self.rows
+        return (cell + pick(rows.offset, row)[..., None]) * pick(rows.stride, row)
 
     def boxes_at(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 4) boxes at ``row`` and cell y, x."""
-        centre, half = self.centres(row, y, x), self.shapes[row] / 2
+        centre, half = self.centres(row, y, x), pick(self.shapes, row) / 2
         return torch.cat([centre - half, centre + half], dim=-1)
 
     def _index(self, index: Tensor | None) -> Tensor:

@@ -21,7 +21,7 @@ def spread(count: Tensor) -> tuple[Tensor, Tensor]:
     """For counts (K,): the source (T,) of every item, and its rank within that source."""
     source = torch.repeat_interleave(count)
     first = count.cumsum(0) - count
-    return source, torch.arange(len(source), device=count.device) - first[source]
+    return source, torch.arange(len(source), device=count.device) - first.index_select(0, source)
 
 
 def blocks(weight: Tensor, limit: int = BLOCK) -> Iterator[slice]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from kedge.anchors.segments import pick, where
 from kedge.boxes import iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
@@ -22,7 +23,7 @@ def isin(ids: Tensor, of: Tensor) -> Tensor:
         return torch.zeros_like(ids, dtype=torch.bool)
     of = of.sort().values
     at = torch.searchsorted(of, ids).clamp_(max=len(of) - 1)
-    return of[at] == ids
+    return pick(of, at) == ids
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,11 +57,11 @@ class Pairs:
 
     def target_boxes(self) -> Tensor:
         """(P, 4) target boxes."""
-        return self.targets.boxes[self.target]
+        return pick(self.targets.boxes, self.target)
 
     def labels(self) -> Tensor:
         """(P,) class of the target."""
-        return self.targets.labels[self.target]
+        return pick(self.targets.labels, self.target)
 
     def level(self) -> Tensor:
         """(P,) pyramid level of the anchor."""
@@ -179,7 +180,7 @@ class Pairs:
     @staticmethod
     def _largest(values: Tensor, slot: Tensor, count: int) -> Tensor:
         out = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
-        return out.scatter_reduce_(0, slot, values, "amax")[slot]
+        return pick(out.scatter_reduce_(0, slot, values, "amax"), slot)
 
     def max_per_anchor(self, values: Tensor) -> Tensor:
         """(P,) the largest of ``values`` over all pairs of the same anchor."""
@@ -190,8 +191,10 @@ class Pairs:
         slot, count = self._slots()
         best = by >= self._largest(by, slot, count)
         lowest = torch.full((count,), len(self.targets), device=slot.device)
-        lowest.scatter_reduce_(0, slot[best], self.target[best], "amin")
-        return self.select(best & (lowest[slot] == self.target))
+        rows = where(best)
+        slot, target = pick(slot, rows), pick(self.target, rows)
+        lowest.scatter_reduce_(0, slot, target, "amin")
+        return self.select(pick(rows, where(pick(lowest, slot) == target)))
 
     def last_target_per_anchor(self) -> "Pairs":
         """One pair per anchor: the highest target, as where later objects overwrite earlier
@@ -201,13 +204,14 @@ class Pairs:
     # -- outcome
 
     def select(self, mask: Tensor) -> "Pairs":
-        """The pairs where ``mask`` (P,) is true."""
+        """The pairs where ``mask`` (P,) is true, or those of the given rows (K,) int64."""
+        rows = where(mask) if mask.dtype == torch.bool else mask
         return Pairs(
             anchors=self.anchors,
             targets=self.targets,
-            anchor=self.anchor[mask],
-            target=self.target[mask],
-            _iou=None if self._iou is None else self._iou[mask],
+            anchor=pick(self.anchor, rows),
+            target=pick(self.target, rows),
+            _iou=None if self._iou is None else pick(self._iou, rows),
         )
 
     def join(self, other: "Pairs") -> "Pairs":

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from kedge.anchors.pairs import Pairs
 
 
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` for rows (P,): several times faster on a CPU than indexing."""
+    return values.index_select(0, index) if index.ndim == 1 else values[index]
+
+
+def where(mask: Tensor) -> Tensor:
+    """(K,) rows at which ``mask`` (P,) is true."""
+    return mask.nonzero()[:, 0]
+
+
 def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
     """(P,) the place of every row within its segment: 0 is the smallest of ``values`` (P,).
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kedge.anchors.join import spread
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick, where
 from kedge.boxes import iof, iou
 from kedge.types import Targets
 
@@ -83,7 +84,8 @@ def _blocks(grid: "Grid", targets: Targets, chosen: Tensor, width: int) -> Itera
 
 def _fill(runs: Runs) -> Cells:
     source, step = spread(runs.count)
-    return Cells(runs.target[source], runs.row[source], runs.y[source], runs.x[source] + step)
+    target, row, y, x = (pick(column, source) for column in runs[:4])
+    return Cells(target, row, y, x + step)
 
 
 def _interval(low: Tensor, high: Tensor, stride: Tensor, offset: Tensor, cells: Tensor):
@@ -96,16 +98,24 @@ def _interval(low: Tensor, high: Tensor, stride: Tensor, offset: Tensor, cells: 
 def _rectangles(grid: "Grid", target: Tensor, row: Tensor, low: Tensor, high: Tensor) -> Runs:
     """Runs of the cells of ``row`` whose centres lie in the rectangles low, high: (K,), (K, 2)."""
     rows = grid.rows
-    stride, cells, offset = rows.stride[row], rows.cells[row], rows.offset[row]
+    stride, cells, offset = (pick(c, row) for c in (rows.stride, rows.cells, rows.offset))
     x, wide = _interval(low[:, 0], high[:, 0], stride[:, 0], offset, cells[:, 0])
     y, tall = _interval(low[:, 1], high[:, 1], stride[:, 1], offset, cells[:, 1])
     source, step = spread(tall * (wide > 0))
-    return Runs(target[source], row[source], y[source] + step, x[source], wide[source])
+    target, row, y, x, wide = (pick(column, source) for column in (target, row, y, x, wide))
+    return Runs(target, row, y + step, x, wide)
+
+
+def _kept(cells: Cells, keep: Tensor) -> tuple[Cells, Tensor]:
+    """The cells where ``keep`` is true, and their rows."""
+    rows = where(keep)
+    return Cells(*(pick(column, rows) for column in cells)), rows
 
 
 def _flat(grid: "Grid", targets: Targets, cells: Cells) -> Tensor:
     """Flat anchor ids (P,)."""
-    return targets.image[cells.target] * len(grid) + grid.index(cells.row, cells.y, cells.x)
+    image = pick(targets.image, cells.target)
+    return image * len(grid) + grid.index(cells.row, cells.y, cells.x)
 
 
 def _pairs(grid: "Grid", targets: Targets, found: list[Found]) -> Pairs:
@@ -134,29 +144,27 @@ def _overlap_runs(grid: "Grid", block: Block, need: Tensor) -> Runs:
     most_x = torch.minimum(side[:, :1], shape[:, 0]) + hair
     most_y = torch.minimum(side[:, 1:], shape[:, 1]) + hair
     solid = (side[:, :1] > 0) & (side[:, 1:] > 0)
-    g, row = ((need <= most_x * most_y) & solid).nonzero(as_tuple=True)
+    at = where(((need <= most_x * most_y) & solid).flatten())
+    g = at.div(len(shape), rounding_mode="floor")
+    row = at - g * len(shape)
     # so the rows overlap by at least need / most_x
-    box, need, half, hair = block.boxes[g], need[g, row], shape[row] / 2, block.hair[g]
-    least = need / most_x[g, row]
-    y, count = _interval(
-        box[:, 1] + least - half[:, 1] - hair,
-        box[:, 3] - least + half[:, 1] + hair,
-        rows.stride[row, 1],
-        rows.offset[row],
-        rows.cells[row, 1],
-    )
+    box, half, hair = pick(block.boxes, g), pick(shape / 2, row), pick(block.hair, g)
+    need, most_x = pick(need.flatten(), at), pick(most_x.flatten(), at)
+    stride, offset, cells = (pick(c, row) for c in (rows.stride, rows.offset, rows.cells))
+    reach = half[:, 1] - need / most_x + hair
+    y, count = _interval(box[:, 1] - reach, box[:, 3] + reach, stride[:, 1], offset, cells[:, 1])
     # with the row known, its overlap is known, and the columns follow exactly
     source, step = spread(count)
-    g, row, y = g[source], row[source], y[source] + step
-    box, need, half, hair = box[source], need[source], half[source], hair[source]
-    stride, offset = rows.stride[row], rows.offset[row]
-    centre = (y + offset) * stride[:, 1]
-    upper = torch.maximum(box[:, 1], centre - half[:, 1])
-    overlap = torch.minimum(box[:, 3], centre + half[:, 1]) - upper
-    reach = half[:, 0] + hair - need / (overlap + hair).clamp(min=1e-12)
-    low, high = box[:, 0] - reach, box[:, 2] + reach
-    x, count = _interval(low, high, stride[:, 0], offset, rows.cells[row, 0])
-    return Runs(block.target[g], row, y, x, count)
+    known = torch.cat([box, half, hair[:, None], need[:, None], stride, offset[:, None]], dim=1)
+    x1, y1, x2, y2, half_x, half_y, hair, need, stride_x, stride_y, offset = pick(
+        known, source
+    ).unbind(1)
+    row, y = pick(row, source), pick(y, source) + step
+    centre = (y + offset) * stride_y
+    overlap = torch.minimum(y2, centre + half_y) - torch.maximum(y1, centre - half_y)
+    reach = half_x + hair - need / (overlap + hair).clamp(min=1e-12)
+    x, count = _interval(x1 - reach, x2 + reach, stride_x, offset, pick(rows.columns, row))
+    return Runs(pick(pick(block.target, g), source), row, y, x, count)
 
 
 class Among(NamedTuple):
@@ -183,21 +191,21 @@ def _among(grid: "Grid", targets: Targets, flat: Tensor, floor: Tensor) -> Among
 
 def _only_among(grid: "Grid", targets: Targets, runs: Runs, among: Among) -> tuple[Cells, Tensor]:
     """The cells of ``runs`` that are in ``among``, and the least IoU that is asked of each."""
-    base = targets.image[runs.target] * len(grid) + grid.rows.major[runs.row]
-    base = base + runs.y * grid.rows.cells[runs.row, 0]
+    rows = grid.rows
+    base = pick(targets.image, runs.target) * len(grid) + pick(rows.major, runs.row)
+    base = base + runs.y * pick(rows.columns, runs.row)
     start = torch.searchsorted(among.key, base + runs.x)
     stop = torch.searchsorted(among.key, base + runs.x + runs.count)
     source, step = spread((stop - start).clamp(min=0))
-    at = start[source] + step
-    cells = Cells(
-        runs.target[source], runs.row[source], runs.y[source], among.key[at] - base[source]
-    )
-    return cells, among.floor[at]
+    at = pick(start, source) + step
+    target, row, y = (pick(column, source) for column in runs[:3])
+    cells = Cells(target, row, y, pick(among.key, at) - pick(base, source))
+    return cells, pick(among.floor, at)
 
 
 def _measure(grid: "Grid", targets: Targets, cells: Cells, of: Callable) -> Tensor:
     """``of(anchor boxes, target boxes)`` of every cell, in the arithmetic of the dense form."""
-    return of(grid.boxes_at(cells.row, cells.y, cells.x), targets.boxes[cells.target])
+    return of(grid.boxes_at(cells.row, cells.y, cells.x), pick(targets.boxes, cells.target))
 
 
 @torch.no_grad()
@@ -229,9 +237,8 @@ def overlapping(
             (_fill(runs), min_iou) if some is None else _only_among(grid, targets, runs, some)
         )
         value = _measure(grid, targets, cells, iou)
-        keep = (value >= floor) & (value > 0)
-        cells = Cells(*(c[keep] for c in cells))
-        found.append(Found(cells.target, _flat(grid, targets, cells), value[keep]))
+        cells, rows = _kept(cells, (value >= floor) & (value > 0))
+        found.append(Found(cells.target, _flat(grid, targets, cells), pick(value, rows)))
     return _pairs(grid, targets, found)
 
 
@@ -250,8 +257,8 @@ def covered(grid: "Grid", targets: Targets, min_iof: float) -> Tensor:
         shape = grid.shapes.detach().to(block.boxes.dtype) - block.hair[:, None, None]
         need = min_iof * (1 - SLACK) * _product(shape.clamp(min=0))
         cells = _fill(_overlap_runs(grid, block, need))
-        keep = _measure(grid, targets, cells, iof) >= min_iof
-        found.append(_flat(grid, targets, Cells(*(c[keep] for c in cells))))
+        cells, _ = _kept(cells, _measure(grid, targets, cells, iof) >= min_iof)
+        found.append(_flat(grid, targets, cells))
     empty = torch.zeros(0, dtype=torch.int64, device=grid.device)
     return torch.cat(found).unique() if found else empty
 
@@ -307,9 +314,8 @@ def best(grid: "Grid", targets: Targets) -> Pairs:
         cells = _fill(runs)
         exact = _measure(grid, targets, cells, iou)
         top = exact.new_zeros(len(targets)).scatter_reduce(0, cells.target, exact, "amax")
-        keep = (exact == top[cells.target]) & (exact > 0)
-        cells = Cells(*(c[keep] for c in cells))
-        found.append(Found(cells.target, _flat(grid, targets, cells), exact[keep]))
+        cells, rows = _kept(cells, (exact == pick(top, cells.target)) & (exact > 0))
+        found.append(Found(cells.target, _flat(grid, targets, cells), pick(exact, rows)))
     return _pairs(grid, targets, found)
 
 
@@ -318,9 +324,8 @@ def best(grid: "Grid", targets: Targets) -> Pairs:
 
 def _all_shapes(grid: "Grid", targets: Targets, cells: Cells) -> Found:
     """The anchors of all shapes at ``cells``, which stand at their level's first shape."""
-    per = grid.rows.per[cells.row]
-    source, step = spread(per)
-    return Found(cells.target[source], _flat(grid, targets, cells)[source] + step)
+    source, step = spread(pick(grid.rows.per, cells.row))
+    return Found(pick(cells.target, source), pick(_flat(grid, targets, cells), source) + step)
 
 
 @torch.no_grad()
@@ -332,7 +337,7 @@ def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float)
         raise ValueError(f"region must be {whole} or {layered}, got {tuple(area.shape)}")
     area = area.detach()
     area = (area[:, None] if area.ndim == 2 else area).expand(layered)
-    first = grid.rows.start_row
+    first, every = grid.rows.start_row, area.flatten(0, 1)
     found = []
     for block in _blocks(grid, targets, ~targets.ignore, grid.num_levels):
         wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
@@ -341,10 +346,11 @@ def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float)
         row = first.repeat(len(block.target))
         runs = _rectangles(grid, target, row, wide[:, :2] + slack, wide[:, 2:] - slack)
         cells = _fill(runs)
-        exact = area[cells.target, grid.rows.level[cells.row]]
+        at = cells.target * grid.num_levels + pick(grid.rows.level, cells.row)
+        exact = pick(every, at)
         point = grid.centres(cells.row, cells.y, cells.x)
         keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
-        found.append(_all_shapes(grid, targets, Cells(*(c[keep] for c in cells))))
+        found.append(_all_shapes(grid, targets, _kept(cells, keep)[0]))
     return _pairs(grid, targets, found)
 
 
