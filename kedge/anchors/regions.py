@@ -54,6 +54,8 @@ def inside_or_centre(anchors: Anchors, targets: Targets, radius: float) -> tuple
     """
     reach = 2 * radius * level_strides(anchors).to(targets.boxes.dtype)
     pairs = anchors.inside(targets, enlarged(targets.boxes[:, None], reach))
-    inside, centre = pairs.centre_inside(), in_centre(pairs, radius)
-    keep = inside | centre
-    return pairs.select(keep), (inside & centre)[keep]
+    points, box = pairs.points(), pairs.target_boxes()
+    inside = ((points > box[:, :2]) & (points < box[:, 2:])).all(1)
+    centre = ((points - centres(box)).abs() < radius * pairs.stride()).all(1)
+    rows = (inside | centre).nonzero()[:, 0]
+    return pairs.select(rows), (inside & centre)[rows]

@@ -79,12 +79,14 @@ def per_anchor(
     return torch.cat(values)[place] if len(flat) else predictions.logits.new_zeros(0).float()
 
 
-def focal_terms(logit: Tensor, alpha: float, gamma: float) -> tuple[Tensor, Tensor]:
-    """The focal loss of "this class" and of "not this class"; shapes as ``logit``."""
-    p = logit.sigmoid()
-    positive = alpha * (1 - p) ** gamma * F.softplus(-logit)
-    negative = (1 - alpha) * p**gamma * F.softplus(logit)
-    return positive, negative
+def focal_negative(logit: Tensor, alpha: float, gamma: float) -> Tensor:
+    """The focal loss of "not this class"; shape as ``logit``."""
+    return logit.sigmoid().pow(gamma).mul_(F.softplus(logit)).mul_(1 - alpha)
+
+
+def focal_positive(logit: Tensor, alpha: float, gamma: float) -> Tensor:
+    """The focal loss of "this class"; shape as ``logit``."""
+    return alpha * (1 - logit.sigmoid()) ** gamma * F.softplus(-logit)
 
 
 def focal_background(
@@ -92,7 +94,7 @@ def focal_background(
 ) -> Tensor:
     """(P,) focal loss, summed over classes, of calling the pair's anchor background."""
     return per_anchor(
-        predictions, pairs, lambda logits, _: focal_terms(logits, alpha, gamma)[1].sum(-1)
+        predictions, pairs, lambda logits, _: focal_negative(logits, alpha, gamma).sum(-1)
     )
 
 
@@ -109,8 +111,8 @@ def focal_cost(
     """
     if background is None:
         background = focal_background(predictions, pairs, alpha, gamma)
-    positive, negative = focal_terms(class_logit(predictions, pairs), alpha, gamma)
-    return background + positive - negative
+    logit = class_logit(predictions, pairs)
+    return background + focal_positive(logit, alpha, gamma) - focal_negative(logit, alpha, gamma)
 
 
 def giou_cost(predictions: Predictions, pairs: Pairs) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.assign.costs import checked, focal_terms
+from kedge.assign.costs import checked, focal_negative, focal_positive
 from kedge.assign.matching import cheapest_matching
 from kedge.boxes import at_least_float32, centres, giou, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -121,8 +121,7 @@ class Hungarian:
         logits = at_least_float32(predictions.logits_at(flat))[0]
         if self.classification == "softmax":
             return -logits.softmax(-1)
-        positive, negative = focal_terms(logits, alpha=0.25, gamma=2.0)
-        return positive - negative
+        return focal_positive(logits, 0.25, 2.0) - focal_negative(logits, 0.25, 2.0)
 
     def _cost(
         self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor

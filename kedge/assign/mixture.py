@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-6  # added to every variance, as scikit-learn's reg_covar
-CHECK_EVERY = 10  # iterations between looks at whether all have converged
+BURST = 10  # iterations between looks at which rows have converged
 
 
 class Mixture(NamedTuple):
@@ -18,8 +18,7 @@ class Mixture(NamedTuple):
 
 
 def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 1e-3) -> Mixture:
-    """Expectation maximisation for every row of ``values`` (G, K), of which ``count`` (G,) are
-    real.
+    """Expectation maximisation in every row of ``values`` (G, K); ``count`` (G,) of them are real.
 
     The real values come first and ascend. Start: equal weights, means at the smallest and largest
     value, variances 1. A row stops when its mean log likelihood changes by less than ``tol``. Rows
@@ -31,40 +30,55 @@ def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 
     wide = torch.float32 if values.device.type == "mps" else torch.float64
     real = torch.arange(values.shape[1], device=values.device) < count[:, None]
     x = torch.where(real, values.to(wide), 0)
-    ends = x if x.shape[1] else x.new_zeros(len(x), 1)  # no target has a candidate
-    last = ends.gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
-    weight = torch.full((len(x), 2), 0.5, dtype=wide, device=x.device)
-    mean = torch.stack([ends[:, 0], last], dim=1)
-    variance = torch.ones_like(mean)
+    last = x.gather(1, (count - 1).clamp(min=0)[:, None]) if x.shape[1] else x.new_zeros(len(x), 1)
+    first = x[:, :1] if x.shape[1] else last
+    half, ones = torch.full_like(last, 0.5), torch.ones_like(last)
+    fit = torch.stack([half, half, first, last, ones, ones])  # weights, means, variances: (6, G, 1)
+    rows = torch.arange(len(x), device=x.device)  # those that have not converged
     previous = torch.full_like(last, -math.inf)
-    active = torch.ones_like(last, dtype=torch.bool)
-    for step in range(steps):
-        log = _log_joint(x, weight, mean, variance)
-        both = log.logsumexp(-1)
-        share = (log - both[..., None]).exp() * real[..., None]
-        new = _maximise(x, share)
-        old = (weight, mean, variance)
-        weight, mean, variance = (
-            torch.where(active[:, None], n, o) for n, o in zip(new, old, strict=True)
+    while steps > 0 and len(rows):
+        burst = min(steps, BURST)
+        fit[:, rows], previous, moving = _climb(
+            x[rows], real[rows], fit[:, rows], previous, burst, tol
         )
-        likelihood = (both * real).sum(1) / count.clamp(min=1)
-        active = active & ~((likelihood - previous).abs() < tol)
+        rows, previous = rows[moving], previous[moving]
+        steps -= burst
+    a, b = _log_joint(x, fit)
+    return Mixture(torch.logaddexp(a, b), a >= b)
+
+
+def _climb(
+    x: Tensor, real: Tensor, fit: Tensor, previous: Tensor, steps: int, tol: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``steps`` iterations: the new fit (6, g, 1), its likelihood, and which rows (g,) still move."""
+    moving = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
+    size = real.sum(1, keepdim=True).clamp(min=1)
+    for _ in range(steps):
+        a, b = _log_joint(x, fit)
+        fit = torch.where(moving, _maximise(x, real, a - b), fit)
+        likelihood = (torch.logaddexp(a, b) * real).sum(1, keepdim=True) / size
+        moving = moving & ~((likelihood - previous).abs() < tol)
         previous = likelihood
-        if step % CHECK_EVERY == CHECK_EVERY - 1 and not bool(active.any()):
-            break
-    log = _log_joint(x, weight, mean, variance)
-    return Mixture(log.logsumexp(-1), log[..., 0] >= log[..., 1])
+    return fit, previous, moving[:, 0]
 
 
-def _log_joint(x: Tensor, weight: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """(G, K, 2) log of weight times density."""
-    away = (x[..., None] - mean[:, None]) ** 2 / variance[:, None]
-    return weight.log()[:, None] - 0.5 * (away + (2 * math.pi * variance).log()[:, None])
+def _log_joint(x: Tensor, fit: Tensor) -> tuple[Tensor, Tensor]:
+    """(G, K) log of weight times density, for each component."""
+    weight, mean, variance = fit[:2], fit[2:4], fit[4:]
+    height = weight.log() - 0.5 * (2 * math.pi * variance).log()
+    a, b = (h - (x - m) ** 2 / (2 * v) for h, m, v in zip(height, mean, variance))
+    return a, b
 
 
-def _maximise(x: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, means and variances (G, 2) for the shares (G, K, 2) of the components."""
-    mass = share.sum(1) + 10 * torch.finfo(x.dtype).eps
-    mean = (share * x[..., None]).sum(1) / mass
-    variance = (share * (x[..., None] - mean[:, None]) ** 2).sum(1) / mass + FLOOR
-    return mass / mass.sum(1, keepdim=True), mean, variance
+def _maximise(x: Tensor, real: Tensor, odds: Tensor) -> Tensor:
+    """The fit (6, G, 1) for the log odds (G, K) of the first component."""
+    parts = []
+    for log_odds in (odds, -odds):
+        share = log_odds.sigmoid() * real
+        mass = share.sum(1, keepdim=True) + 10 * torch.finfo(x.dtype).eps
+        mean = (share * x).sum(1, keepdim=True) / mass
+        variance = (share * (x - mean) ** 2).sum(1, keepdim=True) / mass + FLOOR
+        parts.append((mass, mean, variance))
+    (mass_a, mean_a, variance_a), (mass_b, mean_b, variance_b) = parts
+    total = mass_a + mass_b
+    return torch.stack([mass_a / total, mass_b / total, mean_a, mean_b, variance_a, variance_b])

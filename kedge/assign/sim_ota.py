@@ -18,8 +18,9 @@ from kedge.assign.costs import (
     predicted_boxes,
 )
 from kedge.boxes import iou
-from kedge.scores import log_rest, log_score
 from kedge.types import Anchors, Assignment, Predictions, Targets
+
+LOG_LIMIT = -100.0  # torch's binary cross-entropy stops its logarithms here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +79,19 @@ class SimOTA:
         return pairs.select(rows).assignment(quality=overlap[rows])
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
-        score = (
-            log_score(class_logit(predictions, pairs), objectness(predictions, pairs.anchor)) / 2
-        )
-        absent = per_anchor(predictions, pairs, _background)
-        present = -score + log_rest(score)
+        absent = per_anchor(predictions, pairs, lambda x, o: _absent(_score(x, o)).sum(-1))
+        branch = objectness(predictions, pairs.anchor)
+        score = _score(class_logit(predictions, pairs)[:, None], branch)[:, 0]
+        present = -score.log().clamp(min=LOG_LIMIT) - _absent(score)
         return self.class_weight * (absent + present) - self.iou_weight * (overlap + 1e-7).log()
 
 
-def _background(logits: Tensor, branch: Tensor | None) -> Tensor:
-    """(u,) cross-entropy, summed over classes, of ``sqrt(score * objectness)`` against nothing."""
-    score = log_score(logits, None if branch is None else branch[:, None]) / 2
-    return -log_rest(score).sum(-1)
+def _score(logits: Tensor, branch: Tensor | None) -> Tensor:
+    """(u, C) ``sqrt(score * objectness)``."""
+    score = logits.sigmoid()
+    return score.sqrt() if branch is None else score.mul_(branch.sigmoid()[:, None]).sqrt()
+
+
+def _absent(score: Tensor) -> Tensor:
+    """Cross-entropy of a score against 0; stops where torch's does."""
+    return -torch.log1p(-score).clamp(min=LOG_LIMIT)

@@ -48,6 +48,16 @@ def fit_one(values):
     return [add(*log) for log in logs], [log[0] >= log[1] for log in logs]
 
 
+def slow_lists(seed):
+    """Lists that need anything between 2 and more than 50 iterations."""
+    rng = torch.Generator().manual_seed(seed)
+    return [
+        (scale * torch.rand(n, generator=rng, dtype=torch.float64)).sort().values
+        for n in (4, 10, 30)
+        for scale in (0.5, 2.0, 5.0, 20.0)
+    ]
+
+
 def lists(seed):
     rng = torch.Generator().manual_seed(seed)
     out = []
@@ -76,6 +86,15 @@ def test_all_fits_at_once_are_the_fits_one_by_one(seed):
         )
         if i < len(rows) - 1:  # equal values: the components are equal up to rounding
             assert fit.first[i, : len(row)].tolist() == first
+
+
+def test_rows_that_take_long_stop_where_they_would_alone():
+    rows = slow_lists(0)
+    fit = two_gaussians(*pad(rows))
+    for i, row in enumerate(rows):
+        density, _ = fit_one(row.tolist())
+        expected = torch.tensor(density, dtype=torch.float64)
+        torch.testing.assert_close(fit.log_density[i, : len(row)], expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
