@@ -1,5 +1,6 @@
 """A detector from settings: the one place that knows detectors by name."""
 
+from kedge.assign.by_name import strategy
 from kedge.detectors.base import Detector
 from kedge.detectors.retinanet import RetinaNet
 from kedge.detectors.yolov2 import YOLOv2
@@ -9,19 +10,21 @@ from kedge.train.shapes import LevelShapes
 
 def build_detector(config: TrainConfig, num_classes: int, shapes: LevelShapes) -> Detector:
     """The detector of `config`, with `shapes` (w, h) in pixels on its levels."""
-    scale_only = config.learn_anchors if config.scale_only_bn is None else config.scale_only_bn
+    assign = None if config.assign is None else strategy(config.assign)
     if config.detector == "yolov2":
         return YOLOv2(
             num_classes=num_classes,
+            assign=assign,
             shapes=shapes[0],
             backbone=config.backbone,
             stride=config.stride,
             pretrained=config.pretrained,
             learn=config.learn_anchors,
-            scale_only_bn=scale_only,
+            scale_only_bn=config.scale_only_bn,
         )
     return RetinaNet(
         num_classes=num_classes,
+        assign=assign,
         shapes=shapes,
         backbone=config.backbone,
         pretrained=config.pretrained,

@@ -11,7 +11,11 @@ import time
 import pytest
 import torch
 
+from kedge.data import read
+from kedge.predict import detect, score
+from kedge.train.config import save_config
 from kedge.train.files import read_lines
+from kedge.train.module import DetectionModule
 from kedge.train.result import load_result, load_run
 from kedge.train.run import train
 
@@ -44,12 +48,8 @@ def test_a_loaded_run_detects_as_the_run_did(settings):
     config = settings(**LEARNED)
     result = train(config)
     run = load_run(config.out)
-    from kedge.data import read
-    from kedge.predict import detect, score
-
-    again = score(
-        detect(run.detector, read(config.data, "val"), (64, 96)), read(config.data, "val")
-    )
+    data = read(config.data, "val")
+    again = score(detect(run.detector, data, (64, 96)), data)
     assert again["AP50"] == result.scores["AP50"]
     assert run.detector.anchors.shapes.tolist() == result.shapes
 
@@ -78,8 +78,6 @@ def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_p
     train(whole)
     part = settings(**common, out=tmp_path / "part")
 
-    from kedge.train.module import DetectionModule
-
     step = DetectionModule.training_step
 
     def stop(self, batch, batch_idx):
@@ -96,9 +94,8 @@ def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_p
     assert weights(whole) == weights(part)
     for name in ("shapes.jsonl", "metrics.jsonl"):
         assert read_lines(whole.out / name) == read_lines(part.out / name)
-    assert (
-        load_result(whole.out / "run.json").stations == load_result(part.out / "run.json").stations
-    )
+    results = [load_result(config.out / "run.json") for config in (whole, part)]
+    assert results[0].stations == results[1].stations
 
 
 CODE = """
@@ -114,11 +111,9 @@ train(load_config(sys.argv[1], {"out": Path(sys.argv[2])}), resume=True)
 
 def test_a_killed_process_resumes_to_the_same_bytes(settings, tmp_path):
     """SIGKILL in the middle of an epoch: nothing gets a chance to tidy up."""
-    config = settings(**LEARNED, epochs=12)
+    config = settings(**LEARNED, epochs=10)
     whole, part = tmp_path / "whole", tmp_path / "part"
     shutil.rmtree(config.out, ignore_errors=True)
-    from kedge.train.config import save_config
-
     save_config(config, tmp_path / "c.yaml")
     train(config.model_copy(update={"out": whole}))
     command = [sys.executable, "-c", CODE, str(tmp_path / "c.yaml"), str(part)]
@@ -126,7 +121,7 @@ def test_a_killed_process_resumes_to_the_same_bytes(settings, tmp_path):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and killed.poll() is None:
         rows = read_lines(part / "metrics.jsonl") if part.exists() else []
-        if rows and rows[-1]["step"] >= 7 and rows[-1]["step"] % 2:  # an odd step: mid-epoch
+        if rows and rows[-1]["step"] >= 5 and rows[-1]["step"] % 2:  # an odd step: mid-epoch
             break
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
@@ -141,7 +136,7 @@ def test_resuming_a_finished_run_returns_it_and_other_settings_are_refused(setti
     config = settings()
     result = train(config)
     assert train(config, resume=True) == result
-    with pytest.raises(ValueError, match=r"other settings \(lr 0.002 -> 0.1\)"):
+    with pytest.raises(ValueError, match=r"other settings \(lr [0-9.]+ -> 0.1\)"):
         train(settings(lr=0.1), resume=True)
     with pytest.raises(ValueError, match="holds a run; --resume goes on with it"):
         train(config)
