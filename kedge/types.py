@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from kedge.outcome import Report, report
+
 if TYPE_CHECKING:
     from kedge.anchors.pairs import Pairs
 
@@ -348,7 +350,7 @@ class Assignment:
         unless a strategy says otherwise. ignored: (Q,) int64 flat ids, unique, that are neither
         positive nor background. num_anchors: N, anchors per image. targets: the targets that
         ``target`` points into. background_weight: weights of some class terms of the background
-        loss; None is 1 everywhere.
+        loss; None is 1 everywhere. anchors: what the flat ids count, for ``report``.
 
     An anchor may stand in several pairs where a strategy allows it (YOLOv5, bags, soft cells).
     """
@@ -361,6 +363,7 @@ class Assignment:
     quality: Tensor = None  # pyright: ignore[reportAssignmentType]
     ignored: Tensor = None  # pyright: ignore[reportAssignmentType]
     background_weight: ClassWeights | None = None
+    anchors: Anchors | None = None
 
     def __post_init__(self) -> None:
         ones = torch.ones(self.anchor.shape, device=self.anchor.device)
@@ -414,6 +417,16 @@ class Assignment:
         if len(anchor):
             out = torch.where(positive, local[last.clamp(max=len(anchor) - 1)], out)
         return out.view(batch, count)
+
+    def report(self) -> Report:
+        """What this assignment did, in numbers: print it.
+
+        Objects without an anchor and why, positives per object, level and shape, shared and ignored
+        anchors.
+        """
+        if self.anchors is None:
+            raise ValueError("this Assignment does not know its anchors: give it `anchors=`")
+        return report(self, self.anchors)
 
     def background(self) -> Tensor:
         """(B, N) bool: anchors that are neither positive nor ignored."""

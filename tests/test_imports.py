@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 
 # what every room may import from kedge, besides itself
 ALLOWED = {
-    "types": set(),
+    "outcome": set(),
+    "types": {"outcome"},
     "boxes": set(),
     "anchors": {"boxes", "types"},
     "coders": {"anchors", "boxes", "types"},

@@ -255,4 +255,5 @@ class Pairs:
             ignored=crowd,
             num_anchors=len(self.anchors),
             targets=self.targets,
+            anchors=self.anchors,
         )
