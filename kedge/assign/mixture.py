@@ -50,7 +50,7 @@ def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 
 def _climb(
     x: Tensor, real: Tensor, fit: Tensor, previous: Tensor, steps: int, tol: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``steps`` iterations: the new fit (6, g, 1), its likelihood, and which rows (g,) still move."""
+    """``steps`` iterations: the new fit (6, g, 1), its likelihood, which rows still move (g,)."""
     moving = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
     size = real.sum(1, keepdim=True).clamp(min=1)
     for _ in range(steps):
