@@ -327,7 +327,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dense-elements", type=float, default=6e8, help="anchors x objects")
+    parser.add_argument("--dense-elements", type=float, default=2.1e8, help="anchors x objects")
     parser.add_argument("--no-record", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from kedge.anchors.free import Free
 from kedge.anchors.grid import Grid, Level, Place
+from kedge.anchors.nwd import ByNWD
 from kedge.anchors.pairs import Pairs
 
-__all__ = ["Free", "Grid", "Level", "Pairs", "Place"]
+__all__ = ["ByNWD", "Free", "Grid", "Level", "Pairs", "Place"]

@@ -1,7 +1,7 @@
 """Grid: anchors on the cells of a feature pyramid, with boxes on demand.
 
 A grid never stores its boxes. An anchor is a number; its level, cell and shape follow by division,
-and its box from those. The pair queries (``kedge.anchors.windows``) find the few anchors that
+and its box from those. The pair queries (``windows``, ``places``) find the few anchors that
 matter to an object in closed form."""
 
 import math
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kedge.anchors import windows
+from kedge.anchors import places, windows
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick
 from kedge.types import Targets
@@ -300,11 +300,11 @@ class Grid:
 
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""
-        return windows.inside(self, targets, region, margin)
+        return places.inside(self, targets, region, margin)
 
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The anchors of the ``k`` nearest cells on every level."""
-        return windows.nearest(self, targets, k)
+        return places.nearest(self, targets, k)
 
     def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
         """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.
@@ -312,11 +312,11 @@ class Grid:
         A measure of boxes (P, 4) that falls as an anchor's centre moves away from the target's
         along either axis: a distance of centres and sizes, or of the boxes as Gaussians.
         """
-        return windows.closest(self, targets, k, by)
+        return places.closest(self, targets, k, by)
 
     def in_cell(self, targets: Targets) -> Pairs:
         """The anchors of the cell that holds the target's centre, on every level."""
-        return windows.in_cell(self, targets)
+        return places.in_cell(self, targets)
 
     def covered(self, targets: Targets, min_iof: float = 0.5) -> Tensor:
         """Flat ids, unique, of the anchors that a crowd covers by ``min_iof`` of their area."""

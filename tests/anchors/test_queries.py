@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kedge import Grid, Level, Targets
-from kedge.anchors import Pairs, windows
+from kedge.anchors import Pairs, cells, windows
 from kedge.anchors.free import Free
 from kedge.boxes import iof, iou, nwd, rfd
 
@@ -218,14 +218,14 @@ def test_blocks_of_objects_do_not_change_the_answer(scene):
         lambda: grid.nearest(targets, 5),
     )
     whole = [ask() for ask in asked]
-    usual, windows.BLOCK = windows.BLOCK, 1  # one object at a time
+    usual, cells.BLOCK = cells.BLOCK, 1  # one object at a time
     try:
         for one, ask in zip(whole, asked):
             again = ask()
             assert torch.equal(one.anchor, again.anchor)
             assert torch.equal(one.target, again.target)
     finally:
-        windows.BLOCK = usual
+        cells.BLOCK = usual
 
 
 def test_pairs_are_ordered_by_target():

@@ -1,0 +1,149 @@
+"""Queries about centres: which anchors stand inside an object, or nearest to it, in closed form."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.cells import (
+    Cells,
+    Found,
+    all_shapes,
+    blocks,
+    fill,
+    join_found,
+    kept,
+    rectangles,
+)
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick
+from kedge.types import Targets
+
+if TYPE_CHECKING:
+    from kedge.anchors.grid import Grid
+
+
+@torch.no_grad()
+def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float) -> Pairs:
+    """Pairs whose anchor centre is more than ``margin`` inside the object, or its ``region``."""
+    area = targets.boxes if region is None else region
+    whole, layered = (len(targets), 4), (len(targets), grid.num_levels, 4)
+    if area.shape not in (whole, layered):
+        raise ValueError(f"region must be {whole} or {layered}, got {tuple(area.shape)}")
+    area = area.detach()
+    area = (area[:, None] if area.ndim == 2 else area).expand(layered)
+    first, every = grid.rows.start_row, area.flatten(0, 1)
+    found = []
+    for block in blocks(grid, targets, ~targets.ignore, grid.num_levels):
+        wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
+        slack = margin - block.hair.repeat_interleave(grid.num_levels)[:, None]
+        target = block.target.repeat_interleave(grid.num_levels)
+        row = first.repeat(len(block.target))
+        runs = rectangles(grid, target, row, wide[:, :2] + slack, wide[:, 2:] - slack)
+        cells = fill(runs)
+        at = cells.target * grid.num_levels + pick(grid.rows.level, cells.row)
+        exact = pick(every, at)
+        point = grid.centres(cells.row, cells.y, cells.x)
+        keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
+        found.append(all_shapes(grid, targets, kept(cells, keep)[0]))
+    return join_found(grid, targets, found)
+
+
+def _nearest_on_axis(grid: "Grid", centre: Tensor, axis: int, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest columns (axis 0) or rows (1) of every level, and their distance: (g, L, k).
+
+    Equal distances: the lower one first. Beyond the map's edge the distance is infinite.
+    """
+    first_row = grid.rows.start_row
+    stride, offset = grid.rows.stride[first_row, axis], grid.rows.offset[first_row]
+    cells = grid.rows.cells[first_row, axis]
+    start = (centre[:, None] / stride - offset).floor() - (k + 1) // 2
+    start = torch.minimum(start, (cells - k - 2).to(start.dtype)).clamp(min=0).long()
+    index = start[..., None] + torch.arange(k + 2, device=grid.device)
+    place = (index.to(stride.dtype) + offset[:, None]) * stride[:, None]
+    away = (place.to(centre.dtype) - centre[:, None, None]).abs()
+    away = torch.where(index < cells[:, None], away, torch.inf)
+    away, order = away.sort(dim=-1, stable=True)
+    return index.gather(-1, order)[..., :k], away[..., :k]
+
+
+def _around(grid: "Grid", targets: Targets, k: int) -> Iterator[tuple[Tensor, ...]]:
+    """Block by block the rows of targets (g,), and y, x and distances along both axes (g, L, M).
+
+    The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
+    only the M with i * j <= k can be among the k nearest, by any measure of distance that grows
+    along both axes. Beyond the map's edge the distance is infinite.
+    """
+    rank = [(i, j) for j in range(k) for i in range(k) if (i + 1) * (j + 1) <= k]
+    at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
+    for block in blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_shapes):
+        centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
+        xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
+        ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
+        yield block.target, ys[..., at_y], xs[..., at_x], away_y[..., at_y], away_x[..., at_x]
+
+
+def _at_least_one(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+
+
+@torch.no_grad()
+def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
+    """The anchors of the ``k`` cells of every level nearest to the object's centre.
+
+    Fewer on a small map. Equal distances: the lower anchor first.
+    """
+    _at_least_one(k)
+    first_row = grid.rows.start_row
+    columns = grid.rows.cells[first_row, 0][:, None]
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        away = away_x**2 + away_y**2
+        by_cell = (ys * columns + xs).argsort(dim=-1)
+        near = by_cell.gather(-1, away.gather(-1, by_cell).argsort(dim=-1, stable=True)[..., :k])
+        g, level, place = torch.isfinite(away.gather(-1, near)).nonzero(as_tuple=True)
+        at = near[g, level, place]
+        cells = Cells(target[g], first_row[level], ys[g, level, at], xs[g, level, at])
+        found.append(all_shapes(grid, targets, cells))
+    return join_found(grid, targets, found)
+
+
+@torch.no_grad()
+def closest(grid: "Grid", targets: Targets, k: int, by: Callable) -> Pairs:
+    """For every object the ``k`` anchors of all levels with the largest ``by(anchors, boxes)``.
+
+    ``by`` takes boxes (P, 4) twice and falls, for anchors of one shape, as their centre moves away
+    from the object's along either axis. Equal values: the lower anchor first.
+    """
+    _at_least_one(k)
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        g, level, at = torch.isfinite(away_x + away_y).nonzero(as_tuple=True)
+        row = grid.rows.start_row[level]
+        cells = Cells(target[g], row, ys[g, level, at], xs[g, level, at])
+        pairs = join_found(grid, targets, [all_shapes(grid, targets, cells)])
+        keep = pairs.top_per_target(by(pairs.boxes(), pairs.target_boxes()), k)
+        found.append(Found(pairs.target[keep], pairs.anchor[keep]))
+    return join_found(grid, targets, found)
+
+
+@torch.no_grad()
+def in_cell(grid: "Grid", targets: Targets) -> Pairs:
+    """All anchors of the cell that holds the object's centre, on every level.
+
+    A centre outside the map belongs to the nearest cell.
+    """
+    first_row = grid.rows.start_row
+    target = (~targets.ignore).nonzero()[:, 0]
+    centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
+    cell = (centre[:, None] / grid.rows.stride[first_row]).floor().long().clamp(min=0)
+    cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)
+    cells = Cells(
+        target.repeat_interleave(grid.num_levels),
+        first_row.repeat(len(target)),
+        cell[..., 1].flatten(),
+        cell[..., 0].flatten(),
+    )
+    return join_found(grid, targets, [all_shapes(grid, targets, cells)])
