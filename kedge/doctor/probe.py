@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _IMAGES = 64
 _LOSS_IMAGES = 16
 SCORE = 0.3  # detections below this are not held against a detector
-_MATCH, _NEAR, _AWAY = 0.5, 0.2, 0.1
+_MATCH, _AWAY = 0.5, 0.1
+_NEAR = 0.1  # a box that is off by half its size overlaps its object by 1/7
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +28,7 @@ class Probe:
 
     ``objects``: the fair objects (n). ``found`` (n,): a detection of the class, above ``SCORE``,
     overlaps the object by 0.5. ``boxes`` (p, 4) detections and ``truth`` (p, 4) the objects they
-    mean (the best of the class with IoU >= 0.2), for signed errors. ``errors``: false positives by
+    mean (the best of the class with IoU >= 0.1), for signed errors. ``errors``: false positives by
     sort. ``background_share``: part of the classification loss that background anchors make; None
     where it was not computed.
     """
@@ -185,7 +186,7 @@ def _sort(own: NDArray[np.float64], iou: NDArray[np.float64]) -> str:
 def _meant(
     objects: Objects, boxes: NDArray[Any], label: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every object the detection of its class that overlaps it most, by 0.2 at least, whatever
+    """For every object the detection of its class that overlaps it most, by 0.1 at least, whatever
     its score: rows of detections and of objects."""
     if len(boxes) == 0 or len(objects) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kedge.anchors.grid import Grid
 from kedge.assign.max_iou import MaxIoU
-from kedge.doctor.anchor_checks.cures import design_command, predicted_coverage, worth_it
+from kedge.doctor.anchor_checks.cures import design_command, predicted_coverage
 from kedge.doctor.answers import answer
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, Severity, percent
@@ -112,7 +112,9 @@ def _short(context: Context) -> Finding | None:
     if share < 0.002:
         return None
     predicted, why = predicted_coverage(context)
-    gains = worth_it(predicted)
+    gains = predicted is not None and (
+        predicted["covered_after"] - predicted["covered_before"] > 0.05 * share
+    )
     good = context.designed if gains else None
     reasons = _reasons(context, short)
     return Finding(
@@ -132,8 +134,8 @@ def _short(context: Context) -> Finding | None:
         cause=f"{reasons['text']} {_consequence(setup)}",
         cure=design_command(context, good)
         if gains
-        else "Shapes are not the limit: designed ones do no better on these levels. Larger images "
-        "or a finer level move the cells closer together; a lower threshold accepts more.",
+        else "As many designed shapes do no better. More shapes (a larger --k), or, where the "
+        "cells stand too far apart, larger images or a finer level; a lower threshold accepts more.",
         predicted=predicted,
         unpredicted=why,
     )

@@ -35,7 +35,9 @@ def _missed(context: Context, name: str, octave: NDArray[np.int64], unit: str) -
     table = coverage(octave, covered, unit)
     overall = float(covered.mean())
     bad = [
-        row for row in table if row["share"] >= _MATTERS and row["covered"] < min(_HALF, overall)
+        row
+        for row in table
+        if row["share"] >= _MATTERS and row["covered"] < _HALF and row["covered"] <= overall
     ]
     if not bad:
         return []
