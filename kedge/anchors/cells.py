@@ -200,6 +200,6 @@ def asked(
     key = first + pick(grid.rows.major, row) + y * pick(grid.rows.columns, row) + x
     lowest = least.new_full((targets.batch_size * grid.num_shapes,), 2.0)
     slot = first.div(len(grid), rounding_mode="floor") * grid.num_shapes + row
-    lowest = lowest.scatter_reduce(0, slot, least, "amin").view(targets.batch_size, -1)
+    lowest = lowest.scatter_reduce(0, slot, least, "amin").view(-1, grid.num_shapes)
     key, order = key.sort()
     return Among(key, pick(least, order), lowest)
