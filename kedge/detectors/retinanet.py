@@ -11,7 +11,8 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.base import Detector
-from kedge.detectors.retinanet_loss import RetinaNetLoss, retinanet_loss
+from kedge.detectors.likelihood import loss_for
+from kedge.detectors.retinanet_loss import DetectionLoss
 from kedge.detectors.select import Selection
 from kedge.nn import Pyramid, Subnet
 from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
@@ -55,7 +56,8 @@ class RetinaNet(Detector):
         from_c5: P6 from C5 (the paper) or from P5.
         prior: what the untrained detector says of every class at every anchor.
         pretrained: download timm's weights.
-        assign, coder, loss, selection: parts to swap. ``loss`` holds the weights of the terms.
+        assign, coder, loss, selection: parts to swap. ``loss`` is by default the one that belongs
+            to ``assign``: RetinaNet's, or its published likelihood (``loss_for``).
 
     Source: Lin et al., arXiv:1708.02002, section 4. Deviations: plain L1 as in torchvision
     (``RetinaNetLoss(box=CodeL1(beta=0.11))`` is the authors').
@@ -77,7 +79,7 @@ class RetinaNet(Detector):
         pretrained: bool = False,
         assign: Assigner | None = None,
         coder: Coder | None = None,
-        loss: RetinaNetLoss | None = None,
+        loss: DetectionLoss | None = None,
         selection: Selection | None = None,
     ) -> None:
         levels = _levels(shapes, offset)
@@ -90,7 +92,7 @@ class RetinaNet(Detector):
             multiple=32,
             smallest=STRIDES[0],
         )
-        self.settings = RetinaNetLoss() if loss is None else loss
+        self.loss_of = loss_for(self.assign) if loss is None else loss
         tiny = backbone == "tiny"
         width = (64 if tiny else 256) if width is None else width
         norm = tiny if norm is None else norm
@@ -107,8 +109,8 @@ class RetinaNet(Detector):
     def losses(
         self, predictions: Predictions, targets: Targets, assignment: Assignment
     ) -> dict[str, Tensor]:
-        """``classification`` and ``box``."""
-        return retinanet_loss(predictions, targets, assignment, self.settings)
+        """``classification`` and ``box``, or the terms of the strategy's own likelihood."""
+        return self.loss_of(predictions, targets, assignment)
 
     def scores(self, predictions: Predictions) -> Tensor:
         """A sigmoid per class."""

@@ -1,6 +1,7 @@
 """RetinaNet's loss, on any assignment."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +13,14 @@ from kedge.losses import focal_loss
 from kedge.types import Assignment, Predictions, Targets
 
 
+class DetectionLoss(Protocol):
+    """The losses of an assignment, to be added up."""
+
+    def __call__(
+        self, predictions: Predictions, targets: Targets, assignment: Assignment
+    ) -> dict[str, Tensor]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetinaNetLoss:
     """``alpha`` and ``gamma`` of the focal loss, the box loss of a pair, and its weight."""
@@ -20,6 +29,12 @@ class RetinaNetLoss:
     gamma: float = 2.0
     box: BoxTerm = field(default_factory=CodeL1)
     box_weight: float = 1.0
+
+    def __call__(
+        self, predictions: Predictions, targets: Targets, assignment: Assignment
+    ) -> dict[str, Tensor]:
+        """``classification`` and ``box``: see ``retinanet_loss``."""
+        return retinanet_loss(predictions, targets, assignment, self)
 
 
 def retinanet_loss(

@@ -1,0 +1,62 @@
+"""The strategies by name, for configuration files and the command line."""
+
+from collections.abc import Callable
+
+from kedge.assign.atss import ATSS
+from kedge.assign.auto_assign import AutoAssign
+from kedge.assign.best_in_cell import BestInCell
+from kedge.assign.centre_region import CentreRegion
+from kedge.assign.dw import DW
+from kedge.assign.dynamic_soft_label import DynamicSoftLabel
+from kedge.assign.fcos import FCOS
+from kedge.assign.free_anchor import FreeAnchor
+from kedge.assign.hungarian import Hungarian
+from kedge.assign.lada import LADA
+from kedge.assign.mal import MAL
+from kedge.assign.max_iou import MaxIoU
+from kedge.assign.noisy_anchors import NoisyAnchors
+from kedge.assign.ota import OTA
+from kedge.assign.paa import PAA
+from kedge.assign.rfla import RFLA
+from kedge.assign.sim_ota import SimOTA
+from kedge.assign.soft_cell import SoftCell
+from kedge.assign.ssd_match import SSDMatch
+from kedge.assign.tal import TAL
+from kedge.assign.uniform import Uniform
+from kedge.assign.yolov3 import YOLOv3
+from kedge.assign.yolov5 import YOLOv5
+from kedge.types import Assigner
+
+STRATEGIES: dict[str, Callable[[], Assigner]] = {
+    "max_iou": MaxIoU,
+    "ssd": SSDMatch,
+    "best_in_cell": BestInCell,
+    "yolov3": YOLOv3,
+    "yolov5": YOLOv5,
+    "fcos": FCOS,
+    "centre_region": CentreRegion,
+    "atss": ATSS,
+    "uniform": Uniform,
+    "rfla": RFLA,
+    "paa": PAA,
+    "free_anchor": FreeAnchor,
+    "mal": MAL,
+    "noisy_anchors": NoisyAnchors,
+    "lada": LADA,
+    "ota": OTA,
+    "simota": SimOTA,
+    "tal": TAL,
+    "autoassign": AutoAssign,
+    "dw": DW,
+    "dynamic_soft_label": DynamicSoftLabel,
+    "hungarian": Hungarian,
+    "soft_cell": SoftCell,
+}
+
+
+def strategy(name: str) -> Assigner:
+    """The strategy called ``name``, with its defaults; ``ValueError`` lists the names."""
+    found = STRATEGIES.get(name.lower().replace("-", "_"))
+    if found is None:
+        raise ValueError(f"no strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    return found()
