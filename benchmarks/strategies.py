@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="../shared/data/bccd")
     parser.add_argument("--split", default="test", help="split that is scored")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
     parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])

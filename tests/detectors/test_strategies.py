@@ -1,4 +1,4 @@
-"""Every strategy trains a detector: finite losses, gradients, and its own likelihood where it has one."""
+"""Every strategy trains a detector, with its own likelihood where it has one."""
 
 import pytest
 import torch
