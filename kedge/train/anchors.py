@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kedge.evaluate import mean_best_iou
 from kedge.train.files import append_line, forget_after
-from kedge.train.module import DetectionModule
+from kedge.train.module import DetectionModule, epochs_done
 
 _STATIONS = 25  # rows written during the warm-up
 
@@ -53,7 +53,7 @@ class AnchorTrace(Callback):
         shapes = pl_module.detector.anchors.shapes.tolist()
         row = {
             "step": trainer.global_step,
-            "epoch": trainer.fit_loop.epoch_progress.current.processed,
+            "epoch": epochs_done(trainer),
             "stage": stage,
             "mean_best_iou": fit_of(shapes, self.seen),
             "shapes": shapes,

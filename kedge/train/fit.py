@@ -28,7 +28,7 @@ from kedge.train.facts import command, hardware, versions
 from kedge.train.files import append_line, finite, forget_after
 from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.logs import Bar, Clock, LossLog
-from kedge.train.module import DetectionModule
+from kedge.train.module import DetectionModule, epochs_done
 from kedge.train.result import LAST, METRICS, SCORES, SHAPES, WEIGHTS, RunResult, Station
 from kedge.train.sampler import EpochData, EpochSampler, mix
 
@@ -75,7 +75,7 @@ def fit(
     callbacks += [Bar(title, console)] if console is not None else []
     with _quiet():
         trainer = _trainer(config, callbacks)
-        sampler.epoch = lambda: trainer.fit_loop.epoch_progress.current.processed
+        sampler.epoch = lambda: epochs_done(trainer)
         last = config.out / LAST
         checkpoint = last if resume and last.exists() else None
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
@@ -107,7 +107,7 @@ class Keeper(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         config = self.config
-        self.epochs = trainer.fit_loop.epoch_progress.current.processed
+        self.epochs = epochs_done(trainer)
         last = self.epochs == config.epochs
         if config.eval_every and self.epochs % config.eval_every == 0 and not last:
             with self.ema.swapped_in():

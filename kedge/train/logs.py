@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kedge.train.files import append_line, forget_after
-from kedge.train.module import DetectionModule, Diverged
+from kedge.train.module import DetectionModule, Diverged, epochs_done
 
 
 class LossLog(Callback):
@@ -44,7 +44,7 @@ class LossLog(Callback):
         losses = pl_module.last_losses
         row = {
             "step": trainer.global_step,
-            "epoch": trainer.fit_loop.epoch_progress.current.processed,
+            "epoch": epochs_done(trainer),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "loss": sum(losses.values()),
         }

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from kedge.detectors.base import Detector
@@ -17,6 +17,12 @@ Batch = tuple[Tensor, list[dict[str, Any]]]
 
 class Diverged(ValueError):
     """A loss that is not a number: going on would only write it into every weight."""
+
+
+def epochs_done(trainer: Trainer) -> int:
+    """Epochs that are over; unlike ``trainer.current_epoch`` right in an epoch's last hooks too."""
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    return progress.processed
 
 
 class DetectionModule(LightningModule):

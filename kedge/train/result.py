@@ -32,7 +32,7 @@ class RunResult:
     `stations`: "initial", "after warm-up" (learned shapes only), "final", and "k-means" of the same
     number of shapes, for comparison: the paper's table 4. `levels`: stride and shapes as saved.
     `scores`: COCO metrics and VOC on `eval_split` (empty where there is none).
-    `seconds_per_step`: mean over the training steps, loading included where it is waited for.
+    `seconds_per_step`: mean over the training steps, without loading.
     """
 
     out: Path
