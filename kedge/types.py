@@ -115,9 +115,9 @@ def _where_bad(bad: Tensor, image: Tensor) -> str:
 class Targets:
     """The ground truth of a batch, packed.
 
-    Attributes: boxes: (G, 4) float ``xyxy`` pixels, finite, ``x1 <= x2`` and ``y1 <= y2``. A box
-        without area is
-            accepted, overlaps nothing (IoU 0) and is counted in the diagnostics.
+    Attributes:
+        boxes: (G, 4) float ``xyxy`` pixels, finite, ``x1 <= x2`` and ``y1 <= y2``. A box without
+            area is accepted, overlaps nothing (IoU 0) and is counted in the diagnostics.
         labels: (G,) int64, 0-based class index.
         image: (G,) int64, ascending: the image of each object, in ``[0, batch_size)``.
         ignore: (G,) bool: a crowd. Never a positive; the anchors that it covers are ignored.
@@ -344,13 +344,17 @@ class ClassWeights(NamedTuple):
 class Assignment:
     """Which anchor answers for which target: the chosen pairs. All other anchors are background.
 
-    Attributes: anchor: (P,) int64 flat anchor ids (``image * N + anchor``). target: (P,) int64 rows
-        of ``Targets.boxes``. weight: (P,) float, the share of a pair in the losses; 1 unless a
-        strategy says otherwise. quality: (P,) float in [0, 1], the soft class target of a pair; 1
-        unless a strategy says otherwise. ignored: (Q,) int64 flat ids, unique, that are neither
-        positive nor background. num_anchors: N, anchors per image. targets: the targets that
-        ``target`` points into. background_weight: weights of some class terms of the background
-        loss; None is 1 everywhere. anchors: what the flat ids count, for ``report``.
+    Attributes:
+        anchor: (P,) int64 flat anchor ids (``image * N + anchor``).
+        target: (P,) int64 rows of ``Targets.boxes``.
+        weight: (P,) float, the share of a pair in the losses; 1 unless a strategy says otherwise.
+        quality: (P,) float in [0, 1], the soft class target of a pair; 1 unless a strategy says
+            otherwise.
+        ignored: (Q,) int64 flat ids, unique, that are neither positive nor background.
+        num_anchors: N, anchors per image.
+        targets: the targets that ``target`` points into.
+        background_weight: weights of some class terms of the background loss; None: 1 everywhere.
+        anchors: what the flat ids count, for ``report``.
 
     An anchor may stand in several pairs where a strategy allows it (YOLOv5, bags, soft cells).
     """
@@ -494,10 +498,10 @@ class Detections:
 
 
 class Assigner(Protocol):
-    """Which anchor answers for which object: one call for a whole batch, on the device of its inputs."""
+    """Which anchor answers for which object: one call for a batch, on the device of its inputs."""
 
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
-        """Geometric strategies leave ``predictions`` unread; the others raise ValueError without."""
+        """Strategies of geometry leave ``predictions`` unread; the others raise without."""
         ...

@@ -23,11 +23,12 @@ from kedge.types import Targets
 class Level:
     """One feature map: where its cells are, and the anchor shapes that stand on each.
 
-    Attributes: stride: step of a cell in pixels; a pair is (y, x). shapes: anchor shapes (w, h) in
-        pixels, a list or an (A, 2) tensor. None: anchor points, kept as
-            one box of the stride's size, so that points and boxes share every query. offset: where
-        in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner (torchvision,
-            Detectron2).
+    Attributes:
+        stride: step of a cell in pixels; a pair is (y, x).
+        shapes: anchor shapes (w, h) in pixels, a list or an (A, 2) tensor. None: anchor points,
+            kept as one box of the stride's size, so that points and boxes share every query.
+        offset: where in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner
+            (torchvision, Detectron2).
         size: (rows, columns) of the feature map; ``ceil(image_size / stride)`` by default.
     """
 
