@@ -10,29 +10,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from kedge import Assignment, Free, Grid, Level, Predictions, Targets
 from kedge.assign import (
     ATSS,
+    DW,
     FCOS,
+    LADA,
+    MAL,
+    OTA,
+    PAA,
     RFLA,
+    TAL,
+    AutoAssign,
     BestInCell,
     CentreRegion,
+    DynamicSoftLabel,
+    FreeAnchor,
+    Hungarian,
     MaxIoU,
+    NoisyAnchors,
+    SimOTA,
     SoftCell,
     SSDMatch,
     Uniform,
     YOLOv3,
     YOLOv5,
 )
-from kedge.assign.auto_assign import AutoAssign
-from kedge.assign.dw import DW
-from kedge.assign.dynamic_soft_label import DynamicSoftLabel
-from kedge.assign.free_anchor import FreeAnchor
-from kedge.assign.hungarian import Hungarian
-from kedge.assign.lada import LADA
-from kedge.assign.mal import MAL
-from kedge.assign.noisy_anchors import NoisyAnchors
-from kedge.assign.ota import OTA
-from kedge.assign.paa import PAA
-from kedge.assign.sim_ota import SimOTA
-from kedge.assign.tal import TAL
 
 EVERY = [
     ATSS(),
