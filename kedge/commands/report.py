@@ -60,4 +60,5 @@ def report(
     )
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"
-    Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}", highlight=False)
+    said = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"
+    Console().print(said, highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,9 @@ def answer(setup: Setup, objects: Objects) -> Answers:
                 torch.cat([shift, growth], dim=1).double(),
             )
         )
-    columns = [torch.cat(column).numpy() for column in zip(*parts)] if parts else _nothing()
+    columns: list[NDArray[Any]] = (
+        [torch.cat(column).numpy() for column in zip(*parts)] if parts else _nothing()
+    )
     best, shape, aligned, positives_, per_image, codes, residual = columns
     return Answers(
         best=best,
@@ -102,7 +105,7 @@ def answer(setup: Setup, objects: Objects) -> Answers:
     )
 
 
-def _nothing() -> list[NDArray[np.generic]]:
+def _nothing() -> list[NDArray[Any]]:
     whole, real, wide = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4))
     return [real, whole, real, whole, whole, wide, wide]
 

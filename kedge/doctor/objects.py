@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,17 +34,17 @@ class Objects:
         return len(self.xyxy)
 
     @property
-    def wh(self) -> NDArray[np.float32]:
+    def wh(self) -> NDArray[Any]:
         """(n, 2) widths and heights."""
         return self.xyxy[:, 2:] - self.xyxy[:, :2]
 
     @property
-    def root_area(self) -> NDArray[np.float32]:
+    def root_area(self) -> NDArray[Any]:
         """(n,) square root of the area."""
         return np.sqrt(self.wh.prod(axis=1))
 
     @property
-    def centres(self) -> NDArray[np.float32]:
+    def centres(self) -> NDArray[Any]:
         """(n, 2) centres x, y."""
         return (self.xyxy[:, :2] + self.xyxy[:, 2:]) / 2
 

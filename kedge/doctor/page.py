@@ -8,11 +8,11 @@ from kedge.doctor.context import Context
 from kedge.doctor.figures import (
     coverage_section,
     headline,
-    image_section,
     positives_section,
     size_section,
 )
 from kedge.doctor.finding import SEVERITIES, Finding
+from kedge.doctor.pictures import image_section
 from kedge.doctor.show import about, facts, summary
 from kedge.report import Block, Numbers, Section, Table, Text, write_report
 from kedge.report import Finding as Card

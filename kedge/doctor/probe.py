@@ -15,6 +15,7 @@ from kedge.types import Targets
 if TYPE_CHECKING:
     from kedge.doctor.context import Context
 
+SORTS: tuple[str, ...] = ("background", "badly placed", "wrong class", "twice")
 _IMAGES = 64
 _LOSS_IMAGES = 16
 SCORE = 0.3  # detections below this are not held against a detector
@@ -101,7 +102,7 @@ def match(
     scores) against the objects."""
     everything = pack(data.records)
     hits, boxes, truth = [np.zeros(0, bool)], [np.zeros((0, 4))], [np.zeros((0, 4))]
-    errors = dict.fromkeys(("background", "badly placed", "wrong class", "twice"), 0)
+    errors = dict.fromkeys(SORTS, 0)
     right = 0
     for i, (record, row) in enumerate(zip(data.records, found, strict=True)):
         size = np.array([(record.width, record.height)], np.float64)
@@ -160,7 +161,7 @@ def _judge(
     fair = objects.fair
     iou, crowd = _iou(boxes, fair.xyxy), _iou(boxes, objects.where(objects.crowd).xyxy)
     hit = np.zeros(len(fair), bool)
-    wrong = dict.fromkeys(("background", "badly placed", "wrong class", "twice"), 0)
+    wrong = dict.fromkeys(SORTS, 0)
     right = 0
     for i in range(len(boxes)):
         own = np.where(fair.label == label[i], iou[i], 0)

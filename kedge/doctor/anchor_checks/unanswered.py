@@ -135,7 +135,7 @@ def _short(context: Context) -> Finding | None:
         cure=design_command(context, good)
         if gains
         else "As many designed shapes do no better. More shapes (a larger --k), or, where the "
-        "cells stand too far apart, larger images or a finer level; a lower threshold accepts more.",
+        "cells stand too far apart, larger images or a finer level. Or a lower threshold.",
         predicted=predicted,
         unpredicted=why,
     )

@@ -94,7 +94,7 @@ def plausible(xyxy: Array, size: Array) -> NDArray[np.bool_]:
     limit = np.where(size > 0, size, np.inf)
     positive = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
     inside = (xyxy >= -_SLACK).all(axis=1) & (xyxy[:, 2:] <= limit + _SLACK).all(axis=1)
-    return positive & inside
+    return np.asarray(positive & inside)
 
 
 def _normalised(raw: Raw) -> Finding | None:
@@ -136,7 +136,7 @@ def _pixels_for_shares(context: Context, raw: Raw, sound: NDArray[np.bool_]) -> 
     if raw.declared != "cxcywh":
         return []
     values = written(raw.pixels / np.tile(raw.size, 2), "cxcywh")
-    huge = (values[:, :2] > 1.5).any(axis=1) | (values[:, 2:] > 1.5).any(axis=1)
+    huge = np.asarray((values > 1.5).any(axis=1))
     if huge.mean() < 0.02 or huge.sum() < _LEAST:
         return []
     values, size = values[huge], raw.size[huge]

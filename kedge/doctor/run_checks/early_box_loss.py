@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from kedge.doctor.answers import answer
 from kedge.doctor.context import Context, design_for
 from kedge.doctor.finding import Finding
+from kedge.doctor.setup import Setup
 
 _TIMES = 5.0
 _FACTOR = math.log(1.6)
@@ -32,59 +34,72 @@ def check(context: Context) -> list[Finding]:
     residual = answer(start, context.few).residual[:, 2:]
     if len(residual) == 0:
         return []
-    spread, signed = float(np.abs(residual).mean()), float(residual.mean())
-    anchors = spread > _FACTOR
+    anchors = float(np.abs(residual).mean()) > _FACTOR
     if not anchors and times < 10 * _TIMES:
         return []
+    return [_finding(context, start, (first, last), residual, anchors)]
+
+
+def _finding(
+    context: Context,
+    start: Setup,
+    losses: tuple[float, float],
+    residual: NDArray[np.float64],
+    anchors: bool,
+) -> Finding:
+    first, last = losses
+    spread, signed = float(np.abs(residual).mean()), float(residual.mean())
+    assert context.run is not None
     better = design_for(start, context.few, context.seed) if anchors else None
-    after = None if better is None else float(np.abs(better.after.residual[:, 2:]).mean())
-    side = "larger" if signed > 0 else "smaller"
-    systematic = abs(signed) > 0.8 * spread
-    listed = (
-        ""
-        if better is None
-        else ",".join(f"{w:.1f}x{h:.1f}" for w, h in better.setup.grid.shapes.tolist())
+    config = f"kedge train --config {context.run.folder}/config.yaml "
+    config += f"--out {context.run.folder}-2"
+    cure, predicted = f"{config} --lr-warmup 0.1", None
+    if better is not None:
+        after = float(np.abs(better.after.residual[:, 2:]).mean())
+        shapes = better.setup.grid.shapes.tolist()
+        listed = ",".join(f"{w:.1f}x{h:.1f}" for w, h in shapes)
+        cure = f"{config} --anchors {listed} --anchor-scale 1"
+        predicted = {
+            "text": f"mean |log size ratio| of object and anchor {spread:.2f} -> {after:.2f}, "
+            "which is what the first box losses are made of",
+            "before": spread,
+            "after": after,
+        }
+    return Finding(
+        check="early_box_loss",
+        severity="warning",
+        symptom=f"The box loss starts at {first:.3g}, {first / max(last, 1e-9):.0f} times what it "
+        f"comes to ({last:.3g})",
+        evidence={
+            "first": first,
+            "last": last,
+            "times": first / max(last, 1e-9),
+            "mean_abs_log_size_ratio": spread,
+            "mean_log_size_ratio": signed,
+            "factor": math.exp(spread),
+        },
+        cause=_cause(spread, signed, anchors),
+        cure=cure,
+        predicted=predicted,
+        unpredicted="" if predicted else "how a run goes can only be seen by running it",
     )
-    config = f"kedge train --config {run.folder}/config.yaml --out {run.folder}-2"
-    return [
-        Finding(
-            check="early_box_loss",
-            severity="warning",
-            symptom=f"The box loss starts at {first:.3g}, {times:.0f} times what it comes to "
-            f"({last:.3g})",
-            evidence={
-                "first": first,
-                "last": last,
-                "times": times,
-                "mean_abs_log_size_ratio": spread,
-                "mean_log_size_ratio": signed,
-                "factor": math.exp(spread),
-            },
-            cause=(
-                f"The anchors the run started from: the objects are {side} than their anchors by "
-                f"a factor of {math.exp(abs(signed)):.1f}. Anchors of another image size, or in "
-                "cells where pixels belong, look like this."
-                if systematic
-                else "The anchors the run started from have other shapes than the objects: a "
-                f"factor of {math.exp(spread):.1f} on average."
-            )
-            if anchors
-            else "Not the anchors: they differ from their objects by a factor of "
+
+
+def _cause(spread: float, signed: float, anchors: bool) -> str:
+    if not anchors:
+        return (
+            "Not the anchors: they differ from their objects by a factor of "
             f"{math.exp(spread):.1f} only. The learning rate rises too fast, or the regression "
-            "targets are not normalised.",
-            cure=f"{config} --anchors {listed} --anchor-scale 1"
-            if listed
-            else f"{config} --lr-warmup 0.1",
-            predicted=None
-            if after is None
-            else {
-                "text": f"mean |log size ratio| of object and anchor {spread:.2f} -> {after:.2f}, "
-                "which is what the first box losses are made of",
-                "before": spread,
-                "after": after,
-            },
-            unpredicted=""
-            if after is not None
-            else "how a run goes can only be seen by running it",
+            "targets are not normalised."
         )
-    ]
+    if abs(signed) > 0.8 * spread:
+        side = "larger" if signed > 0 else "smaller"
+        return (
+            f"The anchors the run started from: the objects are {side} than their anchors by a "
+            f"factor of {math.exp(abs(signed)):.1f}. Anchors of another image size, or in cells "
+            "where pixels belong, look like this."
+        )
+    return (
+        "The anchors the run started from have other shapes than the objects: a factor of "
+        f"{math.exp(spread):.1f} on average."
+    )

@@ -1,0 +1,198 @@
+"""The commands design, doctor and report as a user types them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kedge.cli import run
+from kedge.data import toy
+
+KEYS = {
+    "check",
+    "severity",
+    "symptom",
+    "evidence",
+    "cause",
+    "cure",
+    "predicted",
+    "unpredicted",
+}
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory):
+    """Sixty drawn images of 128 x 160, as a COCO folder."""
+    return toy.write(tmp_path_factory.mktemp("data") / "mini", train=60, val=6, size=(128, 160))
+
+
+def fails(capsys, *words):
+    capsys.readouterr()
+    assert run(words) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    return said
+
+
+def test_doctor_of_data_alone(mini, tmp_path, capsys):
+    out = tmp_path / "findings.json"
+    assert run(["doctor", "--data", str(mini), "--json", str(out), "--strict"]) == 0
+    said = capsys.readouterr().out
+    assert "60 images" in said
+    assert "Anchors were not looked at" in said
+    found = json.loads(out.read_text())
+    assert isinstance(found, list)
+    assert {key for row in found for key in row} == KEYS
+    assert {row["severity"] for row in found} <= {"warning", "note"}
+
+
+def test_doctor_of_anchors_and_its_page(mini, tmp_path, capsys):
+    out, page = tmp_path / "f.json", tmp_path / "d.html"
+    words = ["doctor", "--data", str(mini), "--detector", "yolov2", "--image-size", "128", "160"]
+    words += ["--anchors", "200x200,210x210,220x220,230x230,240x240"]
+    assert run([*words, "--json", str(out), "--html", str(page), "--strict"]) == 1
+    found = {row["check"]: row for row in json.loads(out.read_text())}
+    short = found["poorly_covered"]
+    assert short["severity"] == "error"
+    assert short["predicted"]["covered_after"] > 0.5
+    assert "smaller than every anchor" in short["cause"]
+    assert short["cure"].startswith(f"kedge design {mini}")
+    text = page.read_text()
+    assert len(text) < 3_000_000
+    for title in ("Findings", "Objects and shapes", "Coverage", "Positives", "Images"):
+        assert f">{title}<" in text
+    assert "http" not in text.split("<main")[-1].split("<script")[0]
+    capsys.readouterr()
+
+
+def test_the_printed_cure_is_a_command_that_runs(mini, tmp_path, capsys):
+    out = tmp_path / "f.json"
+    words = ["doctor", "--data", str(mini), "--detector", "yolov2", "--image-size", "128", "160"]
+    assert run([*words, "--anchors", "2x2,3x3,4x4,5x5,6x6", "--json", str(out)]) == 0
+    found = {row["check"]: row for row in json.loads(out.read_text())}
+    cure = found["poorly_covered"]["cure"].splitlines()[0].split()
+    assert cure[:2] == ["kedge", "design"]
+    assert run([*cure[1:], "--restarts", "4", "--no-curve"]) == 0
+    assert "mean best IoU" in capsys.readouterr().out
+
+
+def test_doctor_of_a_configuration(mini, tmp_path, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text(f"data: {mini}\nimage_size: [128, 160]\nanchor_scale: 0.1\n")
+    out = tmp_path / "f.json"
+    assert run(["doctor", "--config", str(config), "--json", str(out)]) == 0
+    found = {row["check"]: row for row in json.loads(out.read_text())}
+    assert "another scale" in found["far_regression_targets"]["cause"]
+    assert "--anchor-scale 1" in found["poorly_covered"]["cure"]
+    config.write_text(f"data: {mini}\nimage_size: [128, 160]\n")
+    assert run(["doctor", "--config", str(config), "--json", str(out), "--strict"]) == 0
+    assert "128 x 160" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["doctor", "report", "design"])
+def test_what_cannot_be_read_is_said_in_one_line(command, tmp_path, capsys):
+    word = [] if command == "design" else ["--data"]
+    said = fails(capsys, command, *word, str(tmp_path / "nowhere"))
+    assert "nowhere: does not exist" in said
+
+
+def test_words_that_contradict_each_other(mini, capsys):
+    said = fails(capsys, "doctor", "--data", str(mini), "--detector", "yolov2", "--run", "x")
+    assert "exclude each other" in said
+    assert "say which data set" in fails(capsys, "doctor")
+    assert "--anchors goes with" in fails(capsys, "doctor", "--data", "toy", "--anchors", "ssd300")
+    assert "holds no run" in fails(capsys, "doctor", "--run", str(mini))
+
+
+def test_an_empty_data_set(tmp_path, capsys):
+    (tmp_path / "train.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    page, out = tmp_path / "r.html", tmp_path / "f.json"
+    words = ["--data", str(tmp_path), "--detector", "retinanet"]
+    assert run(["doctor", *words, "--strict", "--json", str(out), "--html", str(page)]) == 1
+    assert [row["check"] for row in json.loads(out.read_text())] == ["empty_data"]
+    assert run(["report", *words, "--out", str(page)]) == 0
+    assert "hold no object" in page.read_text()
+    assert "nothing to design" in fails(capsys, "design", str(tmp_path))
+
+
+def test_report(mini, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    words = ["--data", str(mini), "--image-size", "128", "160", "--out", str(page)]
+    assert run(["report", *words, "--detector", "yolov2"]) == 0
+    assert "yolov2 with its published anchors" in capsys.readouterr().out
+    text = page.read_text()
+    for title in ("At a glance", "Objects and shapes", "Coverage", "Positives", "Images"):
+        assert f">{title}<" in text
+    assert text.count("data:image/webp") == 8
+
+
+def test_design_a_data_set(mini, tmp_path, capsys):
+    out, page = tmp_path / "out.json", tmp_path / "d.html"
+    words = ["design", str(mini), "--k", "6", "--image-size", "128", "160", "--restarts", "4"]
+    words += ["--strides", "8", "16", "--for", "yolov5"]
+    assert run([*words, "--json", str(out), "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "anchors:\n  - [" in said
+    assert "The curve bends at" in said or "<- knee" in said
+    made = json.loads(out.read_text())
+    assert {"shapes", "mean_best_iou", "bpr", "seconds", "verdict", "snippet"} <= set(made)
+    assert len(made["shapes"]) == 6
+    assert [len(level["shapes"]) for level in made["levels"]] == [3, 3]
+    assert made["mean_best_iou"] > 0.6
+    assert "How many" in page.read_text()
+
+
+def test_design_says_keep_what_you_have(mini, tmp_path, capsys):
+    """Shapes that this very search found cannot be beaten on images held out."""
+    out = tmp_path / "out.json"
+    words = ["design", str(mini), "--k", "5", "--image-size", "128", "160", "--no-curve"]
+    assert run([*words, "--json", str(out)]) == 0
+    listed = ",".join(f"{w}x{h}" for w, h in json.loads(out.read_text())["shapes"])
+    assert run([*words, "--in-use", listed, "--json", str(out)]) == 0
+    verdict = json.loads(out.read_text())["verdict"]
+    assert verdict["in_use"]
+    assert verdict["keep"] == "in use"
+    assert "Keep what you have" in capsys.readouterr().out
+
+
+def test_design_of_a_table(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    side = rng.uniform(10, 90, (200, 2))
+    rows = ["image_id,x,y,w,h,width,height"]
+    rows += [f"{i // 5},1,2,{w:.1f},{h:.1f},300,200" for i, (w, h) in enumerate(side)]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    quick = ["--k", "3", "--restarts", "4", "--no-curve", "--no-compare"]
+    assert run(["design", str(tmp_path / "boxes.csv"), *quick]) == 0
+    assert "200 boxes in 40 images" in capsys.readouterr().out
+    assert "without splits" in fails(
+        capsys, "design", str(tmp_path / "boxes.csv"), "--split", "val"
+    )
+
+
+def test_design_refuses_what_a_framework_cannot_have(mini, capsys):
+    said = fails(capsys, "design", str(mini), "--k", "8", "--for", "torchvision")
+    assert "choose --k 9" in said
+    said = fails(capsys, "design", str(mini), "--image-size", "1", "2", "3")
+    assert "--image-size: expected a side" in said
+
+
+@pytest.mark.parametrize("name", ["bccd", "coco_permissive"])
+def test_real_data_from_folder_to_snippet(name, shared_data, capsys):
+    folder = shared_data / name
+    if not folder.is_dir():
+        pytest.skip(f"{name} is missing")
+    words = ["design", str(folder), "--restarts", "4", "--no-curve", "--for", "torchvision"]
+    assert run(words) == 0
+    assert "AnchorGenerator" in capsys.readouterr().out
+    assert run(["doctor", "--data", str(folder), "--detector", "yolov2"]) == 0
+    assert "poorly_covered" in capsys.readouterr().out
+
+
+def test_a_folder_of_tables_without_a_training_split(shared_data, capsys):
+    folder = shared_data / "taco_boxes"
+    if not folder.is_dir():
+        pytest.skip("taco_boxes is missing")
+    assert run(["doctor", "--data", str(folder)]) == 0
+    assert "official: 1,500 images" in capsys.readouterr().out
+    assert run(["doctor", "--data", str(folder), "--split", "unofficial", "--strict"]) == 1
+    assert "nan_boxes" in capsys.readouterr().out
