@@ -428,6 +428,8 @@ class Largest(TorchDispatchMode):
 @every
 def test_thousands_of_objects_without_a_matrix_of_anchors_and_objects(assign):
     size, count = (768, 1280), 2500
+    if isinstance(assign, Hungarian):
+        count = 500  # exact matching takes more than linear time
     grid = make_grid(size)
     targets = pack(random_boxes(count, 99, size, side=(4.0, 40.0)))
     predictions = predict(grid, 1)
