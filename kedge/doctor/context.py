@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kedge.doctor.probe import Probe
     from kedge.doctor.records import RunRecords
 
+DEFAULT_SIZE = (640, 640)
 _IMAGES, _OBJECTS = 2_000, 20_000  # looked at with anchors; shares are then known to half a percent
 _SWEEP_OBJECTS = 4_000
 _DESIGN_OBJECTS = 2_000
@@ -30,17 +31,22 @@ class Context:
     ``data`` read with ``on_bad_box="drop"``, so that its findings tell of every bad box. ``setup``:
     anchors, assignment, coder; None: only the data are looked at. ``run``: the records of a
     training run; ``held_out``: images to try its detector on (None: those of ``data``).
-    ``image_size`` (H, W): the network's input. ``words``: how the command line names all this, for
-    the commands in cures.
+    ``input_size`` (H, W): the network's input where no setup says it. ``words``: how the command
+    line names all this, for the commands in cures.
     """
 
     data: Data
     setup: Setup | None = None
     run: "RunRecords | None" = None
     held_out: Data | None = None
-    image_size: tuple[int, int] = (640, 640)
+    input_size: tuple[int, int] = DEFAULT_SIZE
     seed: int = 0
     words: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the network's input: the setup's, where there is one."""
+        return self.input_size if self.setup is None else self.setup.image_size
 
     # -- the data
 

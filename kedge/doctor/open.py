@@ -4,12 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kedge.data import Data, coco, npz, read
-from kedge.doctor.context import Context
+from kedge.doctor.context import DEFAULT_SIZE, Context
 from kedge.doctor.records import RunRecords, read_run
 from kedge.doctor.setup import Setup, of_config, of_detector
 from kedge.train.config import TrainConfig, load_config
-
-DEFAULT_SIZE = (640, 640)
 
 
 def open_context(
@@ -62,7 +60,7 @@ def open_context(
         setup=setup,
         run=records,
         held_out=held,
-        image_size=size,
+        input_size=size,
         seed=seed,
         words={"data": source, **({"split": found.split} if found.split else {})},
     )

@@ -92,7 +92,8 @@ def facts(finding: Finding) -> dict[str, str]:
         rows["images"] = ", ".join(_worst(row) for row in worst)
     rows["cause"] = finding.cause
     rows["cure"] = finding.cure
-    rows["effect"] = finding.effect
+    if finding.severity != "note" or finding.predicted is not None:
+        rows["effect"] = finding.effect
     return {term: text for term, text in rows.items() if text}
 
 

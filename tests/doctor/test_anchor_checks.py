@@ -51,7 +51,7 @@ def squares(make_data):
 
 
 def context_of(data, setup):
-    return Context(data=data, setup=setup, image_size=setup.image_size)
+    return Context(data=data, setup=setup)
 
 
 def test_anchors_that_fit_raise_no_alarm(squares):
@@ -125,7 +125,7 @@ def test_cells_too_far_apart(squares, one):
 
 def test_two_objects_that_want_one_anchor(make_data, one):
     data = make_data([[[100, 100, 132, 132], [101, 101, 133, 133]]] * 5, size=SIZE)
-    context = Context(data=data, setup=of_detector("yolov2", SIZE, "32x32,64x64"), image_size=SIZE)
+    context = Context(data=data, setup=of_detector("yolov2", SIZE, "32x32,64x64"))
     found = one(unanswered.check, context, "no_positive")
     assert found.severity == "error"
     assert found.evidence["share"] == 0.5
@@ -259,7 +259,7 @@ def test_the_recommended_normalisation_normalises(squares, one):
 
 def test_anchors_of_another_scale_are_named(toys, one):
     setup = of_detector("yolov2", SIZE, "4x5,8x10,12x4,3x12,9x9")
-    context = Context(data=toys, setup=setup, image_size=SIZE)
+    context = Context(data=toys, setup=setup)
     found = one(regression_targets.check, context, "far_regression_targets")
     assert found.severity in ("warning", "error")
     assert "another scale" in found.cause

@@ -43,7 +43,7 @@ def test_bands_and_octaves():
 
 
 def test_answers_against_the_dense_form(toys, setup):
-    context = Context(data=toys, setup=setup, image_size=(128, 160))
+    context = Context(data=toys, setup=setup)
     found, objects = context.answers, context.fair
     anchors = setup.grid.boxes()
     for image in range(12):
@@ -81,7 +81,7 @@ def test_the_sweep_against_the_dense_form(toys, setup):
 
 
 def test_nothing_to_answer_for(make_data, setup):
-    context = Context(data=make_data([[], []]), setup=setup, image_size=(128, 160))
+    context = Context(data=make_data([[], []]), setup=setup)
     assert len(context.answers.best) == 0
     assert context.designed is None
 

@@ -24,7 +24,7 @@ GOOD = [10, 10, 60, 50]
 
 
 def test_a_sound_data_set_has_notes_only(toys):
-    found = [f for check in DATA for f in check(Context(data=toys, image_size=(256, 320)))]
+    found = [f for check in DATA for f in check(Context(data=toys, input_size=(256, 320)))]
     assert {f.severity for f in found} == {"note"}
     assert {f.check for f in found} == {"empty_images", "object_sizes"}
 
@@ -159,7 +159,7 @@ def test_class_imbalance_by_hand(make_data, one):
 def test_size_bands_and_ratios(make_data, one):
     boxes = [[0, 0, 20, 20], [0, 0, 40, 60], [0, 0, 150, 100], [0, 0, 10, 50]]
     found = one(
-        sizes.check, Context(data=make_data([boxes]), image_size=(400, 600)), "object_sizes"
+        sizes.check, Context(data=make_data([boxes]), input_size=(400, 600)), "object_sizes"
     )
     assert found.evidence["annotated"] == {"small": 0.5, "medium": 0.25, "large": 0.25}
     assert found.evidence["as_seen"] == {"small": 0, "medium": 0.5, "large": 0.5}
@@ -170,20 +170,20 @@ def test_size_bands_and_ratios(make_data, one):
 def test_below_one_pixel(make_data, one):
     """An image of 200 x 300 in an input of 64 x 64 shrinks by 300 / 64."""
     data = make_data([[GOOD] * 8 + [[0, 0, 4, 50], [0, 0, 3, 3]]])
-    found = one(tiny.check, Context(data=data, image_size=(64, 64)), "below_one_pixel")
+    found = one(tiny.check, Context(data=data, input_size=(64, 64)), "below_one_pixel")
     assert found.severity == "error"
     assert found.evidence["below_1_px"] == 0.2
     assert found.predicted["below_1_px_after"] == 0
     larger = tuple(found.predicted["image_size"])
     assert all(side % 32 == 0 for side in larger)
-    assert one(tiny.check, Context(data=data, image_size=larger), "below_one_pixel") is None
+    assert one(tiny.check, Context(data=data, input_size=larger), "below_one_pixel") is None
 
 
 def test_crowded_cells(make_data, one):
     """Twelve objects centred in one cell of stride 8, where nine anchors stand."""
     close = [[100 + i / 10, 100, 103 + i / 10, 104] for i in range(12)]
     apart = [[20 * i, 20, 20 * i + 9, 29] for i in range(12)]
-    context = Context(data=make_data([close, apart]), image_size=(200, 300))
+    context = Context(data=make_data([close, apart]), input_size=(200, 300))
     found = one(crowding.check, context, "crowded_cells")
     assert found.severity == "warning"
     assert found.evidence["objects_beyond_the_anchors"] == pytest.approx(3 / 24)

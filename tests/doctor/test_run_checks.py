@@ -29,7 +29,7 @@ FALLING = [3.0 * 0.93**i for i in range(40)]
 
 def context_of(data, run, anchors=FITTING, probe=None):
     setup = of_detector("yolov2", SIZE, anchors)
-    context = Context(data=data, setup=setup, run=run, image_size=SIZE)
+    context = Context(data=data, setup=setup, run=run)
     context.__dict__["probe"] = probe
     return context
 

@@ -119,7 +119,9 @@ def _short(context: Context) -> Finding | None:
     reasons = _reasons(context, short)
     return Finding(
         check="poorly_covered",
-        severity=_severity(share, 0.05, 0.3) if setup.thresholded else _severity(share, 0.3, 0.6),
+        severity=_severity(share, 0.05, 0.3)
+        if setup.thresholded
+        else _severity(share, 0.1 if gains else 0.3, 0.6),
         symptom=f"{percent(share)} of the objects have no anchor "
         f"{'' if setup.thresholded else 'shape '}with IoU >= {setup.threshold:g}",
         evidence={

@@ -57,7 +57,8 @@ def _missed(context: Context, name: str, octave: NDArray[np.int64], unit: str) -
             f"{percent(share)} of all objects are of these {what}",
             evidence={
                 **context.note_of_sample(),
-                "bands": [{k: v for k, v in row.items() if k != "octave"} for row in table],
+                "covered_by_band": {row["band"]: row["covered"] for row in table},
+                "share_by_band": {row["band"]: row["share"] for row in table},
                 "missed_bands": [row["band"] for row in bad],
                 "anchors_from_to": [float(measure.min()), float(measure.max())],
                 "worst_images": most_affected(context.sample_names, context.fair.image[hit]),
