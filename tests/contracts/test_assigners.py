@@ -436,4 +436,4 @@ def test_thousands_of_objects_without_a_matrix_of_anchors_and_objects(assign):
     with Largest() as largest:
         got = assign(grid, targets, predictions)
     check(got, grid, targets)
-    assert largest.numel < len(grid) * count / 5
+    assert largest.numel < max(len(grid) * count / 5, 1 << 23)  # blocks have a fixed size
