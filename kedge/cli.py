@@ -20,6 +20,7 @@ _COMMANDS = {
     "predict": "Detect objects in an image or a folder.",
     "data": "Read a data set and say what is in it and what is wrong with it.",
     "design": "Anchor shapes from data, compared with what you have, ready to paste.",
+    "assign": "Compare what assignment strategies choose on a data set.",
     "doctor": "Say what is wrong with data, anchors or a run, and what to do about it.",
     "report": "A page of how anchors meet the objects: plane, coverage, sweeps, images.",
     "demo": "Mismatched, k-means and learned anchors side by side, in minutes.",
@@ -35,7 +36,7 @@ def run(tokens: Sequence[str]) -> int:
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
-        return _say("interrupted", 130)
+        return _say("interrupted (kedge train goes on with --resume)", 130)
     except (CycloptsError, ValueError, OSError, ModuleNotFoundError) as error:
         if debug:
             raise

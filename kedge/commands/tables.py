@@ -40,7 +40,7 @@ def stations_table(stations: Sequence[Station], title: str = "Anchor shapes") ->
 def scores_table(rows: Sequence[tuple[str, dict[str, Any]]], title: str = "Scores") -> Table:
     """COCO metrics and VOC AP, a row each."""
     table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table.add_column("", overflow="fold", min_width=16)
     names = [name for name in _COLUMNS if any(name in scores for _, scores in rows)]
     for name in names:
         table.add_column(name, justify="right")
@@ -71,7 +71,7 @@ def print_result(console: Console, result: RunResult) -> None:
     """The tables of a run: shapes at every station, scores, scores by class, where it lies."""
     console.print(stations_table(result.stations))
     if result.scores:
-        split = f"{result.out} on {result.eval_split}"
+        split = f"{result.out.name} on {result.eval_split}"
         console.print(scores_table([(split, result.scores)]))
         console.print(classes_table(result.classes, result.scores))
     pace = result.seconds_per_step

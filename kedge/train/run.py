@@ -44,7 +44,8 @@ def train(
     transforms = transforms_of(config)
     dataset = DetectionDataset(data, transforms, seed=config.seed, cache=config.cache)
 
-    from kedge.train.fit import Material, fit  # Lightning takes seconds: errors above come first
+    from kedge.train.fit import fit  # Lightning takes seconds to import: errors above come first
+    from kedge.train.keeper import Material
 
     material = Material(data=data, dataset=dataset, scored=scored, seen=seen)
     return fit(config, detector, material, resume=resume, console=console, title=title)

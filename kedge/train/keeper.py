@@ -1,0 +1,137 @@
+"""What is kept after every epoch: scores, weights, the run's description, the checkpoint."""
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from numpy.typing import NDArray
+
+from kedge.anchors.kmeans import kmeans
+from kedge.data import Data, DetectionDataset
+from kedge.detectors.base import Detector
+from kedge.predict import detect, score
+from kedge.train.anchors import AnchorTrace, fit_of
+from kedge.train.checkpoint import SHAPES_KEY, save_weights
+from kedge.train.config import TrainConfig
+from kedge.train.ema import EMA
+from kedge.train.facts import command, hardware, versions
+from kedge.train.files import append_line, finite, forget_after
+from kedge.train.logs import Clock
+from kedge.train.module import epochs_done
+from kedge.train.result import LAST, SCORES, SHAPES, WEIGHTS, RunResult, Station
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What a run works on: data, the split to score on, and box sizes (n, 2) as the network sees
+    them."""
+
+    data: Data
+    dataset: DetectionDataset
+    scored: Data | None
+    seen: NDArray[np.floating]
+
+
+class Keeper(Checkpoint):
+    """After an epoch: scores, weights, run.json, and the checkpoint to resume from, in that order.
+
+    A ``Checkpoint`` to Lightning, which therefore calls it after every other callback.
+    """
+
+    def __init__(self, config: TrainConfig, detector: Detector, material: Material) -> None:
+        self.config, self.detector, self.material = config, detector, material
+        self.ema = EMA(detector, config.ema)
+        self.trace = AnchorTrace(config.out / SHAPES, material.seen)
+        self.clock = Clock()
+        self.initial = detector.anchors.shapes.tolist()
+        self.reference = kmeans(material.seen, len(self.initial), seed=config.seed).tolist()
+        self.epochs = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        forget_after(self.config.out / SCORES, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        config = self.config
+        self.epochs = epochs_done(trainer)
+        last = self.epochs == config.epochs
+        if config.eval_every and self.epochs % config.eval_every == 0 and not last:
+            with self.ema.swapped_in():
+                self.score_now(trainer.global_step)
+        if last or self.epochs % config.save_every == 0:
+            result = replace(self.result(), steps=trainer.global_step)
+            save_weights(config.out / WEIGHTS, self.ema.weights(), _facts(result))
+            result.save()
+            trainer.save_checkpoint(config.out / LAST)
+
+    def score_now(self, step: int) -> dict[str, Any]:
+        """Scores of the detector as it is; also a row of scores.jsonl. Empty without a split."""
+        scored, config = self.material.scored, self.config
+        if scored is None:
+            return {}
+        found = detect(
+            self.detector,
+            scored,
+            config.image_size,
+            batch_size=config.batch_size,
+            workers=config.workers,
+        )
+        scores = finite(score(found, scored))
+        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
+        append_line(config.out / SCORES, {"step": step, "epoch": self.epochs} | numbers)
+        return scores
+
+    def result(self) -> RunResult:
+        """The run so far, unfinished."""
+        config, data, scored = self.config, self.material.data, self.material.scored
+        final = self.ema.weights()[SHAPES_KEY].exp().tolist()
+        return RunResult(
+            out=config.out,
+            finished=False,
+            detector=config.detector,
+            classes=list(data.classes),
+            category_ids=list(data.category_ids),
+            image_size=config.image_size,
+            levels=self._levels(final),
+            stations=self._stations(final),
+            eval_split=None if scored is None else scored.split,
+            epochs=self.epochs,
+            seconds_per_step=self.clock.seconds_per_step,
+            made_with={"command": command(), "versions": versions(), "hardware": hardware()},
+        )
+
+    def _levels(self, shapes: list[list[float]]) -> list[dict[str, Any]]:
+        rest = iter(shapes)
+        return [
+            {"stride": level.strides[0], "shapes": list(islice(rest, len(level.shapes_tensor())))}
+            for level in self.detector.anchors(self.config.image_size).levels
+        ]
+
+    def _stations(self, final: list[list[float]]) -> list[Station]:
+        stations = {"initial": self.initial}
+        if self.trace.after_warmup is not None:
+            stations["after warm-up"] = self.trace.after_warmup
+        stations |= {"final": final, "k-means": self.reference}
+        return [
+            Station(name=name, shapes=shapes, mean_best_iou=fit_of(shapes, self.material.seen))
+            for name, shapes in stations.items()
+        ]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"initial": self.initial, "epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.initial, self.epochs = state_dict["initial"], state_dict["epochs"]
+
+
+def _facts(result: RunResult) -> dict[str, Any]:
+    """What goes into the weights' own header: enough to use them without run.json."""
+    return {
+        "detector": result.detector,
+        "classes": result.classes,
+        "image_size": list(result.image_size),
+        "levels": result.levels,
+        "versions": result.made_with["versions"],
+    }
