@@ -1,6 +1,7 @@
 """All checks, in the order in which a person would want to read them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kedge.doctor.anchor_checks import (
     dead_shapes,
@@ -41,10 +42,9 @@ from kedge.doctor.run_checks import (
 
 Check = Callable[[Context], list[Finding]]
 
-DATA: tuple[Check, ...] = (
+FILES: tuple[Check, ...] = (files.check, box_format.check)
+BOXES: tuple[Check, ...] = (
     empty.check,
-    files.check,
-    box_format.check,
     bad_boxes.check,
     duplicates.check,
     class_balance.check,
@@ -52,7 +52,7 @@ DATA: tuple[Check, ...] = (
     crowding.check,
     sizes.check,
 )
-
+DATA: tuple[Check, ...] = (*FILES, *BOXES)
 ANCHORS: tuple[Check, ...] = (
     unanswered.check,
     uncovered.check,
@@ -79,6 +79,28 @@ RUN: tuple[Check, ...] = (
 )
 
 
+_FOLLOWS = ("flipped_boxes", "boxes_outside")  # of a wrong format
+
+
 def examine(context: Context) -> list[Finding]:
-    """Findings of every check that applies, errors first."""
-    return by_severity([finding for check in (*RUN, *DATA, *ANCHORS) for finding in check(context)])
+    """Findings of every check that applies, errors first.
+
+    Where the boxes are of another format than the file's, checks of boxes would judge nonsense:
+    they wait, and the finding says so. Where some images only are hit, all run, but what follows
+    from the format is not told twice.
+    """
+    found = [finding for check in (*RUN, *FILES) for finding in check(context)]
+    wrong = [finding for finding in found if finding.check == "box_format"]
+    if any(not finding.evidence["mixed"] for finding in wrong):
+        return by_severity([_waiting(finding) for finding in found])
+    found += [finding for check in (*BOXES, *ANCHORS) for finding in check(context)]
+    return by_severity([f for f in found if not (wrong and f.check in _FOLLOWS)])
+
+
+def _waiting(finding: Finding) -> Finding:
+    if finding.check != "box_format":
+        return finding
+    again = (
+        "# then ask the doctor again: checks of boxes and anchors wait until the format is right"
+    )
+    return replace(finding, cure=f"{finding.cure}\n{again}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kedge.data import read
-from kedge.doctor import Context
+from kedge.doctor import Context, examine
 from kedge.doctor.data_checks import box_format
 from kedge.doctor.data_checks.box_format import FORMATS, plausible, read_as, written
 
@@ -122,3 +122,21 @@ def test_real_data_raise_no_alarm(name, shared_data, one):
     if not (shared_data / name).is_dir():
         pytest.skip(f"{name} is missing")
     assert one(box_format.check, context_of(shared_data / name), "box_format") is None
+
+
+def test_other_checks_wait_until_the_format_is_right(coco_folder):
+    """Clipping boxes of the wrong format would ruin them: nobody must recommend it."""
+    boxes = [written(b, "xyxy") for b in sound(np.random.default_rng(7))]
+    found = examine(context_of(coco_folder(boxes)))
+    assert {f.check for f in found} == {"box_format"}
+    assert "ask the doctor again" in found[0].cure
+
+
+def test_a_part_in_another_format_hides_what_follows_from_it(coco_folder):
+    rng = np.random.default_rng(8)
+    boxes = [
+        written(b, "xyxy" if i % 4 == 0 else "xywh") for i, b in enumerate(sound(rng, images=40))
+    ]
+    found = {f.check for f in examine(context_of(coco_folder(boxes)))}
+    assert {"box_format", "object_sizes"} <= found
+    assert "boxes_outside" not in found

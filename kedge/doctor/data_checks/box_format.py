@@ -116,6 +116,7 @@ def _normalised(raw: Raw) -> Finding | None:
         evidence={
             "declared": f"{raw.declared} in pixels",
             "looks_like": f"{likely}, normalised",
+            "mixed": share < 0.9,
             "boxes": int(tiny.sum()),
             "of": len(raw.pixels),
             "median_of_largest_coordinate": float(np.median(np.abs(values).max(axis=1))),
@@ -151,6 +152,7 @@ def _pixels_for_shares(context: Context, raw: Raw, sound: NDArray[np.bool_]) -> 
             evidence={
                 "declared": "cxcywh, normalised",
                 "looks_like": f"{likely} in pixels",
+                "mixed": bool(huge.mean() < 0.9),
                 "boxes": int(huge.sum()),
                 "of": len(sound),
                 "worst_images": _worst(raw, huge),
