@@ -81,3 +81,14 @@ def test_the_warmup_is_long_enough_but_never_more_than_half_the_run():
     share = make_config({"warmup_steps": 0.15})
     assert [warmup_length(share, total) for total in (2000, 400, 60, 1)] == [300, 100, 30, 1]
     assert warmup_length(make_config({"warmup_steps": 7}), 10) == 7
+
+
+def test_every_recipe_is_valid():
+    from pathlib import Path
+
+    recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    assert len(recipes) >= 3
+    for recipe in recipes:
+        load_config(recipe)
+        for word in ("kedge train --config", "cost:", "expected:"):
+            assert word in recipe.read_text()
