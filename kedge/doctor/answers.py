@@ -26,8 +26,8 @@ class Answers:
 
     ``best`` (n,) largest IoU with any anchor on the grid (of shapes alone where the strategy looks
     at no more: ``Setup.thresholded``) and ``best_shape`` (n,) its shape; ``aligned`` (n,) the
-    largest IoU with centres moved together; ``positives`` (n,) anchors assigned.
-    ``per_shape`` (S,) and ``per_image`` (m,) count positives; ``anchors`` and ``ignored`` count
+    largest IoU with centres moved together, ``aligned_shape`` (n,) its shape; ``positives`` (n,)
+    anchors assigned. ``per_shape`` (S,) and ``per_image`` (m,) count positives; ``anchors`` and ``ignored`` count
     all anchors of all images. ``codes`` (P, D): regression targets of the positives,
     ``residual`` (P, 4): centre shift in strides (x, y) and log size ratio, object to anchor.
     """
@@ -35,6 +35,7 @@ class Answers:
     best: NDArray[np.float64]
     best_shape: NDArray[np.int64]
     aligned: NDArray[np.float64]
+    aligned_shape: NDArray[np.int64]
     positives: NDArray[np.int64]
     per_shape: NDArray[np.int64]
     per_image: NDArray[np.int64]
@@ -90,11 +91,12 @@ def answer(setup: Setup, objects: Objects) -> Answers:
     columns: list[NDArray[Any]] = (
         [torch.cat(column).numpy() for column in zip(*parts)] if parts else _nothing()
     )
-    best, shape, aligned, positives_, per_image, codes, residual = columns
+    best, shape, aligned, form, positives_, per_image, codes, residual = columns
     return Answers(
         best=best,
         best_shape=shape,
         aligned=aligned,
+        aligned_shape=form,
         positives=positives_,
         per_shape=per_shape.numpy(),
         per_image=per_image,
@@ -107,14 +109,14 @@ def answer(setup: Setup, objects: Objects) -> Answers:
 
 def _nothing() -> list[NDArray[Any]]:
     whole, real, wide = np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4))
-    return [real, whole, real, whole, whole, wide, wide]
+    return [real, whole, real, whole, whole, whole, wide, wide]
 
 
 @torch.no_grad()
-def fit_of(setup: Setup, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Largest IoU on the grid (n,), the shape that has it (n,), and the largest IoU of shapes with
-    centres moved together (n,), float64, of ``boxes`` (n, 4). The third also stands for the first
-    where the strategy compares shapes alone (the centre then is the cell's affair)."""
+def fit_of(setup: Setup, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Largest IoU on the grid (n,) and the shape that has it (n,); largest IoU of shapes with
+    centres moved together (n,) and that shape (n,); of ``boxes`` (n, 4). The second pair stands for
+    the first where the strategy compares shapes alone (the centre then is the cell's affair)."""
     grid, parts = setup.grid, []
     shape = grid.shapes.detach().double()
     for part in boxes.split(_BOXES) if len(boxes) else [boxes]:
@@ -123,9 +125,9 @@ def fit_of(setup: Setup, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         aligned = shared / (side.prod(-1)[:, None] + shape.prod(-1) - shared)
         placed = placed_iou(grid, part.double()) if setup.thresholded else aligned
         value, index = placed.max(dim=1)
-        parts.append((value, index, aligned.amax(dim=1)))
-    value, index, aligned = (torch.cat(column) for column in zip(*parts))
-    return value, index, aligned
+        parts.append((value, index, *aligned.max(dim=1)))
+    value, index, aligned, form = (torch.cat(column) for column in zip(*parts))
+    return value, index, aligned, form
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

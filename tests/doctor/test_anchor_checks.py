@@ -119,8 +119,20 @@ def test_cells_too_far_apart(squares, one):
     context = context_of(squares, setup_of([(20, 20), (40, 40), (80, 80)], stride=64.0))
     found = one(unanswered.check, context, "poorly_covered")
     assert list(found.evidence["of_these"]) == [
-        "fitted by a shape, but the cells stand too far apart (stride 64 or more, for their size)"
+        "fitted by a shape, but the cells stand too far apart for their size (stride 64)"
     ]
+
+
+def test_the_right_shapes_on_the_wrong_levels(squares, one):
+    """Sorted by area and dealt out evenly, squares of 20 px land on a level of stride 64."""
+    levels = [Level(stride=8, shapes=[(4, 4)]), Level(stride=64, shapes=[(20, 20), (40, 40)])]
+    levels += [Level(stride=128, shapes=[(80, 80)])]
+    grid = Grid(SIZE, levels)
+    setup = Setup(title="", grid=grid, assign=MaxIoU(), coder=DeltaCoder(), flags="")
+    found = one(unanswered.check, context_of(squares, setup), "poorly_covered")
+    assert found.severity == "error"
+    assert "too coarse a level (stride 64, 128)" in found.cause
+    assert found.predicted["covered_after"] > found.predicted["covered_before"] + 0.2
 
 
 def test_two_objects_that_want_one_anchor(make_data, one):

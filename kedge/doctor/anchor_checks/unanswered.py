@@ -168,13 +168,18 @@ def _reasons(context: Context, short: NDArray[np.bool_]) -> dict[str, Any]:
     large = left & (side > area.max() * slack)
     left &= ~small & ~large
     form = left & ((tall > ratio.max() * slack) | (tall < ratio.min() / slack))
+    stride = np.array(setup.strides)[setup.grid.rows.level.numpy()[answers.aligned_shape]]
+    coarse = place & (stride > min(setup.strides))
+    where = ", ".join(f"{s:g}" for s in np.unique(stride[coarse]))
     masks = {
         f"smaller than every anchor (below {area.min() / slack:.0f} px)": small,
         f"larger than every anchor (above {area.max() * slack:.0f} px)": large,
         "more elongated than every anchor": form,
         "between the shapes": left & ~form,
-        f"fitted by a shape, but the cells stand too far apart (stride {min(setup.strides):g} "
-        "or more, for their size)": place,
+        f"fitted by a shape, but it stands on too coarse a level (stride {where}) and finer levels "
+        "lack it": coarse,
+        "fitted by a shape, but the cells stand too far apart for their size (stride "
+        f"{min(setup.strides):g})": place & ~coarse,
     }
     counts = {name: int(mask.sum()) for name, mask in masks.items() if mask.any()}
     ordered = sorted(counts.items(), key=lambda item: -item[1])
