@@ -67,7 +67,7 @@ def test_doctor_of_anchors_and_its_page(mini, tmp_path, capsys):
 
 def test_the_printed_cure_is_a_command_that_runs(mini, tmp_path, capsys):
     out = tmp_path / "f.json"
-    words = ["doctor", "--data", str(mini), "--detector", "yolov2", "--image-size", "128", "160"]
+    words = ["doctor", "--data", str(mini), "--detector", "yolov2", "--image-size", "160"]
     assert run([*words, "--anchors", "2x2,3x3,4x4,5x5,6x6", "--json", str(out)]) == 0
     found = {row["check"]: row for row in json.loads(out.read_text())}
     cure = found["poorly_covered"]["cure"].splitlines()[0].split()

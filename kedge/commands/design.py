@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-_Many = Parameter(consume_multiple=True)
+from kedge.commands.words import Several, Sides, height_and_width
 
 
 def design(
     source: str,
     *,
     k: int = 9,
-    image_size: Annotated[list[int] | None, _Many] = None,
-    strides: Annotated[list[float] | None, _Many] = None,
-    per_level: Annotated[list[int] | None, _Many] = None,
+    image_size: Sides = None,
+    strides: Annotated[list[float] | None, Several] = None,
+    per_level: Annotated[list[int] | None, Several] = None,
     objective: Literal["mean_iou", "recall", "bpr", "fitness", "placed"] = "mean_iou",
     threshold: float | None = None,
     method: Literal["best", "kmeans", "kmedians", "yolov5", "evolution"] = "best",
@@ -87,14 +87,11 @@ def design(
 
     from kedge.doctor.design_page import Wish, make_design
 
-    size = image_size or [640]
-    if len(size) > 2 or min(size) < 1:
-        raise ValueError(f"--image-size: expected a side, or height and width, got {size}")
     wish = Wish(
         source=source,
         split=split,
         k=k,
-        image_size=(size[0], size[-1]),
+        image_size=height_and_width(image_size) or (640, 640),
         strides=tuple(strides or (8, 16, 32)),
         per_level=None if per_level is None else tuple(per_level),
         objective=objective,

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.words import Sides, height_and_width
+
 
 def doctor(
     *,
@@ -14,7 +16,7 @@ def doctor(
     anchors: str | None = None,
     config: Path | None = None,
     run: Path | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: Sides = None,
     strict: bool = False,
     verbose: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -44,8 +46,8 @@ def doctor(
     run
         Look at the records of a run, and at its anchors.
     image_size
-        Height and width of the network's input, into which images are letterboxed; by default that
-        of --config or --run, else 640 640.
+        Side, or height and width, of the network's input, into which images are letterboxed; by
+        default that of --config or --run, else 640.
     strict
         Exit with status 1 where there is an error. Warnings and notes do not count.
     verbose
@@ -69,7 +71,7 @@ def doctor(
         config=config,
         anchors=anchors,
         run=run,
-        image_size=image_size,
+        image_size=height_and_width(image_size),
         seed=seed,
     )
     findings = examine(context)

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from kedge.commands.words import Sides, height_and_width
+
 
 def report(
     *,
@@ -12,7 +14,7 @@ def report(
     anchors: str | None = None,
     config: Path | None = None,
     run: Path | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: Sides = None,
     out: Path = Path("report.html"),
     seed: int = 0,
 ) -> None:
@@ -35,8 +37,8 @@ def report(
     run
         Draw the anchors of a run.
     image_size
-        Height and width of the network's input; by default that of --config or --run, else
-        640 640.
+        Side, or height and width, of the network's input; by default that of --config or --run,
+        else 640.
     out
         The page, one self-contained file.
     seed
@@ -55,7 +57,7 @@ def report(
         config=config,
         anchors=anchors,
         run=run,
-        image_size=image_size,
+        image_size=height_and_width(image_size),
         seed=seed,
     )
     path = write_overview(out, context)

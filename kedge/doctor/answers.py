@@ -27,9 +27,10 @@ class Answers:
     ``best`` (n,) largest IoU with any anchor on the grid (of shapes alone where the strategy looks
     at no more: ``Setup.thresholded``) and ``best_shape`` (n,) its shape; ``aligned`` (n,) the
     largest IoU with centres moved together, ``aligned_shape`` (n,) its shape; ``positives`` (n,)
-    anchors assigned. ``per_shape`` (S,) and ``per_image`` (m,) count positives; ``anchors`` and ``ignored`` count
-    all anchors of all images. ``codes`` (P, D): regression targets of the positives,
-    ``residual`` (P, 4): centre shift in strides (x, y) and log size ratio, object to anchor.
+    anchors assigned. ``per_shape`` (S,) and ``per_image`` (m,) count positives; ``anchors`` and
+    ``ignored`` count all anchors of all images. ``codes`` (P, D): regression targets of the
+    positives, ``residual`` (P, 4): centre shift in strides (x, y) and log size ratio, object to
+    anchor.
     """
 
     best: NDArray[np.float64]
