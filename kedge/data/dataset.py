@@ -62,7 +62,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         index %= len(self)
         record = self.data.records[index]
         image = tv_tensors.Image(torch.from_numpy(self._pixels(index, record)).permute(2, 0, 1))
-        target = _target(record)
+        target = target_of(record)
         if isinstance(self.transform, Pipeline):
             target = self.transform.fit.target(target, record.height, record.width)
         state = torch.get_rng_state()
@@ -97,7 +97,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
         return pixels
 
 
-def _target(record: Record) -> Target:
+def target_of(record: Record) -> Target:
     size = (record.height, record.width)
     boxes = torch.from_numpy(record.boxes.astype(np.float32).reshape(-1, 4))
     return {
