@@ -197,10 +197,9 @@ def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -
     table.add_column("strategy", no_wrap=True)
     for name in names:
         table.add_column(name, justify="right")
-    table.add_column("levels, % fine to coarse")
+    table.add_column("% per level", no_wrap=True)
     for row in rows:
         if "note" in row:
-            table.add_row(row["strategy"], *[""] * len(names), row["note"])
             continue
         table.add_row(
             row["strategy"],
@@ -212,3 +211,6 @@ def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -
             " ".join(f"{100 * share:.0f}" for share in row["levels"]),
         )
     console.print(table)
+    for row in rows:
+        if "note" in row:
+            console.print(f"{row['strategy']}: {row['note']}; --run gives it a detector's")
