@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from kedge.data import Data, read, toy
+from kedge.side_by_side import train_side_by_side
 from kedge.train.config import make_config
 from kedge.train.files import write_json
 from kedge.train.result import RunResult
 
 _TOY_SIZE = (160, 192)  # small enough for four trainings in four minutes on two cores
 _LONGEST = 320
-_PATIENCE = 140.0  # seconds on the toy data after which the fourth run is left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class Variant:
     settings: dict[str, Any]
 
 
-# The mismatch is Zhong et al.'s worst start: every shape 5 x 5 cells.
+# The mismatch is Zhong et al.'s worst start: every shape 5 x 5 cells. The annealed warm-up forgets
+# where it started, so the last run goes without: k-means shapes, moved by the detector alone.
 VARIANTS = (
     Variant(
         title="mismatched, fixed",
@@ -45,7 +46,7 @@ VARIANTS = (
     Variant(
         title="learned from k-means",
         folder="learned-kmeans",
-        settings={"anchors": "kmeans", "learn_anchors": True},
+        settings={"anchors": "kmeans", "learn_anchors": True, "warmup": "none"},
     ),
 )
 
@@ -68,26 +69,24 @@ def demo(
     seed: int = 0,
     variants: tuple[Variant, ...] = VARIANTS,
     settings: dict[str, Any] | None = None,
+    jobs: int | None = None,
     console: Console | None = None,
 ) -> DemoResult:
     """Train and score every variant, then write ``report.html`` and ``demo.json`` to `out`.
 
     `data`: a data set, or "toy", which is drawn into ``out/toy`` first. `settings` go on top of the
-    demo's own for every run. An earlier demo in `out` is replaced. On a slow machine the toy demo
-    leaves out the fourth run.
+    demo's own for every run. An earlier demo in `out` is replaced. `jobs`: runs at a time,
+    see ``train_side_by_side``.
     """
     begin = time.perf_counter()
     source = _draw_toy(out / "toy") if data == "toy" else data
     train_split = read(source, None, "clip", check_images=False)
     base = _base(train_split, source, epochs, seed) | (settings or {})
-    runs: dict[str, RunResult] = {}
-    from kedge.train.run import train
-
-    for variant in variants:
-        if data == "toy" and len(runs) == 3 and time.perf_counter() - begin > _PATIENCE:
-            break
-        config = make_config(base | variant.settings | {"out": out / variant.folder})
-        runs[variant.title] = train(config, overwrite=True, console=console, title=variant.title)
+    configs = {
+        variant.title: make_config(base | variant.settings | {"out": out / variant.folder})
+        for variant in variants
+    }
+    runs = train_side_by_side(configs, jobs=jobs, console=console)
     seconds = time.perf_counter() - begin
     facts = {"data": data, "seconds": seconds, "epochs": base["epochs"], "seed": seed}
     rows = {title: _row(run) for title, run in runs.items()}

@@ -60,3 +60,13 @@ def test_the_input_has_the_shape_of_the_data(tmp_path):
     data = read(toy.write(tmp_path / "wide", train=2, val=1, size=(110, 416)), "train")
     assert fitting_size(data) == (96, 320)
     assert fitting_size(data, longest=1000) == (96, 416)
+
+
+def test_a_run_that_fails_is_said_in_its_own_words_and_stops_the_rest(tmp_path):
+    from kedge.side_by_side import train_side_by_side
+    from kedge.train.config import make_config
+
+    configs = {"good": make_config({"data": "toy", "epochs": 500, "out": tmp_path / "a"})}
+    configs["bad"] = make_config({"data": str(tmp_path / "nonesuch"), "out": tmp_path / "b"})
+    with pytest.raises(ValueError, match=r"bad: .*nonesuch: does not exist"):
+        train_side_by_side(configs, jobs=2)

@@ -1,6 +1,7 @@
 """``kedge demo``"""
 
 from pathlib import Path
+from typing import Any
 
 
 def demo(
@@ -30,7 +31,7 @@ def demo(
     """
     from rich.console import Console
 
-    from kedge.commands.tables import scores_table, stations_table
+    from kedge.commands.tables import COLUMNS, scores_table, stations_table
     from kedge.demo import demo as run
 
     console = Console()
@@ -38,7 +39,14 @@ def demo(
         data, out=out, epochs=epochs, seed=seed, console=None if quiet else Console(stderr=True)
     )
     for title, one in result.runs.items():
-        console.print(stations_table(one.stations, title=f"Anchor shapes: {title}"))
-    rows = [(title, one.scores) for title, one in result.runs.items()]
-    console.print(scores_table(rows, title=f"{data}: the same detector, different anchors"))
+        if "after warm-up" in (station.name for station in one.stations):
+            console.print(stations_table(one.stations, title=f"Anchor shapes: {title}"))
+    rows = [(title, one.scores | _fit(one)) for title, one in result.runs.items()]
+    title = f"{data}: the same detector, different anchors"
+    console.print(scores_table(rows, title=title, columns=[*COLUMNS[:6], "fit"]))
+    console.print("fit: mean best IoU of the training boxes, as the network sees them, at the end")
     console.print(f"{result.seconds:.0f} s; open {result.report}")
+
+
+def _fit(run: Any) -> dict[str, float | None]:
+    return {"fit": run.station("final").mean_best_iou}

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from kedge.train.result import RunResult, Station
 
-_COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "VOC")
+COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "VOC")
 
 
 def number(value: Any) -> str:
@@ -37,11 +37,15 @@ def stations_table(stations: Sequence[Station], title: str = "Anchor shapes") ->
     return table
 
 
-def scores_table(rows: Sequence[tuple[str, dict[str, Any]]], title: str = "Scores") -> Table:
+def scores_table(
+    rows: Sequence[tuple[str, dict[str, Any]]],
+    title: str = "Scores",
+    columns: Sequence[str] = COLUMNS,
+) -> Table:
     """COCO metrics and VOC AP, a row each."""
     table = Table(title=title, title_justify="left")
-    table.add_column("", overflow="fold", min_width=16)
-    names = [name for name in _COLUMNS if any(name in scores for _, scores in rows)]
+    table.add_column("", overflow="fold")
+    names = [name for name in columns if any(name in scores for _, scores in rows)]
     for name in names:
         table.add_column(name, justify="right")
     for label, scores in rows:

@@ -9,7 +9,17 @@ from kedge.data import Data, DetectionDataset, read, train_transforms
 from kedge.data.transforms import Pipeline
 from kedge.train.build import build_detector, strides_of
 from kedge.train.config import TrainConfig, load_config, save_config
-from kedge.train.result import CONFIG, LAST, RUN, WEIGHTS, RunResult, load_result
+from kedge.train.result import (
+    CONFIG,
+    LAST,
+    METRICS,
+    RUN,
+    SCORES,
+    SHAPES,
+    WEIGHTS,
+    RunResult,
+    load_result,
+)
 from kedge.train.seen import seen_sizes
 from kedge.train.shapes import start_shapes
 
@@ -89,7 +99,7 @@ def _prepare_folder(config: TrainConfig, resume: bool, overwrite: bool) -> None:
     elif stated.exists() and not overwrite:
         raise ValueError(f"{out}: holds a run; --resume goes on with it, --overwrite replaces it")
     elif overwrite:
-        for name in (LAST, RUN, WEIGHTS):
+        for name in (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES):
             (out / name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     save_config(config, stated)
