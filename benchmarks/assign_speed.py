@@ -30,8 +30,8 @@ from torchvision.ops import box_iou
 
 sys.path.insert(0, str(ROOT))
 
-from kedge import Grid, Level, Predictions, Targets, assign  # noqa: E402
-from kedge.boxes import rfd  # noqa: E402
+from kedge import Grid, Level, Predictions, Targets, assign
+from kedge.boxes import rfd
 
 STRIDES = (8, 16, 32, 64, 128)
 IMAGES = {"800x1333": (800, 1333), "3072x3072": (3072, 3072)}

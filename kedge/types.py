@@ -51,6 +51,10 @@ class Anchors(Protocol):
         """Anchor boxes (P, 4) of ``index`` (P,); all (N, 4) without it."""
         ...
 
+    def points(self, index: Tensor | None = None) -> Tensor:
+        """Anchor centres (P, 2) x, y."""
+        ...
+
     def stride(self, index: Tensor | None = None) -> Tensor:
         """Cell size (P, 2) in pixels, x then y."""
         ...

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+
+# the same examples in every run; KEDGE_RANDOM=1 looks for new ones
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None)
+settings.load_profile("random" if os.environ.get("KEDGE_RANDOM") else "fixed")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

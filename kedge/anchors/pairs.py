@@ -73,8 +73,7 @@ class Pairs:
 
     def points(self) -> Tensor:
         """(P, 2) anchor centres."""
-        boxes = self.boxes()
-        return (boxes[:, :2] + boxes[:, 2:]) / 2
+        return self.anchors.points(self.index())
 
     @torch.no_grad()
     def iou(self) -> Tensor:

@@ -55,10 +55,9 @@ class YOLOv5:
         at = centres(pairs.target_boxes()) / grid.rows.stride[row]
         size = grid.rows.cells[row]
         within = ((at >= 0) & (at < size)).all(1)
-        # on a cell's very edge the other neighbour would be the cell itself
-        opposite = torch.where(at % 1 == 0, 0, size - at)
-        before = (at % 1 < self.reach) & (at > 1) & within[:, None]
-        after = (opposite % 1 < self.reach) & (opposite > 1) & within[:, None]
+        part = at - at.floor()
+        before = (part < self.reach) & (at > 1) & within[:, None]
+        after = (part > 1 - self.reach) & (at < size - 1) & within[:, None]
         moves = (
             (row, y, x - 1, before[:, 0]),
             (row, y - 1, x, before[:, 1]),

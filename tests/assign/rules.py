@@ -66,7 +66,8 @@ def ssd(anchors, boxes, threshold, greedy) -> Outcome:
     return from_labels(labels)
 
 
-def atss(grid: Grid, boxes, k, margin) -> Outcome:
+def atss(grid: Grid, boxes, k, margin, above=0.0) -> Outcome:
+    """``above``: added to the threshold."""
     anchors, points, level = grid.boxes(), grid.points(), grid.level()
     if not len(boxes):
         return [], set()
@@ -83,7 +84,7 @@ def atss(grid: Grid, boxes, k, margin) -> Outcome:
         value = iou[near, i].double()
         spread = value.std() if len(near) > 1 else 0
         # in single precision, as the comparison is
-        allowed[near[iou[near, i] >= (value.mean() + spread).float()], i] = True
+        allowed[near[iou[near, i] >= (value.mean() + spread + above).float()], i] = True
     return from_labels(best_labels(iou, allowed & inside(points, boxes, margin)))
 
 
@@ -100,9 +101,8 @@ def box_area(boxes: Tensor) -> Tensor:
 def fcos(grid: Grid, boxes, ranges, radius, strict) -> Outcome:
     if not len(boxes):
         return [], set()
-    anchors = grid.boxes()
-    points = (anchors[:, :2] + anchors[:, 2:]) / 2
-    low, high = torch.tensor(ranges, dtype=anchors.dtype)[grid.level()].unbind(1)
+    points = grid.points()
+    low, high = torch.tensor(ranges, dtype=points.dtype)[grid.level()].unbind(1)
     sides = torch.cat([points[:, None] - boxes[:, :2], boxes[:, 2:] - points[:, None]], -1)
     far = sides.amax(-1)
     if strict:
@@ -184,9 +184,9 @@ def yolov5(grid: Grid, boxes, max_ratio, reach) -> Outcome:
                     cells.append((row, column - 1))
                 if y % 1 < reach and y > 1:
                     cells.append((row - 1, column))
-                if 0 < (columns - x) % 1 < reach and columns - x > 1:
+                if x % 1 > 1 - reach and x < columns - 1:
                     cells.append((row, column + 1))
-                if 0 < (rows - y) % 1 < reach and rows - y > 1:
+                if y % 1 > 1 - reach and y < rows - 1:
                     cells.append((row + 1, column))
             for number, shape in enumerate(shapes):
                 worst = torch.maximum(side / shape, shape / side).max()

@@ -60,9 +60,13 @@ def test_equal_candidates_all_reach_their_mean():
 @given(scenes(), st.integers(1, 9))
 def test_equals_the_dense_rule(scene, k):
     grid, targets = scene
-    want = per_image(targets, grid, lambda boxes, _: atss(grid, boxes, k, 0.01))
-    got = outcome(ATSS(k=k)(grid, targets))
-    assert got[0] == want[0]
+    want, strict, loose = (
+        per_image(targets, grid, lambda boxes, _, by=by: atss(grid, boxes, k, 0.01, by))[0]
+        for by in (0, 1e-6, -1e-6)
+    )
+    got = outcome(ATSS(k=k)(grid, targets))[0]
+    # a threshold that an IoU meets to the last bit may be rounded either way
+    assert got == want or set(strict) <= set(got) <= set(loose)
 
 
 @pytest.mark.parametrize("bad", [{"k": 0}, {"margin": -1}])
