@@ -70,6 +70,6 @@ def evaluate(
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
-    name = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
-    out.print(scores_table([(name, scores)]))
+    title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
+    out.print(scores_table([(Path(run or results or "").name, scores)], title=title))
     out.print(classes_table(source.classes, scores))

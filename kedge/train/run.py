@@ -43,7 +43,7 @@ def train(
     Raises ``ValueError`` for data, settings or files that do not fit, and ``Diverged`` (a
     ``ValueError``) for a loss that is not finite.
     """
-    _prepare_folder(config, resume, overwrite)
+    _check_folder(config, resume, overwrite)
     if resume and (done := _finished(config.out)):
         return done
     data, scored = read_splits(config)
@@ -54,6 +54,7 @@ def train(
     transforms = transforms_of(config)
     dataset = DetectionDataset(data, transforms, seed=config.seed, cache=config.cache)
 
+    _open_folder(config, overwrite)
     from kedge.train.fit import fit  # Lightning takes seconds to import: errors above come first
     from kedge.train.keeper import Material
 
@@ -91,18 +92,23 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
     )
 
 
-def _prepare_folder(config: TrainConfig, resume: bool, overwrite: bool) -> None:
-    out, stated = config.out, config.out / CONFIG
-    if resume:
-        if stated.exists():
-            _same_settings(load_config(stated), config, stated)
-    elif stated.exists() and not overwrite:
-        raise ValueError(f"{out}: holds a run; --resume goes on with it, --overwrite replaces it")
-    elif overwrite:
+def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> None:
+    stated = config.out / CONFIG
+    if resume and stated.exists():
+        _same_settings(load_config(stated), config, stated)
+    elif stated.exists() and not (resume or overwrite):
+        raise ValueError(
+            f"{config.out}: holds a run; --resume goes on with it, --overwrite replaces it"
+        )
+
+
+def _open_folder(config: TrainConfig, overwrite: bool) -> None:
+    """Writes the settings; only now that data and settings have proved good."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    if overwrite:
         for name in (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES):
-            (out / name).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-    save_config(config, stated)
+            (config.out / name).unlink(missing_ok=True)
+    save_config(config, config.out / CONFIG)
 
 
 def _same_settings(before: TrainConfig, now: TrainConfig, path: Path) -> None:

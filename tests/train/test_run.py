@@ -180,6 +180,13 @@ def test_retinanet_trains_with_learned_shapes_on_its_levels(settings):
     load_run(config.out)
 
 
+def test_a_run_that_never_began_is_not_in_the_way(settings):
+    with pytest.raises(ValueError, match="say what to train on"):
+        train(settings(data=""))
+    assert not settings().out.exists()
+    train(settings(epochs=1))
+
+
 def test_data_must_be_named_and_hold_objects(settings, tmp_path):
     with pytest.raises(ValueError, match="say what to train on"):
         train(settings(data=""))
