@@ -55,6 +55,10 @@ class Anchors(Protocol):
         """Anchor centres (P, 2) x, y."""
         ...
 
+    def shape_of(self, index: Tensor | None = None) -> Tensor:
+        """Anchor width and height (P, 2)."""
+        ...
+
     def stride(self, index: Tensor | None = None) -> Tensor:
         """Cell size (P, 2) in pixels, x then y."""
         ...

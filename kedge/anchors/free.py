@@ -69,6 +69,11 @@ class Free:
         """(P, 2) centres x, y."""
         return centres(self.boxes(index))
 
+    def shape_of(self, index: Tensor | None = None) -> Tensor:
+        """(P, 2) width and height."""
+        boxes = self.boxes(index)
+        return boxes[:, 2:] - boxes[:, :2]
+
     def stride(self, index: Tensor | None = None) -> Tensor:
         """(P, 2) the boxes' own width and height."""
         boxes = self.boxes(index)

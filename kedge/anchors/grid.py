@@ -275,6 +275,10 @@ class Grid:
         """(P, 2) anchor centres x, y; all (N, 2) without an index."""
         return self.centres(*self.row_and_cell(self._index(index)))
 
+    def shape_of(self, index: Tensor | None = None) -> Tensor:
+        """(P, 2) width and height, exactly as given: a box's sides are rounded with its place."""
+        return pick(self.shapes, self.row_and_cell(self._index(index))[0])
+
     def stride(self, index: Tensor | None = None) -> Tensor:
         """(P, 2) cell size in pixels, x then y."""
         return self.rows.stride[self.row_and_cell(self._index(index))[0]]

@@ -87,7 +87,7 @@ class Pairs:
     @torch.no_grad()
     def shape_iou(self) -> Tensor:
         """(P,) IoU of anchor and target moved onto one centre: a matter of the shapes alone."""
-        a, b = sizes(self.boxes()), sizes(self.target_boxes())
+        a, b = self.anchors.shape_of(self.index()), sizes(self.target_boxes())
         shared = torch.minimum(a, b).prod(1)
         return shared / (a.prod(1) + b.prod(1) - shared)
 
@@ -97,7 +97,7 @@ class Pairs:
         A target without area counts as a hundredth of a pixel.
         """
         target = sizes(self.target_boxes()).clamp(min=1e-2)
-        return sizes(self.boxes()).log() - target.log()
+        return self.anchors.shape_of(self.index()).log() - target.log()
 
     def centre_inside(self, margin: float = 0.0) -> Tensor:
         """(P,) whether the anchor's centre lies inside the target by more than ``margin``

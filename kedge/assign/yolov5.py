@@ -43,7 +43,7 @@ class YOLOv5:
         if not isinstance(anchors, Grid):
             raise ValueError(f"YOLOv5 needs the cells of a Grid, got {type(anchors).__name__}")
         cell = anchors.in_cell(targets)
-        side = anchors.shapes.detach()[anchors.row_and_cell(cell.index())[0]]
+        side = anchors.shape_of(cell.index())
         object_side = sizes(cell.target_boxes())
         ratio = torch.maximum(object_side / side, side / object_side).amax(1)
         cell = cell.select(ratio < self.max_ratio)
