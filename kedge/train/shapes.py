@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.anchors.design import fit
 from kedge.anchors.kmeans import kmeans
 from kedge.anchors.presets import Shape, preset
 from kedge.train.config import TrainConfig
@@ -21,15 +22,15 @@ def start_shapes(
     network sees them, for ``kmeans``.
 
     ``uniform`` and ``identical`` are Zhong et al.'s, in cells: 3 x 3, 3 x 9, 9 x 9, 9 x 3, 6 x 6,
-    and 5 x 5 for every shape. A list, k-means or a preset with another number of levels is sorted
-    by area and dealt out evenly, small shapes to fine levels.
+    and 5 x 5 for every shape. A list or a preset with another number of levels is sorted
+    by area and dealt out evenly, small shapes to fine levels. k-means knows nothing of levels: for
+    several it gives way to the shapes with which most objects get a positive on the real grid.
     """
     levels = len(strides)
     if config.explicit_shapes is not None:
         shapes = _deal(config.explicit_shapes, levels, config.anchors)
     elif config.anchors == "kmeans":
-        found = kmeans(seen, config.num_anchors * levels, seed=config.seed).tolist()
-        shapes = _deal([(w, h) for w, h in found], levels, "kmeans")
+        shapes = _from_boxes(config, strides, seen)
     elif config.anchors == "identical":
         shapes = [[(5.0 * s, 5.0 * s)] * config.num_anchors for s in strides]
     elif config.anchors == "uniform":
@@ -39,6 +40,27 @@ def start_shapes(
         shapes = _published(config.anchors, levels)
     factor = config.anchor_scale
     return [[(w * factor, h * factor) for w, h in level] for level in shapes]
+
+
+def _from_boxes(
+    config: TrainConfig, strides: Sequence[float], seen: NDArray[np.floating]
+) -> LevelShapes:
+    if len(strides) == 1:
+        found = kmeans(seen, config.num_anchors, seed=config.seed).tolist()
+        return [[(w, h) for w, h in found]]
+    design = fit(
+        seen,
+        config.num_anchors * len(strides),
+        "placed",
+        image_size=config.image_size,
+        strides=strides,
+        per_level=[config.num_anchors] * len(strides),
+        offset=0.0,
+        restarts=8,
+        seed=config.seed,
+    )
+    assert design.levels is not None, "strides were given"
+    return [[(w, h) for w, h in level.shapes] for level in design.levels]
 
 
 def _published(name: str, levels: int) -> LevelShapes:

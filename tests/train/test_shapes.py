@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+from kedge import Grid, Level
+from kedge.anchors.kmeans import kmeans
+from kedge.anchors.windows import placed_iou
 from kedge.train.config import make_config
 from kedge.train.shapes import start_shapes
 
@@ -41,3 +45,22 @@ def test_presets_go_level_by_level_or_onto_one():
     assert len(single) == 5
     with pytest.raises(ValueError, match=r"anchors: .*kmeanz"):
         shapes(anchors="kmeanz")
+
+
+def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
+    """Objects of 24 to 48 px on a grid of 8 to 128: dealt by area, half of the levels serve none."""
+    random = np.random.default_rng(0)
+    seen = random.uniform(24, 48, (2000, 2))
+    config = make_config({"anchors": "kmeans", "num_anchors": 1, "image_size": (256, 320)})
+    strides = (8.0, 16.0, 32.0, 64.0, 128.0)
+    found = start_shapes(config, strides, seen)
+    assert [len(level) for level in found] == [1] * 5
+    centre = random.uniform(0, 1, (2000, 2)) * (320, 256)
+    boxes = torch.tensor(np.concatenate([centre - seen / 2, centre + seen / 2], 1)).float()
+
+    def share(levels) -> float:
+        rows = [Level(stride=s, shapes=m, offset=0.0) for s, m in zip(strides, levels)]
+        return float((placed_iou(Grid((256, 320), rows), boxes).amax(1) >= 0.5).float().mean())
+
+    dealt = [[tuple(shape)] for shape in kmeans(seen, 5).tolist()]
+    assert share(found) > share(dealt) + 0.05
