@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kedge.boxes import iou
+from kedge.boxes import iou, sizes, unflip
 from kedge.types import Predictions, Targets
 
 BLOCK = 1 << 21  # candidates that are held at once
 STEPS = 1 << 30  # resolution of x in a sorting key
 MAX_BANDS = 4096
+SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
 
 
 def spread(count: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,23 +110,30 @@ def overlapping_boxes(
 
 
 def overlapping_predictions(
-    predictions: Predictions, targets: Targets, min_iou: float
+    predictions: Predictions, targets: Targets, min_iou: float, flat: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs of *predicted* box and object with IoU >= ``min_iou`` and > 0: flat anchor id, target,
-    IoU.
+    """Pairs of a *predicted* box and an object with IoU >= ``min_iou`` and > 0: row, target, IoU.
 
-    (P,) each. Crowds are left out. The predicted boxes that are not finite overlap nothing.
+    (P,) each; a row of ``flat`` (Q,), the anchors asked about, or the flat id itself where all are.
+    Crowds are left out. Flipped boxes are turned around; those that are not finite overlap nothing.
+
+    A join for every octave of the boxes' sizes: one wild prediction must not widen the search of
+    all.
     """
-    batch, count = predictions.shape
-    flat = torch.arange(batch * count, device=targets.boxes.device)
+    if flat is None:
+        flat = torch.arange(len(predictions.codes.flatten(0, 1)), device=targets.boxes.device)
     real = (~targets.ignore).nonzero()[:, 0]
-    found = [(flat[:0], flat[:0], targets.boxes.new_zeros(0))]
-    found += overlapping_boxes(
-        predictions.boxes_at(flat),
-        flat.div(max(count, 1), rounding_mode="floor"),
-        targets.boxes[real],
-        targets.image[real],
-        min_iou,
-    )
-    anchor, target, value = (torch.cat(column) for column in zip(*found))
-    return anchor, real[target], value
+    boxes = unflip(predictions.boxes_at(flat))
+    image = flat.div(max(predictions.shape[1], 1), rounding_mode="floor")
+    side = sizes(boxes).amax(1).clamp(min=1)
+    octave = torch.where(torch.isfinite(side), side.log2().ceil(), 0).long()
+    octave = octave.clamp(min=SMALLEST_OCTAVE)
+    found = [(real[:0], real[:0], boxes[:0, 0])]
+    for size in octave.unique().tolist():
+        part = (octave == size).nonzero()[:, 0]
+        for target, row, value in overlapping_boxes(
+            targets.boxes[real], targets.image[real], boxes[part], image[part], min_iou
+        ):
+            found.append((part[row], real[target], value))
+    row, target, value = (torch.cat(column) for column in zip(*found))
+    return row, target, value

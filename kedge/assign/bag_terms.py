@@ -1,11 +1,10 @@
 """What FreeAnchor and MAL share: scores within a bag, and who is background for which class."""
 
-import torch
 from torch import Tensor
 
+from kedge.anchors.join import overlapping_predictions
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import largest
-from kedge.assign.candidates import predicted_overlaps
 from kedge.assign.costs import class_logit, class_weights, predicted_boxes
 from kedge.boxes import iou
 from kedge.types import ClassWeights, Predictions, Targets
@@ -27,9 +26,7 @@ def background_weights(
     predictions: Predictions, targets: Targets, match_iou: float
 ) -> ClassWeights:
     """One minus the probability that an anchor matches some object of the class, where not 1."""
-    batch, count = predictions.shape
-    flat = torch.arange(batch * count, device=targets.boxes.device)
-    anchor, target, overlap = predicted_overlaps(predictions, targets, flat, match_iou)
+    anchor, target, overlap = overlapping_predictions(predictions, targets, match_iou)
     best = largest(overlap, target, len(targets))[target]
     match = (overlap - match_iou) / (best - match_iou).clamp(min=1e-12)
     label = targets.labels[target]
