@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, name: str, seed: int):
         assign=name,
         anchors=SQUARES,
         epochs=args.epochs,
-        batch_size=16,
+        batch_size=8,
         lr=args.lr,
         precision=args.precision,
         image_size=tuple(args.image_size),
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="../shared/data/bccd")
     parser.add_argument("--split", default="test", help="split that is scored")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
     parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])
