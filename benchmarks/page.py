@@ -62,7 +62,7 @@ def learned() -> str:
     cost = result["cost_per_step"]
     return (
         "\n## Learned anchors\n\n"
-        "YOLOv2-tiny on `bccd` (205 training images, 72 test images), 20 epochs, five shapes; mean and standard "
+        "YOLOv2-tiny on `bccd` (205 training images, 72 test images), 20 epochs, five shapes, the shapes at the full learning rate; mean and standard "
         "deviation over seeds. *Fit* is the mean best IoU of the shapes with the training boxes as the network sees "
         "them. The annealed warm-up forgets where it started, so one line stands for all four starts.\n\n"
         + table(rows)

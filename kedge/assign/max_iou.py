@@ -78,7 +78,5 @@ class MaxIoU:
             return best.select(known)
         unknown = unknown.best_target_per_anchor(by=unknown.iou())
         # its own best target has at least the IoU of the one that rescued it
-        touching = rescued.anchors.overlapping(
-            rescued.targets, unknown.iou(), among=unknown.anchor
-        )
+        touching = rescued.anchors.overlapping(rescued.targets, unknown.iou(), among=unknown.anchor)
         return best.select(known).join(touching.best_target_per_anchor(by=touching.iou()))
