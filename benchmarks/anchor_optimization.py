@@ -103,8 +103,10 @@ def row_of(
     return row
 
 
-def cost_of_learning(args: argparse.Namespace, repeats: int = 40) -> dict:
-    """Seconds per step with learned and with fixed anchors, taken in turns: the median of each.
+def cost_of_learning(args: argparse.Namespace, norm: bool, repeats: int = 30) -> dict:
+    """Processor seconds per step with learned and with fixed anchors, taken in turns.
+
+    Medians, and that of the ratio of neighbours. ``norm``: with batch norm without shift.
 
     One synthetic batch of the benchmark's size; forward, loss, backward and optimiser step.
     """
@@ -119,11 +121,14 @@ def cost_of_learning(args: argparse.Namespace, repeats: int = 40) -> dict:
     shapes = [(20.0 + 20 * i, 25.0 + 15 * i) for i in range(5)]
     steps = {}
     for learn in (False, True):
-        model = YOLOv2(num_classes=3, shapes=shapes, learn=learn, scale_only_bn=learn).train()
+        model = YOLOv2(
+            num_classes=3, shapes=shapes, learn=learn, scale_only_bn=learn and norm
+        ).train()
         steps[learn] = (model, torch.optim.AdamW(model.parameters(), lr=1e-4))
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for turn in range(repeats + 3):
-        for learn, (model, optimiser) in steps.items():
+        for learn in (False, True) if turn % 2 else (True, False):
+            model, optimiser = steps[learn]
             start = time.process_time()
             loss = torch.stack(list(model(images, targets).values())).sum()
             optimiser.zero_grad()
@@ -133,7 +138,7 @@ def cost_of_learning(args: argparse.Namespace, repeats: int = 40) -> dict:
                 seconds[learn].append(time.process_time() - start)
     fixed, learned = (statistics.median(seconds[k]) for k in (False, True))
     paired = statistics.median(b / a for a, b in zip(seconds[False], seconds[True]))
-    return {"fixed": fixed, "learned": learned, "overhead": paired - 1}
+    return {"norm": norm, "fixed": fixed, "learned": learned, "overhead": paired - 1}
 
 
 def main() -> None:
@@ -148,9 +153,16 @@ def main() -> None:
     parser.add_argument("--runs", default="runs/anchor_optimization")
     parser.add_argument("--name", default="anchor_optimization", help="of the file in results/")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cost", action="store_true", help="only what learning costs per step")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
+    if args.cost:
+        command = "python benchmarks/anchor_optimization.py --cost"
+        costs = [cost_of_learning(args, norm) for norm in (False, True)]
+        print(table(costs))
+        print(record("anchor_cost", command, costs, 0))
+        return
     done: dict[str, list[dict]] = {}
     for group in args.groups:
         for count in range(1, args.seeds + 1):  # all cells with one seed first: a table early
@@ -163,7 +175,6 @@ def main() -> None:
                 rows,
                 list(range(args.seeds)),
                 settings={k: v for k, v in vars(args).items() if k != "runs"},
-                cost_per_step=cost_of_learning(args),
             )
             hidden = {"shapes", "values"}
             print(table([{k: v for k, v in row.items() if k not in hidden} for row in rows]))
