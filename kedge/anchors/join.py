@@ -137,3 +137,10 @@ def overlapping_predictions(
             found.append((part[row], real[target], value))
     row, target, value = (torch.cat(column) for column in zip(*found))
     return row, target, value
+
+
+def well_predicted(predictions: Predictions, targets: Targets, above: float) -> Tensor:
+    """Flat ids, possibly repeated, of anchors whose *predicted* box has IoU > ``above`` with an
+    object: YOLO's ignore rule."""
+    anchor, _, value = overlapping_predictions(predictions, targets, above)
+    return anchor[value > above]

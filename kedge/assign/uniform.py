@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kedge.anchors.join import overlapping_predictions, points_in_windows
+from kedge.anchors.join import points_in_windows, well_predicted
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
 from kedge.boxes import centres, sizes
@@ -90,8 +90,7 @@ class Uniform:
                 _nearness(pairs.boxes(), pairs.target_boxes()),
                 _nearness(boxes, pairs.target_boxes()).nan_to_num(nan=-torch.inf),
             )
-            anchor, _, value = overlapping_predictions(predictions, targets, self.ignore_above)
-            ignored = anchor[value > self.ignore_above]
+            ignored = well_predicted(predictions, targets, self.ignore_above)
         best = pairs.best_target_per_anchor(by=near)
         best = best.select(rank(best.target, best.anchor) == 0)  # a pair may be chosen twice
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)

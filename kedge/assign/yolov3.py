@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kedge.anchors.join import overlapping_predictions
+from kedge.anchors.join import well_predicted
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -39,8 +39,5 @@ class YOLOv3:
         chosen = cell.select(best).last_target_per_anchor()
         ignored = None
         if predictions is not None:
-            anchor, _, iou = overlapping_predictions(
-                predictions.detach(), targets, self.ignore_above
-            )
-            ignored = anchor[iou > self.ignore_above]
+            ignored = well_predicted(predictions.detach(), targets, self.ignore_above)
         return chosen.assignment(ignored=ignored)
