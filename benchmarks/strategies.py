@@ -16,11 +16,9 @@ from pathlib import Path
 import torch
 from _record import record, table
 
+from kedge.assign.by_name import STRATEGIES
+
 SQUARES = ",".join(f"{4 * s}x{4 * s}" for s in (8, 16, 32, 64, 128))
-MOST_USED = [
-    "max_iou", "atss", "fcos", "simota", "tal", "paa", "free_anchor", "yolov5", "ssd", "ota",
-    "dynamic_soft_label", "autoassign", "noisy_anchors", "lada", "uniform", "dw",
-]  # fmt: skip
 
 
 def run(args: argparse.Namespace, name: str, seed: int):
@@ -55,7 +53,7 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16", choices=["32", "bf16"])
     parser.add_argument("--image-size", type=int, nargs=2, default=[256, 320])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--strategies", nargs="+", default=MOST_USED)
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--runs", default="runs/strategies")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
