@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from kedge.anchors.design import Points, assign_levels, floors
+from kedge.anchors.design import Points, assign_levels, fit, floors
+from kedge.anchors.design.exchange import exchange
 from kedge.anchors.design.levels import service
 from kedge.anchors.design.objectives import best_shape, value
 from kedge.anchors.design.placed import Placed, scatter
@@ -127,3 +128,49 @@ def test_counts_per_level_are_kept_and_the_total_is_best():
     assert total == pytest.approx(best)
     with pytest.raises(ValueError, match="per_level"):
         assign_levels(points, shapes, ground, per_level=(1, 1, 1))
+
+
+def scattered(wh: torch.Tensor, side: int = 640, seed: int = 0) -> Points:
+    generator = torch.Generator().manual_seed(seed)
+    return Points.of(wh, centres=wh / 2 + torch.rand(len(wh), 2, generator=generator) * (side - wh))
+
+
+def test_a_tiny_shape_leaves_the_coarse_level_where_it_does_not_serve():
+    points = scattered(torch.tensor([[12.0, 12.0], [200.0, 200.0]]).repeat(300, 1))
+    placed = Placed(floors=floors((8, 32), (640, 640)), level=torch.tensor([0, 1]))
+    tangled = torch.tensor([[200.0, 200.0], [12.0, 12.0]])
+    order = exchange(placed, points, tangled)
+    assert order.tolist() == [1, 0]
+    before, after = value(placed, points, torch.stack([tangled, tangled[order]]))
+    assert after > before + 0.2
+    assert exchange(placed, points, tangled[order]).tolist() == [0, 1]  # and stays there
+
+
+def test_where_both_levels_serve_the_smaller_shape_takes_the_finer_one():
+    points = scattered(torch.tensor([[150.0, 160.0], [240.0, 200.0], [300.0, 300.0]]).repeat(99, 1))
+    placed = Placed(floors=floors((8, 16), (640, 640)), level=torch.tensor([0, 1, 1]))
+    tangled = torch.tensor([[300.0, 300.0], [240.0, 200.0], [150.0, 160.0]])
+    assert value(placed, points, tangled[None]).item() > 1  # every object served
+    assert exchange(placed, points, tangled).tolist()[0] == 2
+
+
+def test_a_small_shape_stays_on_a_coarse_level_where_that_helps():
+    # small objects stand at the centres of the coarse cells, the corners of the fine ones
+    corner = torch.cartesian_prod(torch.arange(40), torch.arange(40)) * 16.0
+    points = boxes_to_points(torch.cat([corner, corner + 16], 1))
+    placed = Placed(floors=floors((16, 32), (640, 640), 0.5), level=torch.tensor([0, 1]))
+    small, large = torch.tensor([16.0, 16.0]), torch.tensor([200.0, 200.0])
+    assert exchange(placed, points, torch.stack([large, small])).tolist() == [1, 0]
+    off = boxes_to_points(torch.cat([corner + 8, corner + 24], 1))
+    even = placed.on(torch.tensor([0, 1]))
+    assert exchange(even, off, torch.stack([large, small])).tolist() == [0, 1]
+
+
+def test_designed_levels_are_in_order_where_that_costs_nothing():
+    random = torch.Generator().manual_seed(2)
+    wh = 90 + 200 * torch.rand(400, 2, generator=random)
+    found = fit(wh, 6, "placed", image_size=640, strides=(8, 16), restarts=8)
+    assert found.levels is not None
+    fine, coarse = ([w * h for w, h in level.shapes] for level in found.levels)
+    assert found.placed_recall == 1
+    assert max(fine) <= min(coarse)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.design.best_of import best_of, survivors
 from kedge.anchors.design.evolution import evolution
+from kedge.anchors.design.exchange import exchange
 from kedge.anchors.design.levels import assign_levels
 from kedge.anchors.design.objectives import Objective, value
 from kedge.anchors.design.placed import Floor, Placed
@@ -73,19 +74,16 @@ def search(
 
 def _polish_levels(problem: Problem, shapes: Tensor, placed: Placed) -> Tensor:
     """Placed: move shapes to the levels where they serve best and climb again, while that helps."""
-    last = problem.stages[-1]
+    last, some = problem.stages[-1], problem.stages[1]
     record = _score(placed, last, shapes)
     for _ in range(3):
-        count = torch.bincount(placed.level, minlength=len(placed.floors)).tolist()
-        level = assign_levels(last, shapes, placed.floors, count, placed.threshold)
-        order = level.argsort(stable=True)
-        moved = shapes[order]
+        moved = shapes[exchange(placed, some, shapes)]
         climbed = survivors(problem, moved[None].log())[0].exp()
         score = _score(placed, last, climbed)
         if score <= record:
             break
         shapes, record = climbed, score
-    return shapes
+    return shapes[exchange(placed, last, shapes)]
 
 
 def settle(
