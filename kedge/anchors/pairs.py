@@ -9,21 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import pick, where
+from kedge.anchors.segments import difference, fits_a_table, isin, pick, where
 from kedge.boxes import iou, sizes
 from kedge.types import Anchors, Assignment, Targets
-
-DENSE_SLOTS = 1 << 22  # up to here a table over all anchors may be cheaper than sorting the pairs
-SORTING = 64  # what a pair costs in a sort, in table entries
-
-
-def isin(ids: Tensor, of: Tensor) -> Tensor:
-    """(P,) bool: which ``ids`` (P,) are in ``of`` (Q,). Sorts ``of`` only, unlike torch's."""
-    if len(of) == 0:
-        return torch.zeros_like(ids, dtype=torch.bool)
-    of = of.sort().values
-    at = torch.searchsorted(of, ids).clamp_(max=len(of) - 1)
-    return pick(of, at) == ids
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,12 +65,12 @@ class Pairs:
 
     @torch.no_grad()
     def iou(self) -> Tensor:
-        """(P,) IoU of anchor and target, without a graph; kept from the query where it was
-        computed."""
-        if self._iou is not None:
-            return self._iou
-        measure = getattr(self.anchors, "measure", iou)
-        return measure(self.boxes(), self.target_boxes())
+        """(P,) IoU of anchor and target, without a graph; computed once, by the query or here."""
+        if self._iou is None:
+            measure = getattr(self.anchors, "measure", iou)
+            object.__setattr__(self, "_iou", measure(self.boxes(), self.target_boxes()))
+        assert self._iou is not None
+        return self._iou
 
     @torch.no_grad()
     def shape_iou(self) -> Tensor:
@@ -169,10 +157,13 @@ class Pairs:
 
     # -- per anchor
 
+    def _num_ids(self) -> int:
+        return self.targets.batch_size * len(self.anchors)
+
     def _slots(self) -> tuple[Tensor, int]:
         """Every pair's row in a table of anchors: all of them, or only those that occur."""
-        total = self.targets.batch_size * len(self.anchors)
-        if total <= max(min(DENSE_SLOTS, SORTING * len(self)), 4 * len(self)):
+        total = self._num_ids()
+        if fits_a_table(total, len(self)):
             return self.anchor, total
         seen, slot = self.anchor.unique(return_inverse=True)
         return slot, len(seen)
@@ -200,6 +191,14 @@ class Pairs:
         """One pair per anchor: the highest target, as where later objects overwrite earlier
         ones."""
         return self.best_target_per_anchor(by=self.target.double())
+
+    def shares_anchor(self, other: "Pairs") -> Tensor:
+        """(P,) bool: whether the pair's anchor is also one of ``other``'s."""
+        return isin(self.anchor, other.anchor, self._num_ids())
+
+    def without(self, other: "Pairs") -> "Pairs":
+        """The pairs whose anchor is none of ``other``'s."""
+        return self.select(~self.shares_anchor(other))
 
     # -- outcome
 
@@ -245,8 +244,7 @@ class Pairs:
         if ignored is not None and len(ignored):
             crowd = torch.cat([crowd, ignored])
         if len(crowd):
-            crowd = crowd.unique()
-            crowd = crowd[~isin(crowd, self.anchor)]
+            crowd = difference(crowd, self.anchor, self._num_ids())
         return Assignment(
             anchor=self.anchor,
             target=self.target,

@@ -17,7 +17,7 @@ from kedge.anchors.cells import (
     rectangles,
 )
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick
+from kedge.anchors.segments import pick, where
 from kedge.types import Targets
 
 if TYPE_CHECKING:
@@ -81,12 +81,29 @@ def _around(grid: "Grid", targets: Targets, k: int) -> Iterator[tuple[Tensor, ..
         centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
         xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
         ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
-        yield block.target, ys[..., at_y], xs[..., at_x], away_y[..., at_y], away_x[..., at_x]
+        ys, away_y = (of_row.index_select(-1, at_y) for of_row in (ys, away_y))
+        xs, away_x = (of_column.index_select(-1, at_x) for of_column in (xs, away_x))
+        yield block.target, ys, xs, away_y, away_x
 
 
 def _at_least_one(k: int) -> None:
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
+
+
+def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
+    """Mask of the ``k`` largest ``values`` (..., K) of every row; equal values: the lowest of
+    ``ids`` (..., K)."""
+    if k >= values.shape[-1]:
+        return torch.ones_like(values, dtype=torch.bool)
+    keep = values >= values.topk(k, dim=-1).values[..., -1:]
+    tied = keep.sum(-1) > k  # more than k reach the k-th value
+    if bool(tied.any()):
+        by_id = ids[tied].argsort(dim=-1)
+        order = values[tied].gather(-1, by_id).argsort(dim=-1, descending=True, stable=True)
+        chosen = by_id.gather(-1, order[..., :k])
+        keep[tied] = torch.zeros_like(keep[tied]).scatter_(-1, chosen, True)
+    return keep
 
 
 @torch.no_grad()
@@ -97,15 +114,16 @@ def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
     """
     _at_least_one(k)
     first_row = grid.rows.start_row
-    columns = grid.rows.cells[first_row, 0][:, None]
+    columns = pick(grid.rows.columns, first_row)[:, None]
     found = []
     for target, ys, xs, away_y, away_x in _around(grid, targets, k):
         away = away_x**2 + away_y**2
-        by_cell = (ys * columns + xs).argsort(dim=-1)
-        near = by_cell.gather(-1, away.gather(-1, by_cell).argsort(dim=-1, stable=True)[..., :k])
-        g, level, place = torch.isfinite(away.gather(-1, near)).nonzero(as_tuple=True)
-        at = near[g, level, place]
-        cells = Cells(target[g], first_row[level], ys[g, level, at], xs[g, level, at])
+        keep = _k_largest(-away, ys * columns + xs, k) & torch.isfinite(away)
+        at = where(keep.flatten())
+        pair = at.div(away.shape[2], rounding_mode="floor")
+        g = pair.div(grid.num_levels, rounding_mode="floor")
+        row = pick(first_row, pair - g * grid.num_levels)
+        cells = Cells(pick(target, g), row, pick(ys.flatten(), at), pick(xs.flatten(), at))
         found.append(all_shapes(grid, targets, cells))
     return join_found(grid, targets, found)
 
@@ -118,14 +136,20 @@ def closest(grid: "Grid", targets: Targets, k: int, by: Callable) -> Pairs:
     from the object's along either axis. Equal values: the lower anchor first.
     """
     _at_least_one(k)
+    level, row = grid.rows.level, torch.arange(grid.num_shapes, device=grid.device)[:, None]
     found = []
     for target, ys, xs, away_y, away_x in _around(grid, targets, k):
-        g, level, at = torch.isfinite(away_x + away_y).nonzero(as_tuple=True)
-        row = grid.rows.start_row[level]
-        cells = Cells(target[g], row, ys[g, level, at], xs[g, level, at])
-        pairs = join_found(grid, targets, [all_shapes(grid, targets, cells)])
-        keep = pairs.top_per_target(by(pairs.boxes(), pairs.target_boxes()), k)
-        found.append(Found(pairs.target[keep], pairs.anchor[keep]))
+        y, x, real = (c.index_select(1, level) for c in (ys, xs, torch.isfinite(away_x + away_y)))
+        own = row.expand_as(y)  # (g, S, M), as all of these
+        box = pick(targets.boxes, target).repeat_interleave(own[0].numel(), 0)
+        value = by(grid.boxes_at(own.flatten(), y.flatten(), x.flatten()), box).view_as(y)
+        value = torch.where(real, value, -torch.inf).flatten(1)
+        ids = grid.index(own.flatten(), y.flatten(), x.flatten()).view_as(value)
+        keep = _k_largest(value, ids, k) & real.flatten(1)
+        at = where(keep.flatten())
+        target = pick(target, at.div(value.shape[1], rounding_mode="floor"))
+        image = pick(targets.image, target)
+        found.append(Found(target, image * len(grid) + pick(ids.flatten(), at)))
     return join_found(grid, targets, found)
 
 

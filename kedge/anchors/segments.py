@@ -23,6 +23,38 @@ def where(mask: Tensor) -> Tensor:
     return mask.nonzero()[:, 0]
 
 
+TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting those that occur
+SORTING = 64  # what an id costs in a sort, in table entries
+
+
+def fits_a_table(total: int, ids: int) -> bool:
+    """Whether a table of ``total`` entries costs less than sorting so many ``ids``."""
+    return total <= max(min(TABLE, SORTING * ids), 4 * ids)
+
+
+def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
+    """(P,) bool: which ``ids`` (P,) are in ``of`` (Q,); int64, all below ``total``."""
+    if len(of) == 0:
+        return torch.zeros_like(ids, dtype=torch.bool)
+    if fits_a_table(total, len(ids) + len(of)):
+        return pick(_marked(of, total), ids)
+    of = of.sort().values
+    return pick(of, torch.searchsorted(of, ids).clamp_(max=len(of) - 1)) == ids
+
+
+def difference(ids: Tensor, gone: Tensor, total: int) -> Tensor:
+    """(K,) sorted: the distinct ``ids`` (P,) that are not in ``gone`` (Q,); int64, all below
+    ``total``."""
+    if fits_a_table(total, len(ids) + len(gone)):
+        return where(_marked(ids, total).index_fill_(0, gone, False))
+    ids = ids.unique()
+    return pick(ids, where(~isin(ids, gone, total)))
+
+
+def _marked(ids: Tensor, total: int) -> Tensor:
+    return torch.zeros(total, dtype=torch.bool, device=ids.device).index_fill_(0, ids, True)
+
+
 def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
     """(P,) the place of every row within its segment: 0 is the smallest of ``values`` (P,).
 

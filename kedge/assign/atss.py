@@ -40,5 +40,6 @@ class ATSS:
         pairs = anchors.nearest(targets, self.k)
         iou = pairs.iou()
         threshold = pairs.mean_per_target(iou) + pairs.std_per_target(iou)
-        chosen = pairs.select((iou >= threshold[pairs.target]) & pairs.centre_inside(self.margin))
+        chosen = pairs.select(iou >= threshold[pairs.target])
+        chosen = chosen.select(chosen.centre_inside(self.margin))
         return chosen.best_target_per_anchor(by=chosen.iou()).assignment()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from kedge.anchors.pairs import Pairs, isin
+from kedge.anchors.pairs import Pairs
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 LowQuality = Literal["own", "rescuer", "none"]
@@ -64,16 +64,15 @@ class MaxIoU:
                 rescued = self._own_best(rescued, best)
             else:
                 rescued = rescued.last_target_per_anchor()
-            kept = chosen.select(~isin(chosen.anchor, rescued.anchor))
-            chosen = kept.join(rescued)
+            chosen = chosen.without(rescued).join(rescued)
         return chosen.assignment(ignored=best.anchor[best.iou() < self.positive])
 
     @staticmethod
     def _own_best(rescued: Pairs, best: Pairs) -> Pairs:
         """The rescued anchors with their own best target: known, or found among all that touch
         them."""
-        known = isin(best.anchor, rescued.anchor)
-        unknown = rescued.select(~isin(rescued.anchor, best.anchor))
+        known = best.shares_anchor(rescued)
+        unknown = rescued.without(best)
         if len(unknown) == 0:
             return best.select(known)
         unknown = unknown.best_target_per_anchor(by=unknown.iou())

@@ -61,8 +61,7 @@ class PAA:
 def own_targets(anchors: Anchors, targets: Targets, min_iou: float) -> Pairs:
     """Every anchor with its best target, at IoU >= ``min_iou`` or as one of some target's best."""
     pairs = anchors.overlapping(targets, min_iou)
-    rescued = anchors.best(targets).anchor.unique()
-    rescued = rescued[~torch.isin(rescued, pairs.anchor)]
+    rescued = anchors.best(targets).without(pairs).anchor.unique()
     if len(rescued):
         pairs = pairs.join(anchors.overlapping(targets, 0.0, among=rescued))
     return pairs.best_target_per_anchor(by=pairs.iou())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kedge.anchors.pairs import Pairs, isin
+from kedge.anchors.pairs import Pairs
 from kedge.boxes import area, centres, rfd, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -58,7 +58,7 @@ class RFLA:
         chosen = self._round(anchors, targets, self.first, 1.0)
         if self.second:
             more = self._round(anchors, targets, self.second, self.shrink)
-            chosen = chosen.join(more.select(~isin(more.anchor, chosen.anchor)))
+            chosen = chosen.join(more.without(chosen))
         return chosen.assignment(ignored=self._similar(anchors, targets))
 
     @staticmethod

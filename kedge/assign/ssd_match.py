@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kedge.anchors.pairs import Pairs, isin
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import isin
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 FLOORS = (0.5, 0.25, 0.1, 0.02)  # the greedy search goes down in these steps
@@ -55,8 +56,7 @@ class SSDMatch:
             taken = taken.select(taken.top_per_target(taken.iou(), k=1)).last_target_per_anchor()
         else:
             taken = self._greedy(anchors, targets)
-        rest = anchors.overlapping(targets, self.positive)
-        rest = rest.select(~isin(rest.anchor, taken.anchor))
+        rest = anchors.overlapping(targets, self.positive).without(taken)
         return taken.join(rest.best_target_per_anchor(by=rest.iou())).assignment()
 
     def _greedy(self, anchors: Anchors, targets: Targets) -> Pairs:
@@ -71,7 +71,7 @@ class SSDMatch:
             pairs = anchors.overlapping(free, floor)
             pairs = replace(pairs, targets=targets)
             if taken is not None:
-                pairs = pairs.select(~isin(pairs.anchor, taken.anchor))
+                pairs = pairs.without(taken)
             found = pairs.select(_greedily(pairs, pairs.iou()))
             taken = found if taken is None else taken.join(found)
         assert taken is not None
@@ -99,6 +99,6 @@ def _greedily(pairs: Pairs, value: Tensor) -> Tensor:
             first >= some.max_per_target(first)[some.target]
         )
         taken[left[now]] = True
-        gone = isin(some.anchor, some.anchor[now]) | isin(some.target, some.target[now])
-        left = left[~gone]
+        gone = isin(some.target, some.target[now], len(pairs.targets))
+        left = left[~(gone | some.shares_anchor(some.select(now)))]
     return taken

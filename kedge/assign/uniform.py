@@ -92,6 +92,7 @@ class Uniform:
             )
             ignored = well_predicted(predictions, targets, self.ignore_above)
         best = pairs.best_target_per_anchor(by=near)
-        best = best.select(rank(best.target, best.anchor) == 0)  # a pair may be chosen twice
+        if predictions is not None:  # a pair may be chosen twice
+            best = best.select(rank(best.target, best.anchor) == 0)
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
         return best.select(fits).assignment(ignored=torch.cat([ignored, best.anchor[~fits]]))

@@ -65,7 +65,7 @@ def test_max_per_anchor_is_the_same_with_and_without_a_table_of_all_anchors(monk
     by = torch.tensor([0.2, 0.5, 0.1, 0.9, 0.6, 0.9])
     whole = pairs.max_per_anchor(by)
     assert torch.equal(whole, torch.tensor([0.9, 0.6, 0.1, 0.9, 0.6, 0.9]))
-    monkeypatch.setattr("kedge.anchors.pairs.DENSE_SLOTS", 0)
+    monkeypatch.setattr("kedge.anchors.segments.TABLE", 0)
     monkeypatch.setattr("kedge.anchors.grid.Grid._length", 10**9, raising=False)
     assert torch.equal(pairs.max_per_anchor(by), whole)
 
