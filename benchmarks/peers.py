@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -163,15 +164,19 @@ class _NoKernels(ModuleType):
 
 @cache
 def mmdetection() -> SimpleNamespace:
-    """MMDetection's assigners, coders and losses, and InstanceData."""
+    """MMDetection's assigners, coders, heads and losses, and InstanceData."""
     if find_spec("mmcv._ext") is None:
         sys.modules.setdefault("mmcv._ext", _NoKernels("mmcv._ext"))
-    from mmdet.models import losses
+    from mmdet.models import dense_heads, losses
     from mmdet.models.task_modules import assigners, coders
     from mmengine.structures import InstanceData
 
     return SimpleNamespace(
-        assigners=assigners, coders=coders, losses=losses, InstanceData=InstanceData
+        assigners=assigners,
+        coders=coders,
+        heads=dense_heads,
+        losses=losses,
+        InstanceData=InstanceData,
     )
 
 
@@ -199,13 +204,40 @@ def mmdetection_max_iou(positive: float, negative: float, low: float) -> Rule:
 
 
 def mmdetection_atss(grid, anchors, boxes, labels, logits, predicted) -> Tensor:
-    """ATSSAssigner, topk 9."""
+    """ATSSAssigner, 9 per level and shape: it counts anchors, the authors' code and Kedge cells."""
     peer = mmdetection()
     per_level = list(grid.anchors_per_level)
     instances = mmdetection_instances(boxes, labels)
-    assigner = peer.assigners.ATSSAssigner(topk=9)
+    (shapes,) = set(grid.shapes_per_level)  # one topk for all levels
+    assigner = peer.assigners.ATSSAssigner(topk=9 * shapes)
     priors = peer.InstanceData(priors=anchors)
     return mmdetection_labels(assigner.assign(priors, per_level, instances))
+
+
+def mmdetection_fcos(radius: float | None) -> Rule:
+    """The targets of FCOSHead; its labels are the objects' numbers, given as their classes."""
+
+    def rule(grid, anchors, boxes, labels, logits, predicted) -> Tensor:
+        peer = mmdetection()
+        per_level = list(grid.anchors_per_level)
+        head: Any = SimpleNamespace(
+            num_classes=len(boxes),
+            center_sampling=radius is not None,
+            center_sample_radius=radius,
+            strides=[level.strides[0] for level in grid.levels],
+        )
+        limits = [0, 64, 128, 256, 512, 1e8]
+        ranges = anchors.new_tensor(list(pairwise(limits)))
+        level = torch.arange(len(per_level), device=anchors.device)
+        level = level.repeat_interleave(torch.tensor(per_level, device=anchors.device))
+        number = torch.arange(len(boxes), device=boxes.device)
+        given = mmdetection_instances(boxes, number)
+        found, _ = peer.heads.FCOSHead._get_targets_single(
+            head, given, _middle(anchors), ranges[level], per_level
+        )
+        return torch.where(found == len(boxes), BACKGROUND, found)
+
+    return rule
 
 
 def mmdetection_tal(grid, anchors, boxes, labels, logits, predicted) -> Tensor:
@@ -330,6 +362,8 @@ def available(peer: str) -> bool:
 
 
 _FCOS = FCOS(centre_radius=1.5, strict=True)
+_RANGES = tuple(pairwise((0.0, 64.0, 128.0, 256.0, 512.0, torch.inf)))
+_SAMPLED = FCOS(ranges=_RANGES, centre_radius=1.5)
 _RPN = MaxIoU(positive=0.7, negative=0.3)
 _MM_RETINANET = MaxIoU(low_quality="rescuer")
 _MM_RPN = MaxIoU(positive=0.7, negative=0.3, low_quality="rescuer", min_low_quality=0.3)
@@ -343,6 +377,8 @@ _RULES: list[tuple[str, str, Assigner, Rule]] = [
     ("FCOS", "Detectron2", _FCOS, detectron2_fcos),
     ("MaxIoU", "MMDetection", _MM_RETINANET, mmdetection_max_iou(0.5, 0.4, 0.0)),
     ("MaxIoU", "MMDetection RPN", _MM_RPN, mmdetection_max_iou(0.7, 0.3, 0.3)),
+    ("FCOS", "MMDetection", FCOS(ranges=_RANGES), mmdetection_fcos(None)),
+    ("FCOS", "MMDetection centre", _SAMPLED, mmdetection_fcos(1.5)),
     ("ATSS", "MMDetection", ATSS(), mmdetection_atss),
     ("TAL", "MMDetection", TAL(), mmdetection_tal),
     ("SimOTA", "MMDetection", SimOTA(), mmdetection_simota),
