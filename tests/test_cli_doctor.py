@@ -176,6 +176,25 @@ def test_design_refuses_what_a_framework_cannot_have(mini, capsys):
     assert "--image-size: expected a side" in said
 
 
+def test_design_of_a_pyramid(mini, tmp_path, capsys):
+    out, page = tmp_path / "d.json", tmp_path / "d.html"
+    words = ["design", str(mini), "--layout", "pyramid", "--image-size", "128", "160"]
+    words += ["--scales", "2", "--ratios", "1", "--strides", "8", "16", "--restarts", "8"]
+    words += ["--for", "torchvision", "--json", str(out), "--html", str(page)]
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    assert "aspect_ratios=(H_OVER_W,) * 2" in said
+    found = json.loads(out.read_text())
+    assert len(found["shapes"]) == 4
+    assert {"sizes", "scales", "h_over_w"} == set(found["pyramid"])
+    space: dict = {}
+    exec(found["snippet"], space)
+    assert space["anchor_generator"].num_anchors_per_location() == [2, 2]
+    assert "size at stride 8" in page.read_text()
+    assert "go with --layout pyramid" in fails(capsys, "design", str(mini), "--scales", "2")
+    assert "leave out --k" in fails(capsys, "design", str(mini), "--layout", "pyramid", "--k", "9")
+
+
 @pytest.mark.parametrize("name", ["bccd", "coco_permissive"])
 def test_real_data_from_folder_to_snippet(name, shared_data, capsys):
     folder = shared_data / name

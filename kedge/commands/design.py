@@ -11,7 +11,10 @@ from kedge.commands.words import Several, Sides, height_and_width
 def design(
     source: str,
     *,
-    k: int = 9,
+    k: int | None = None,
+    layout: Literal["free", "pyramid"] = "free",
+    scales: int | None = None,
+    ratios: int | None = None,
     image_size: Sides = None,
     strides: Annotated[list[float] | None, Several] = None,
     per_level: Annotated[list[int] | None, Several] = None,
@@ -36,18 +39,27 @@ def design(
 
     kedge design DIR --k 9 --image-size 640 --for yolov5
 
+    kedge design DIR --layout pyramid --scales 3 --ratios 3 --for torchvision
+
     Parameters
     ----------
     source
         A data set (COCO JSON, Pascal VOC, YOLO, or toy), or a table of boxes: .npz, .csv, .parquet
         or .jsonl with x, y, w, h (or x1, y1, x2, y2), width, height and image_id.
     k
-        Number of shapes.
+        Number of shapes; 9 by default. A pyramid has strides x scales x ratios.
+    layout
+        free: any shapes. pyramid: RetinaNet's form, a size for every level, and scales and ratios
+        that all levels share.
+    scales
+        Scales of a pyramid; 3 by default.
+    ratios
+        Aspect ratios of a pyramid; 3 by default.
     image_size
         Side, or height and width, of the network's input; images are letterboxed into it.
         640 by default.
     strides
-        Strides of the levels in pixels; 8 16 32 by default.
+        Strides of the levels in pixels; 8 16 32 by default, of a pyramid 8 16 32 64 128.
     per_level
         Shapes on each level; by default where each serves best (an even split where the framework
         needs one).
@@ -92,7 +104,10 @@ def design(
         split=split,
         k=k,
         image_size=height_and_width(image_size) or (640, 640),
-        strides=tuple(strides or (8, 16, 32)),
+        layout=layout,
+        scales=scales,
+        ratios=ratios,
+        strides=None if strides is None else tuple(strides),
         per_level=None if per_level is None else tuple(per_level),
         objective=objective,
         threshold=threshold,

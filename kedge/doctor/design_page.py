@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kedge.anchors.design import (
+    RETINANET_STRIDES,
     BoxTable,
     DesignReport,
     DesignSettings,
@@ -19,6 +20,7 @@ from kedge.anchors.design import (
 )
 from kedge.anchors.design.table import TABLES
 from kedge.anchors.presets import preset
+from kedge.interop.pyramid_snippets import pyramid_snippet
 from kedge.interop.snippets import snippet
 from kedge.train.config import parse_shapes
 
@@ -31,9 +33,12 @@ class Wish:
 
     source: str
     split: str | None = None
-    k: int = 9
+    k: int | None = None
+    layout: str = "free"
+    scales: int | None = None
+    ratios: int | None = None
     image_size: tuple[int, int] = (640, 640)
-    strides: tuple[float, ...] = (8, 16, 32)
+    strides: tuple[float, ...] | None = None
     per_level: tuple[int, ...] | None = None
     objective: str = "mean_iou"
     threshold: float | None = None
@@ -48,21 +53,13 @@ class Wish:
 
     def settings(self) -> DesignSettings:
         """The same for ``design_command``. Even levels where the framework's heads need them."""
-        per_level, levels = self.per_level, len(self.strides)
-        if per_level is None and self.framework in _EVEN:
-            if self.k % levels:
-                raise ValueError(
-                    f"--k: {self.framework} needs as many shapes on each of the {levels} levels "
-                    f"({' '.join(f'{s:g}' for s in self.strides)}); {self.k} is no multiple of "
-                    f"{levels}: choose --k {levels * max(1, round(self.k / levels))}, or --strides"
-                )
-            per_level = (self.k // levels,) * levels
         return DesignSettings(
-            k=self.k,
+            k=self.number,
             objective=self.objective,
             image_size=self.image_size,
-            strides=self.strides,
-            per_level=per_level,
+            strides=self.levels,
+            per_level=self._per_level(),
+            pyramid=self._pyramid(),
             offset=self.offset,
             threshold=self.threshold,
             method=self.method,
@@ -72,6 +69,49 @@ class Wish:
             held_out=0.2 if self.compare else 0.0,
             curve=self.curve,
         )
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Strides of the levels, the defaults filled in."""
+        default = RETINANET_STRIDES if self.layout == "pyramid" else (8.0, 16.0, 32.0)
+        return self.strides or default
+
+    @property
+    def number(self) -> int:
+        """How many shapes."""
+        pyramid = self._pyramid()
+        if pyramid is not None:
+            return len(self.levels) * pyramid[0] * pyramid[1]
+        return 9 if self.k is None else self.k
+
+    def _pyramid(self) -> tuple[int, int] | None:
+        """Scales and ratios; None for free shapes."""
+        if self.layout != "pyramid":
+            if self.scales is not None or self.ratios is not None:
+                raise ValueError("--scales and --ratios go with --layout pyramid")
+            return None
+        if self.k is not None or self.per_level is not None or self.method != "best":
+            raise ValueError(
+                "--layout pyramid: its shapes are strides x scales x ratios, optimised directly; "
+                "leave out --k, --per-level and --method"
+            )
+        return (
+            3 if self.scales is None else self.scales,
+            3 if self.ratios is None else self.ratios,
+        )
+
+    def _per_level(self) -> tuple[int, ...] | None:
+        """As many shapes on every level where the framework's heads need that."""
+        if self.per_level is not None or self.layout == "pyramid" or self.framework not in _EVEN:
+            return self.per_level
+        k, levels = self.number, len(self.levels)
+        if k % levels:
+            raise ValueError(
+                f"--k: {self.framework} needs as many shapes on each of the {levels} levels "
+                f"({' '.join(f'{s:g}' for s in self.levels)}); {k} is no multiple of "
+                f"{levels}: choose --k {levels * max(1, round(k / levels))}, or --strides"
+            )
+        return (k // levels,) * levels
 
 
 def _in_use(text: str | None) -> str | tuple[tuple[float, float], ...] | None:
@@ -111,13 +151,28 @@ def make_design(wish: Wish) -> Made:
         report = design_command(table, settings)
     except ValueError as problem:
         raise ValueError(f"{wish.source}: {problem}") from None
-    levels = [(level.stride, level.shapes) for level in report.levels]
     try:
-        text = snippet(wish.framework, levels, wish.image_size, wish.offset)
+        text = _snippet(wish, report)
     except ValueError as problem:
         raise ValueError(f"--for {problem}") from None
     seen = as_seen(table, letterbox(wish.image_size), wish.seed)
     return Made(wish=wish, report=report, snippet=text, seen=seen, refused=refused)
+
+
+def _snippet(wish: Wish, report: DesignReport) -> str:
+    found = report.design.pyramid
+    if found is None:
+        levels = [(level.stride, level.shapes) for level in report.levels]
+        return snippet(wish.framework, levels, wish.image_size, wish.offset)
+    return pyramid_snippet(
+        wish.framework,
+        sorted(wish.levels),
+        found.sizes,
+        found.scales,
+        found.h_over_w,
+        wish.image_size,
+        wish.offset,
+    )
 
 
 def read_boxes(source: str, split: str | None) -> tuple[BoxTable, int]:
@@ -155,7 +210,7 @@ def facts(wish: Wish, report: DesignReport) -> Mapping[str, str]:
         "data": f"{wish.source}{split}: {report.design.boxes:,.0f} boxes in {report.images:,} "
         "images",
         "input": f"{height} x {width}, letterboxed; strides "
-        + ", ".join(f"{s:g}" for s in wish.strides),
+        + ", ".join(f"{s:g}" for s in wish.levels),
         "objective": report.design.objective,
         "time": f"{report.design.seconds:.1f} s",
     }
@@ -185,6 +240,7 @@ def sections(made: Made) -> list[Any]:
         Numbers(items=items),
         *(Text(text=note) for note in design.notes),
         Code(code=made.snippet, caption=f"For {made.wish.framework}"),
+        *_parameters(made),
         Table(columns=["level", "w x h (px)", "h / w"], rows=rows, digits=2),
     ]
     found = [
@@ -209,6 +265,23 @@ def sections(made: Made) -> list[Any]:
     return found
 
 
+def _parameters(made: Made) -> list[Any]:
+    """Sizes, scales and ratios of a pyramid."""
+    from kedge.report import Table
+
+    found = made.report.design.pyramid
+    if found is None:
+        return []
+    sizes = (
+        (f"size at stride {s:g} (px)", x) for s, x in zip(sorted(made.wish.levels), found.sizes)
+    )
+    rows = [[name, f"{value:g}"] for name, value in sizes]
+    rows += [["scales", ", ".join(f"{x:g}" for x in found.scales)]]
+    rows += [["h / w", ", ".join(f"{x:g}" for x in found.h_over_w)]]
+    words = "w = size * scale / sqrt(h / w), h = size * scale * sqrt(h / w)"
+    return [Table(columns=["parameter", "value"], rows=rows, caption=words)]
+
+
 def _others(made: Made) -> dict[str, Any]:
     """The set in use, or the best published one, for the plane."""
     in_use, verdict = _in_use(made.wish.in_use), made.report.verdict
@@ -218,7 +291,7 @@ def _others(made: Made) -> dict[str, Any]:
         return {in_use: np.array(preset(in_use).shapes)}
     if verdict is None:
         return {}
-    rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= made.wish.k]
+    rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= made.wish.number]
     best = max(rows, key=lambda row: row.score, default=None)
     return {} if best is None else {best.name: np.array(preset(best.name).shapes)}
 

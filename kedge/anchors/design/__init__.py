@@ -9,6 +9,7 @@ from kedge.anchors.design.command import (
 )
 from kedge.anchors.design.compare import Candidate, Verdict, compare, split_images
 from kedge.anchors.design.fit import OBJECTIVES, fit
+from kedge.anchors.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
 from kedge.anchors.design.levels import assign_levels
 from kedge.anchors.design.measure import Metrics, measure
 from kedge.anchors.design.network import (
@@ -33,6 +34,7 @@ __all__ = [
     "BPR",
     "METHODS",
     "OBJECTIVES",
+    "RETINANET_STRIDES",
     "BoxTable",
     "Candidate",
     "Curve",
@@ -59,6 +61,7 @@ __all__ = [
     "design_command",
     "even_split",
     "fit",
+    "fit_pyramid",
     "floors",
     "k_curve",
     "letterbox",

@@ -11,6 +11,7 @@ from torch import Tensor
 from kedge.anchors.design.choose_k import Curve, k_curve
 from kedge.anchors.design.compare import Candidate, Row, Verdict, compare, split_images
 from kedge.anchors.design.fit import fit, make_objective
+from kedge.anchors.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
 from kedge.anchors.design.network import Recipe, as_seen, letterbox
 from kedge.anchors.design.objectives import MeanIoU, Objective
 from kedge.anchors.design.placed import Placed, floors
@@ -32,7 +33,8 @@ class DesignSettings:
     ``in_use``: the anchors in use, a preset's name or shapes (w, h). ``baselines``: presets to
     compare with. ``held_out``: share of the images on which sets are compared (0: none).
     ``curve``: also try other numbers of shapes and recommend one. ``recipe``: the training recipe
-    instead of letterboxing.
+    instead of letterboxing. ``pyramid``: numbers of (scales, ratios) of RetinaNet-style shapes on
+    ``strides``; ``k``, ``per_level``, ``method`` and ``curve`` then say nothing.
     """
 
     k: int = 9
@@ -50,6 +52,7 @@ class DesignSettings:
     held_out: float = 0.2
     curve: bool = True
     recipe: Recipe | None = None
+    pyramid: tuple[int, int] | None = None
 
 
 def even_split(settings: DesignSettings) -> DesignSettings:
@@ -119,6 +122,8 @@ class DesignReport:
         for stride, shapes in self.levels:
             where = "" if design.levels is None else f"stride {stride:g}: "
             lines.append(where + ", ".join(f"{w:.1f} x {h:.1f}" for w, h in shapes))
+        if design.pyramid is not None:
+            lines += ["", design.pyramid.text()]
         lines += ["", _metrics_line(design)]
         if self.verdict is not None:
             lines += ["", *comparison_lines(self.verdict), "", self.verdict.text]
@@ -187,13 +192,26 @@ def design_command(table: BoxTable, settings: DesignSettings | None = None) -> D
     return DesignReport(
         design=design,
         verdict=verdict,
-        curve=_curve(clean, settings) if settings.curve else None,
+        curve=_curve(clean, settings) if settings.curve and settings.pyramid is None else None,
         images=len(np.unique(seen.image)),
         settings=settings,
     )
 
 
 def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
+    if settings.pyramid is not None:
+        return fit_pyramid(
+            seen.wh,
+            *settings.pyramid,
+            settings.objective,
+            image_size=settings.image_size,
+            strides=settings.strides or RETINANET_STRIDES,
+            offset=settings.offset,
+            centres=seen.centres,
+            threshold=settings.threshold,
+            restarts=max(1, settings.restarts // 4),
+            seed=settings.seed,
+        )
     return fit(
         seen.wh,
         settings.k,

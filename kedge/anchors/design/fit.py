@@ -66,13 +66,13 @@ def fit(
     without an image size.
     """
     begun = time.perf_counter()
-    size = _image_size(image_size, strides)
-    _check(k, restarts, method)
-    points, sketch, dropped = _read(wh, weights, centres)
+    size = input_size(image_size, strides)
+    check_words(k, restarts, method)
+    points, sketch, dropped = read_points(wh, weights, centres)
     ground = None if strides is None or size is None else floors(strides, size, offset)
     if ground is not None and size is not None and points.cx is None:
         points = scatter(points, size)
-    judged, placed = _objective(objective, threshold, ground, k, per_level)
+    judged, placed = objective_of(objective, threshold, ground, k, per_level)
     distinct = len(sketch)  # bins: at least so many different boxes
     different = torch.empty(0, 2)
     if distinct <= max(_FEW, k):
@@ -91,20 +91,21 @@ def fit(
         method=method,
         score=float(value(judged, points, shapes[None])[0]),
         metrics=measure(points, shapes, placed),
-        levels=None if placed is None else _grouped(shapes, placed),
+        levels=None if placed is None else by_level(shapes, placed),
         placed=placed,
         boxes=float(points.weight.double().sum()),
         dropped=dropped,
         distinct=distinct,
-        notes=_notes(distinct, k, dropped),
+        notes=notes_of(distinct, k, dropped),
         seed=seed,
         seconds=time.perf_counter() - begun,
     )
 
 
-def _image_size(
+def input_size(
     image_size: int | tuple[int, int] | None, strides: Sequence[float] | None
 ) -> tuple[int, int] | None:
+    """The input (H, W) of a side or (H, W); ``ValueError`` for strides without one."""
     if image_size is None:
         if strides is not None:
             raise ValueError("strides need image_size: the (H, W) of the network's input")
@@ -112,7 +113,8 @@ def _image_size(
     return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 
-def _check(k: int, restarts: int, method: str) -> None:
+def check_words(k: int, restarts: int, method: str) -> None:
+    """``ValueError`` for numbers and names that mean nothing."""
     if k < 1:
         raise ValueError(f"k: expected at least 1 shape, got {k}")
     if restarts < 1:
@@ -121,7 +123,8 @@ def _check(k: int, restarts: int, method: str) -> None:
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
 
 
-def _read(wh: Any, weights: Any, centres: Any) -> tuple[Points, Sketch, int]:
+def read_points(wh: Any, weights: Any, centres: Any) -> tuple[Points, Sketch, int]:
+    """The boxes, their sketch, and how many were dropped; ``ValueError`` where none is left."""
     if isinstance(wh, Sketch):
         sketch, points = wh, Points.of_sketch(wh, 32)
         dropped = wh.dropped
@@ -134,7 +137,7 @@ def _read(wh: Any, weights: Any, centres: Any) -> tuple[Points, Sketch, int]:
     return points, sketch, dropped
 
 
-def _objective(
+def objective_of(
     objective: str | Objective,
     threshold: float | None,
     ground: tuple[Floor, ...] | None,
@@ -163,7 +166,8 @@ def make_objective(name: str, threshold: float | None = None) -> Objective:
     return _OBJECTIVES[name](threshold)
 
 
-def _grouped(shapes: Tensor, placed: Placed) -> tuple[PresetLevel, ...]:
+def by_level(shapes: Tensor, placed: Placed) -> tuple[PresetLevel, ...]:
+    """The shapes of every floor, in the order given."""
     groups = []
     for i, floor in enumerate(placed.floors):
         mine = shapes[placed.level == i].tolist()
@@ -171,7 +175,8 @@ def _grouped(shapes: Tensor, placed: Placed) -> tuple[PresetLevel, ...]:
     return tuple(groups)
 
 
-def _notes(distinct: int, k: int, dropped: int) -> tuple[str, ...]:
+def notes_of(distinct: int, k: int, dropped: int) -> tuple[str, ...]:
+    """What a user should know."""
     notes = []
     if dropped:
         notes.append(f"{dropped:,} boxes without positive finite sides were left out")

@@ -30,6 +30,25 @@ class Pyramid:
         """(L * R * S, 2): level, then ratio, then scale."""
         return _expand(self._params()[None], *self.layout)[0].exp()
 
+    def rounded(self) -> "Pyramid":
+        """The numbers as they are printed: sizes to 1/100 pixel, scales and ratios to 1/10,000."""
+        return Pyramid(
+            sizes=tuple(round(x, 2) for x in self.sizes),
+            scales=tuple(round(x, 4) for x in self.scales),
+            h_over_w=tuple(round(x, 4) for x in self.h_over_w),
+        )
+
+    def text(self) -> str:
+        """Sizes, scales and ratios as a line each."""
+        return "\n".join(
+            f"{name:8s}{', '.join(f'{x:g}' for x in values)}"
+            for name, values in (
+                ("sizes", self.sizes),
+                ("scales", self.scales),
+                ("h / w", self.h_over_w),
+            )
+        )
+
     @property
     def layout(self) -> tuple[int, int, int]:
         """Numbers of levels, ratios and scales."""

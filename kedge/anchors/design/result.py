@@ -1,12 +1,13 @@
 """What ``fit`` returns."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
 from kedge.anchors.design.measure import Metrics
 from kedge.anchors.design.placed import Placed
+from kedge.anchors.design.pyramid import Pyramid
 from kedge.anchors.presets import PresetLevel
 
 
@@ -16,8 +17,9 @@ class Design:
 
     ``shapes`` (k, 2) float32, w and h in pixels, sorted by area. ``score``: the objective's value.
     The metrics are those of ``Metrics``. ``levels``: the shapes by feature map, when strides were
-    given. ``distinct``: different boxes found (where there are thousands: bins of 1/32 octave);
-    ``notes``: what a user should know. ``seconds``: time taken.
+    given. ``pyramid``: sizes, scales and ratios, where the shapes are made of these. ``distinct``:
+    different boxes found (where there are thousands: bins of 1/32 octave). ``notes``: what a user
+    should know. ``seconds``: time taken.
     """
 
     shapes: Tensor
@@ -33,6 +35,7 @@ class Design:
     notes: tuple[str, ...]
     seed: int
     seconds: float
+    pyramid: Pyramid | None = None
 
     @property
     def mean_best_iou(self) -> float:
@@ -63,6 +66,7 @@ class Design:
             "shapes": self.shapes.tolist(),
             **self.metrics.to_dict(),
             "levels": levels,
+            "pyramid": None if self.pyramid is None else asdict(self.pyramid),
             "objective": self.objective,
             "score": self.score,
             "method": self.method,
