@@ -129,10 +129,13 @@ def measure(grid: "Grid", targets: Targets, cells: Cells, of: Callable) -> Tenso
     return of(grid.boxes_at(cells.row, cells.y, cells.x), pick(targets.boxes, cells.target))
 
 
-def all_shapes(grid: "Grid", targets: Targets, cells: Cells) -> Found:
-    """The anchors of all shapes at ``cells``, which stand at their level's first shape."""
+def all_shapes(grid: "Grid", cells: Cells) -> Cells:
+    """Every shape at ``cells``, which stand at their level's first shape."""
+    if grid.num_shapes == grid.num_levels:
+        return cells
     source, step = spread(pick(grid.rows.per, cells.row))
-    return Found(pick(cells.target, source), pick(flat(grid, targets, cells), source) + step)
+    target, row, y, x = (pick(column, source) for column in cells)
+    return Cells(target, row + step, y, x)
 
 
 def product(sides: Tensor) -> Tensor:

@@ -12,12 +12,15 @@ from kedge.anchors.cells import (
     all_shapes,
     blocks,
     fill,
+    flat,
     join_found,
     kept,
+    measure,
     rectangles,
 )
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, where
+from kedge.boxes import iou
 from kedge.types import Targets
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ def inside(grid: "Grid", targets: Targets, region: Tensor | None, margin: float)
         exact = pick(every, at)
         point = grid.centres(cells.row, cells.y, cells.x)
         keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
-        found.append(all_shapes(grid, targets, kept(cells, keep)[0]))
+        cells = all_shapes(grid, kept(cells, keep)[0])
+        found.append(Found(cells.target, flat(grid, targets, cells)))
     return join_found(grid, targets, found)
 
 
@@ -108,7 +112,7 @@ def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
 
 @torch.no_grad()
 def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
-    """The anchors of the ``k`` cells of every level nearest to the object's centre.
+    """The anchors of the ``k`` cells of every level nearest to the object's centre, with their IoU.
 
     Fewer on a small map. Equal distances: the lower anchor first.
     """
@@ -124,7 +128,9 @@ def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
         g = pair.div(grid.num_levels, rounding_mode="floor")
         row = pick(first_row, pair - g * grid.num_levels)
         cells = Cells(pick(target, g), row, pick(ys.flatten(), at), pick(xs.flatten(), at))
-        found.append(all_shapes(grid, targets, cells))
+        cells = all_shapes(grid, cells)
+        value = measure(grid, targets, cells, iou)
+        found.append(Found(cells.target, flat(grid, targets, cells), value))
     return join_found(grid, targets, found)
 
 
@@ -170,4 +176,5 @@ def in_cell(grid: "Grid", targets: Targets) -> Pairs:
         cell[..., 1].flatten(),
         cell[..., 0].flatten(),
     )
-    return join_found(grid, targets, [all_shapes(grid, targets, cells)])
+    cells = all_shapes(grid, cells)
+    return join_found(grid, targets, [Found(cells.target, flat(grid, targets, cells))])
