@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from kedge.cli import run
@@ -24,3 +26,24 @@ def test_compares_strategies_on_toy_data(tmp_path, capsys):
 def test_an_unknown_strategy_is_one_line(capsys):
     assert run(["assign", "--data", "toy", "--strategy", "nearest"]) == 2
     assert "no strategy 'nearest'; there are max_iou" in capsys.readouterr().err
+
+
+def test_draws_what_each_strategy_selects(tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    words = ["assign", "--data", "toy", "--images", "4", "--image-size", "192", "320"]
+    assert run([*words, "--strategy", "max_iou,tal,atss,fcos", "--draw", str(sheet)]) == 0
+    with PIL.Image.open(sheet) as drawn:  # TAL lacks predictions: three panels of 5 : 3
+        assert drawn.size == (3 * 488 - 8, 48 + 288)
+    assert run([*words, "--draw", str(sheet), "--image", "nowhere.png"]) == 2
+    assert "no image is called 'nowhere.png'" in capsys.readouterr().err
+
+
+def test_boxes_without_pictures_cannot_be_drawn(tmp_path, capsys):
+    path = tmp_path / "boxes.npz"
+    one = {"image_id": [5], "x": [1.0], "y": [2.0], "w": [9.0], "h": [9.0], "category_id": [0]}
+    columns = {name: np.array(values) for name, values in one.items()}
+    np.savez(path, **columns, category_names=np.array(["a"]), images=np.array([[5, 64, 48]]))
+    words = ["assign", "--data", str(path), "--draw", str(tmp_path / "sheet.png")]
+    assert run(words) == 2
+    assert "--draw: " in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()

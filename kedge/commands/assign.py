@@ -26,6 +26,8 @@ def assign(
     images: int = 1000,
     batch_size: int = 16,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
+    draw: Path | None = None,
+    image: str | None = None,
 ) -> None:
     """Compare what assignment strategies choose on a data set.
 
@@ -52,12 +54,16 @@ def assign(
         Images assigned at once.
     json
         Write the table here too.
+    draw
+        Draw what each strategy selects in one image, side by side, into this PNG.
+    image
+        The image for --draw, by its name; by default the first with an object.
     """
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
     from kedge.data import read
 
-    found = read(data, split, "drop", check_images=run is not None)
+    found = read(data, split, "drop", check_images=run is not None or draw is not None)
     if not len(found):
         raise ValueError(f"{found.source}: has no images")
     step = max(1, -(-len(found) // images))
@@ -78,6 +84,8 @@ def assign(
         from kedge.train.files import write_json
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
+    if draw is not None:
+        _draw(draw, strategies, scene, image)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,7 @@ class Scene:
     """What the strategies work on: anchors, the objects of every image, and a model or None."""
 
     title: str
+    image_size: tuple[int, int]
     grid: "Anchors"
     objects: list[dict[str, Any]]
     records: "list[Record]"
@@ -101,10 +110,22 @@ class Scene:
             return targets, None
         from kedge.data.transforms import Fit
 
-        fit = Fit(self.model.result.image_size)
+        fit = Fit(self.image_size)
         pixels = [fit.pixels(_pixels(record)) for record in self.records[start:stop]]
         with torch.no_grad():
             return targets, self.model.detector.head(torch.stack(pixels).float() / 255)
+
+    def find(self, name: str | None) -> int:
+        """Row of the image called ``name``; without a name the first that has an object."""
+        for i, record in enumerate(self.records):
+            known = name is None and len(record.boxes)
+            if known or (name is not None and name in (record.name, Path(record.name).name)):
+                return i
+        raise ValueError(
+            "--draw: no image has an object"
+            if name is None
+            else f"--image: no image is called {name!r}; there is {self.records[0].name!r}"
+        )
 
 
 def _pixels(record: "Record"):
@@ -134,7 +155,13 @@ def _of_detector(
 
     setup = of_detector(detector, image_size, anchors)
     objects = _as_seen(records, image_size)
-    return Scene(title=setup.title, grid=setup.grid, objects=objects, records=records)
+    return Scene(
+        title=setup.title,
+        image_size=image_size,
+        grid=setup.grid,
+        objects=objects,
+        records=records,
+    )
 
 
 def _of_run(folder: Path, records: "list[Record]") -> Scene:
@@ -144,6 +171,7 @@ def _of_run(folder: Path, records: "list[Record]") -> Scene:
     size = run.result.image_size
     return Scene(
         title=f"the anchors and predictions of {folder}",
+        image_size=size,
         grid=run.detector.anchors(size).detach(),
         objects=_as_seen(records, size),
         records=records,
@@ -183,6 +211,30 @@ def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
     }
 
 
+def _draw(path: Path, strategies: dict[str, Any], scene: Scene, name: str | None) -> None:
+    """The sheet of ``draw_strategies``; strategies that lack predictions are left out."""
+    from kedge.data.transforms import Fit
+    from kedge.report import draw_strategies
+    from kedge.train.files import replacing
+
+    at = scene.find(name)
+    targets, predictions = scene.batch(at, at + 1)
+    selected = {}
+    for title, rule in strategies.items():
+        try:
+            selected[title] = rule(scene.grid, targets, predictions)
+        except ValueError:
+            continue  # the table has said why
+    try:
+        image = _pixels(scene.records[at])
+    except ValueError as error:
+        raise ValueError(f"--draw: {error}") from None
+    pixels = Fit(scene.image_size).pixels(image)
+    sheet = draw_strategies(pixels, scene.grid, selected)
+    with replacing(path) as part:
+        sheet.save(part, format="PNG", optimize=True)
+
+
 def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -> None:
     from rich.box import SIMPLE
     from rich.console import Console
@@ -193,10 +245,10 @@ def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -
     console.print(f"{data.source}: {images} of {len(data)} images, {objects} objects")
     console.print(f"on {scene.title}")
     table = Table(title="What each strategy chooses", title_justify="left", box=SIMPLE)
-    names = ("positives", "per object", "objects without", "ignored", "ms/image")
+    names = ("positives", "per object", "without", "ignored", "ms")
     table.add_column("strategy", no_wrap=True)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("% per level", no_wrap=True)
     for row in rows:
         if "note" in row:
@@ -205,12 +257,13 @@ def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -
             row["strategy"],
             str(row["positives"]),
             f"{row['positives per object']:.2f}",
-            f"{row['without']} ({row['without share']:.1%})",
+            f"{row['without']} ({row['without share']:.0%})",
             str(row["ignored"]),
             f"{row['ms per image']:.1f}",
             " ".join(f"{100 * share:.0f}" for share in row["levels"]),
         )
     console.print(table)
+    console.print("without: objects that no anchor answers for; ms: of assigning one image")
     for row in rows:
         if "note" in row:
             console.print(f"{row['strategy']}: {row['note']}; --run gives it a detector's")

@@ -19,6 +19,7 @@ from kedge.report.draw import (
     draw_detections,
 )
 from kedge.report.page import write_report
+from kedge.report.selection import draw_strategies
 from kedge.report.strokes import to_image
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "draw_assignment",
     "draw_boxes",
     "draw_detections",
+    "draw_strategies",
     "to_image",
     "write_report",
 ]

@@ -147,13 +147,21 @@ def cells(canvas: Canvas, stride: float | tuple[float, float]) -> None:
         canvas.pen.line([(0, y), (width, y)], fill=(255, 255, 255, 70), width=1)
 
 
-def dot(canvas: Canvas, place: NDArray[np.float64], colour: str) -> None:
+def dot(
+    canvas: Canvas,
+    place: NDArray[np.float64],
+    colour: str,
+    *,
+    radius: float = 3.0,
+    opacity: float = 1.0,
+) -> None:
     """A dot in the middle of a box."""
     points = _points(canvas, place)
     if points is not None:
         x, y = (points[0] + points[2]) / 2, (points[1] + points[3]) / 2
-        r = _thick(canvas, 3)
-        canvas.pen.ellipse([x - r, y - r, x + r, y + r], fill=colour, outline=(0, 0, 0, 160))
+        r = _thick(canvas, radius)
+        fill, rim = (*_rgb(colour), round(255 * opacity)), (0, 0, 0, round(160 * opacity))
+        canvas.pen.ellipse([x - r, y - r, x + r, y + r], fill=fill, outline=rim)
 
 
 def caption(canvas: Canvas, place: NDArray[np.float64], text: str, colour: str) -> None:

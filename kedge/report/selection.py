@@ -1,0 +1,92 @@
+"""One picture, many strategies: a panel each, with the anchors that it selects."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
+
+from kedge.report import strokes
+from kedge.report.draw import COLOURS, MISSED
+from kedge.report.style import numbers
+from kedge.types import Anchors, Assignment
+
+_PANEL, _TITLE, _GAP = 480, 48, 8  # pixels
+_PAPER, _INK, _FAINT = "#ffffff", "#16202a", "#5b6770"
+
+
+def draw_strategies(
+    image: Any, anchors: Anchors, selected: Mapping[str, Assignment], columns: int = 4
+) -> PIL.Image.Image:
+    """A sheet of panels: what every strategy selects in one image, under its name.
+
+    ``selected``: an assignment of this image alone for every name, on ``anchors``. A dot stands at
+    the centre of every positive anchor, in the colour of its object; larger anchors have larger
+    dots, smaller weights paler ones. Objects without an anchor are red and crossed out; the crowd
+    is left out. `image` as for ``draw_boxes``, of the size that the anchors were made for.
+    """
+    if not selected:
+        raise ValueError("draw_strategies needs at least one assignment")
+    several = [name for name, given in selected.items() if given.targets.batch_size != 1]
+    if several:
+        raise ValueError(f"draw_strategies takes one image: {several[0]!r} has several")
+    panels = [_panel(image, anchors, name, given) for name, given in selected.items()]
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    width, height = panels[0].size
+    sheet = PIL.Image.new(
+        "RGB", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP), _PAPER
+    )
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, columns)
+        sheet.paste(panel, (column * (width + _GAP), row * (height + _GAP)))
+    return sheet
+
+
+def _panel(image: Any, anchors: Anchors, name: str, given: Assignment) -> PIL.Image.Image:
+    picture = _drawn(image, anchors, given)
+    picture = picture.resize(
+        (_PANEL, max(1, round(picture.height * _PANEL / picture.width))),
+        PIL.Image.Resampling.LANCZOS,
+    )
+    panel = PIL.Image.new("RGB", (_PANEL, picture.height + _TITLE), _PAPER)
+    panel.paste(picture, (0, _TITLE))
+    pen = PIL.ImageDraw.Draw(panel)
+    real = ~given.targets.ignore
+    counts = np.bincount(numbers(given.target, np.int64), minlength=len(real))[numbers(real, bool)]
+    facts = f"{counts.sum()} positives"
+    if (counts == 0).any():
+        facts += f", {(counts == 0).sum()} of {len(counts)} objects without"
+    pen.text((2, 1), name, fill=_INK, font=PIL.ImageFont.load_default(size=22))
+    pen.text((2, 26), facts, fill=_FAINT, font=PIL.ImageFont.load_default(size=16))
+    return panel
+
+
+def _drawn(image: Any, anchors: Anchors, given: Assignment) -> PIL.Image.Image:
+    canvas = strokes.new_canvas(_paler(strokes.to_image(image)))
+    boxes = numbers(given.targets.boxes).reshape(-1, 4)
+    count = np.bincount(numbers(given.target, np.int64), minlength=len(boxes))
+    for i, box in enumerate(boxes):
+        if bool(given.targets.ignore[i]):
+            continue
+        if count[i] == 0:
+            strokes.cross(canvas, box, MISSED)
+        colour = COLOURS[i % len(COLOURS)] if count[i] else MISSED
+        strokes.box(canvas, box, colour, width=3, dashed=count[i] == 0)
+    places = numbers(anchors.boxes(anchors.local(given.anchor))).reshape(-1, 4)
+    weights = np.ones(len(places)) if given.weight is None else numbers(given.weight)
+    weights = weights / max(weights.max(initial=0), 1e-12)
+    owners = numbers(given.target, np.int64)
+    side = np.sqrt((places[:, 2:] - places[:, :2]).prod(1))
+    for k in np.argsort(-side, kind="stable"):
+        colour, radius = COLOURS[owners[k] % len(COLOURS)], 1.6 + 0.55 * side[k] ** 0.5
+        strokes.dot(canvas, places[k], colour, radius=radius, opacity=0.15 + 0.85 * weights[k])
+    return canvas.image
+
+
+def _paler(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The picture stepping back a little behind what is drawn on it."""
+    return PIL.Image.blend(picture, PIL.Image.new("RGB", picture.size, "#20262c"), 0.35)
