@@ -1,0 +1,279 @@
+"""MMDetection's prediction-aware assigners: equal, and where not.
+
+SimOTA and DynamicSoftLabel are compared twice: label by label, and on the peer's own matrix of
+costs, from which two declared differences follow exactly.
+"""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import pytest
+import torch
+from parity.cases import CLASSES, boxes, cases, images, needs, peers, points, scene
+from torch import Tensor
+
+from kedge import Grid, Level, Predictions, Targets
+from kedge.assign import PAA, TAL, DynamicSoftLabel
+from kedge.assign.paa import own_targets
+from kedge.boxes import giou
+
+pytestmark = needs("MMDetection")
+
+
+# -- SimOTA and DynamicSoftLabel -------------------------------------------------------------------
+
+
+class Costs:
+    """What the peer's matching was given: costs and IoU (n, G) of the anchors ``valid`` (N,)."""
+
+    cost: Tensor
+    iou: Tensor
+    valid: Tensor | None = None  # None: it was not reached, no anchor is near any object
+
+
+@pytest.fixture
+def costs(monkeypatch) -> Costs:
+    """Filled in by every call of the peer."""
+    seen = Costs()
+    for name in ("SimOTAAssigner", "DynamicSoftLabelAssigner"):
+        rule = getattr(peers.mmdetection().assigners, name)
+
+        def matching(self, cost, iou, count, valid, original=rule.dynamic_k_matching):
+            seen.cost, seen.iou, seen.valid = cost.clone(), iou.clone(), valid.clone()
+            return original(self, cost, iou, count, valid)
+
+        monkeypatch.setattr(rule, "dynamic_k_matching", matching)
+    return seen
+
+
+class Matched(NamedTuple):
+    """What Kedge's two rules make of the peer's costs."""
+
+    labels: Tensor  # (N,)
+    contested: Tensor  # (N,) claimed by several objects
+    cheapest: Tensor  # (N,) the object of least cost, whoever claims
+    tie: bool  # whether a decision hangs on less than the rounding of the costs
+
+
+def matched(costs: Costs, k: int, possible: Tensor) -> Matched:
+    """1. Only ``possible`` (N, G) pairs are taken. 2. A contested anchor goes to the cheapest of
+    the objects that claim it; the peer looks at all objects, at those that did not claim it too."""
+    nothing = torch.full((len(possible),), -1)
+    if costs.valid is None:
+        return Matched(nothing, nothing > 0, nothing, False)
+    valid, cost = costs.valid, torch.where(possible[costs.valid], costs.cost, torch.inf)
+    wanted = costs.iou.topk(min(k, len(cost)), dim=0).values.sum(0).int().clamp(min=1)
+    claims, tie = torch.zeros_like(cost, dtype=torch.bool), False
+    for i, count in enumerate(wanted.tolist()):
+        price, order = cost[:, i].sort()
+        claims[order[:count], i] = True
+        if count < len(price):
+            tie |= close(price[count - 1], price[count])
+        taken = min(count, int(possible[valid, i].sum()))
+        tie |= bool((price[:taken] == torch.inf).any())  # 10^distance overflows at 41 strides
+    claims &= cost < torch.inf
+    offers = torch.where(claims, cost, torch.inf).sort(dim=1).values
+    if offers.shape[1] > 1:
+        tie |= any(close(a, b) for a, b in offers[claims.sum(1) > 1, :2])
+    labels, contested, cheapest = nothing.clone(), nothing > 0, nothing.clone()
+    best = torch.where(claims, cost, torch.inf).argmin(1)
+    labels[valid] = torch.where(claims.any(1), best, -1)
+    contested[valid] = claims.sum(1) > 1
+    cheapest[valid] = costs.cost.argmin(1)
+    return Matched(labels, contested, cheapest, tie)
+
+
+def close(a: Tensor, b: Tensor) -> bool:
+    """Whether two costs are within rounding: far from its object one is 1e5 and more (SimOTA)."""
+    return bool(b < torch.inf) and bool(b - a < (1 / 32 if a > 9e4 else 1e-4))
+
+
+def near(grid: Grid, found: Tensor, predicted: Tensor, radius: float | None) -> Tensor:
+    """(N, G) whether the point is inside or near the object, or its prediction overlaps it."""
+    point = grid.points()[:, None]
+    out = ((point > found[:, :2]) & (point < found[:, 2:])).all(-1)
+    if radius is not None:
+        away = (point - (found[:, :2] + found[:, 2:]) / 2).abs()
+        out |= (away < radius * grid.stride()[:, None]).all(-1)
+    low = torch.maximum(predicted[:, None, :2], found[:, :2])
+    high = torch.minimum(predicted[:, None, 2:], found[:, 2:])
+    return out | (high > low).all(-1)
+
+
+DYNAMIC = [("SimOTA", 10, 2.5), ("DynamicSoftLabel", 13, None)]
+
+
+@pytest.mark.parametrize("side", [(1.0, 120.0), (40.0, 150.0)], ids=["any", "large"])
+@pytest.mark.parametrize(("name", "k", "radius"), DYNAMIC)
+def test_every_label_follows_from_the_peers_costs(name, k, radius, side, costs):
+    grid = points()
+    own = peers.COUNTERPARTS[name, "MMDetection"]
+    compared = same = unaware = third = 0
+    for seed in range(30):
+        targets, predictions = scene(grid, seed, counts=(6, 1, 14, 40), side=side)
+        ours = own(grid, targets, predictions).dense()
+        for image, given in enumerate(images(targets, predictions)):
+            costs.valid = None
+            theirs = peers.PEERS[name, "MMDetection"](grid, grid.boxes(), *given)
+            possible = near(grid, given[0], given[3], radius)
+            here, there = (matched(costs, k, p) for p in (possible, torch.ones_like(possible)))
+            if here.tie or there.tie:
+                continue
+            where = f"seed {seed}, image {image}"
+            assert torch.equal(ours[image], here.labels), where
+            anyone = torch.where(there.contested, there.cheapest, there.labels)
+            assert torch.equal(theirs, anyone), where
+            compared += 1
+            same += torch.equal(ours[image], theirs)
+            unaware += int((here.labels != there.labels).sum())
+            third += int((anyone != there.labels).sum())
+    print(f"{name}: {same} of {compared} images equal; anchors {unaware} and {third} by the rules")
+    assert compared > 50
+    assert same > compared / 5
+    assert unaware + third > 0
+
+
+@pytest.mark.parametrize("name", ["SimOTA", "DynamicSoftLabel"])
+def test_a_single_large_object_is_the_same(name):
+    # nothing is contested, and there are anchors enough inside
+    alone = list(
+        cases((name, "MMDetection"), points(), 40, counts=(1, 0, 1), side=(60.0, 150.0), share=0.5)
+    )
+    assert len(alone) == 120
+    assert [case.name for case in alone if not case.same] == []
+
+
+def test_dynamic_soft_label_never_takes_an_anchor_that_knows_nothing_of_the_object():
+    # inside the first object, predicted on neither; it costs the second 3 * -ln 1e-7 = 48
+    grid = Grid((16, 48), [Level(stride=16)])
+    found = torch.tensor([[1.0, 1, 15, 15], [38, 1, 39, 2]])
+    predicted = torch.tensor([[1.0, 1, 15, 15], [17, 1, 31, 15], [17, 1, 31, 15]])
+    logits = torch.zeros(3, CLASSES)
+    targets = Targets.from_list([{"boxes": found}])
+    theirs = peers.PEERS["DynamicSoftLabel", "MMDetection"](
+        grid, grid.boxes(), found, targets.labels, logits, predicted
+    )
+    given = Predictions.from_tensors(logits[None], predicted[None])
+    assert DynamicSoftLabel()(grid, targets, given).dense()[0].tolist() == [0, -1, -1]
+    assert theirs.tolist() == [0, -1, -1]  # both claim it, the first has the lower cost
+    alone = Targets.from_list([{"boxes": found[1:]}])
+    assert len(DynamicSoftLabel()(grid, alone, given)) == 0
+
+
+# -- TAL -------------------------------------------------------------------------------------------
+
+
+def outside_is_hopeless(grid: Grid, seed: int, count: int) -> tuple[Targets, Predictions]:
+    """Every object its own class, of score 0 at the anchors with their centre outside of it."""
+    targets, predictions = scene(grid, seed, counts=(count,), side=(4.0, 150.0), share=0.6)
+    labels = torch.arange(count)
+    rng = torch.Generator().manual_seed(seed)
+    logits = torch.randn(len(grid), count, generator=rng)
+    found, point = targets.boxes, grid.points()[:, None]
+    inside = ((point - found[:, :2] > 0.01) & (found[:, 2:] - point > 0.01)).all(-1)
+    logits = torch.where(inside, logits, -torch.inf)
+    targets = Targets(boxes=found, labels=labels, image=targets.image, batch_size=1)
+    return targets, Predictions.from_tensors(logits[None], predictions.codes)
+
+
+def their_tal(grid: Grid, targets: Targets, predictions: Predictions) -> Tensor:
+    return peers.PEERS["TAL", "MMDetection"](
+        grid,
+        grid.boxes(),
+        targets.boxes,
+        targets.labels,
+        predictions.logits[0],
+        predictions.codes[0],
+    )
+
+
+@pytest.mark.parametrize("count", [1, 5, 25])
+def test_tal_where_no_anchor_outside_the_object_competes(count):
+    grid, positives = points(), 0
+    for seed in range(40):
+        targets, predictions = outside_is_hopeless(grid, seed, count)
+        ours = TAL()(grid, targets, predictions).dense()[0]
+        assert torch.equal(ours, their_tal(grid, targets, predictions)), seed
+        positives += int((ours >= 0).sum())
+    assert positives > 100 * count
+
+
+def test_tal_takes_the_k_best_inside_where_mmdetection_drops_those_of_the_k_best_that_are_not():
+    grid, fewer = points(), 0
+    for seed in range(40):
+        targets, predictions = scene(grid, seed, counts=(1,), side=(40.0, 150.0), share=0.3)
+        ours = TAL()(grid, targets, predictions).dense()[0] >= 0
+        theirs = their_tal(grid, targets, predictions) >= 0
+        assert (theirs <= ours).all()
+        assert ours.sum() <= 13
+        fewer += int(ours.sum() - theirs.sum())
+    assert fewer > 100
+
+
+def test_tal_asks_for_a_centre_inside_and_mmdetection_for_a_hundredth_of_a_pixel_more():
+    grid = points((32, 48), levels=1)
+    found = torch.tensor([[3.995, 3.995, 20.0, 20.0]])  # the first centre is (4, 4)
+    targets = Targets.from_list([{"boxes": found}])
+    predictions = Predictions.from_tensors(
+        torch.zeros(1, len(grid), 1), found.expand(len(grid), 4)[None]
+    )
+    ours = TAL(k=24)(grid, targets, predictions).dense()[0]
+    assert ours[0] == 0
+    peer = peers.mmdetection()
+    result = peer.assigners.TaskAlignedAssigner(topk=24).assign(
+        peer.InstanceData(
+            priors=grid.boxes(), bboxes=predictions.codes[0], scores=predictions.logits[0].sigmoid()
+        ),
+        peers.mmdetection_instances(found, targets.labels),
+    )
+    theirs = peers.mmdetection_labels(result)
+    assert theirs[0] == -1
+    assert torch.equal(ours[(grid.points() > 8).all(1)], theirs[(grid.points() > 8).all(1)])
+
+
+# -- PAA -------------------------------------------------------------------------------------------
+
+
+def test_paa_on_the_same_candidates():
+    from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
+
+    head = peers.mmdetection().heads.PAAHead
+    grid, same = boxes(), 0
+    for seed in range(30):
+        targets, predictions = scene(grid, seed, counts=(6,), side=(12.0, 80.0), share=0.4)
+        pairs = own_targets(grid, targets, 0.1)
+        pairs = pairs.select(pairs.anchor.argsort())
+        logits = predictions.logits[0][pairs.anchor]
+        onehot = torch.nn.functional.one_hot(targets.labels[pairs.target], CLASSES)
+        loss = py_sigmoid_focal_loss(logits, onehot, reduction="none").sum(1)
+        loss = loss + 1.3 * (1 - giou(predictions.codes[0][pairs.anchor], pairs.target_boxes()))
+        given = SimpleNamespace(
+            topk=9,
+            covariance_type="diag",
+            num_classes=CLASSES,
+            gmm_separation_scheme=lambda *a: head.gmm_separation_scheme(None, *a),
+        )
+        label = torch.full((len(grid),), CLASSES)
+        label[pairs.anchor] = targets.labels[pairs.target]
+        weight = torch.ones(len(grid))
+        boxes_weight = torch.ones(len(grid), 4)
+        levels = list(grid.boxes().split(list(grid.anchors_per_level)))
+        label, *_ = head.paa_reassign(
+            given, loss.double(), label, weight, boxes_weight, pairs.anchor, pairs.target, levels
+        )
+        ours = PAA(box_weight=1.3)(grid, targets, predictions).dense()[0][pairs.anchor]
+        theirs = label[pairs.anchor] < CLASSES
+        # MMDetection leaves out what is cheaper than the lower component, where the wide upper one
+        # reaches below it; the authors' code, and ours, do not
+        for i in pairs.target.unique():
+            mine, level = pairs.target == i, pairs.level()
+            if not (theirs & mine).any():
+                continue  # it drops objects with a single candidate
+            highest = loss[theirs & mine].max()
+            low = torch.zeros_like(mine)
+            for step in range(3):
+                rows = (mine & (level == step)).nonzero()[:, 0]
+                low[rows[loss[rows].argsort()[:9]]] = True
+            assert torch.equal((ours >= 0) & mine, low & (loss <= highest)), (seed, i)
+        same += torch.equal(ours >= 0, theirs)
+    assert 20 < same < 30
