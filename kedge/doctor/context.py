@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kedge.data import Data
+from kedge.data import Data, read
 from kedge.doctor.answers import Answers, Overlaps, answer, overlaps
 from kedge.doctor.objects import Objects, as_seen, pack
 from kedge.doctor.setup import Setup
@@ -64,6 +65,14 @@ class Context:
     def seen(self) -> Objects:
         """All objects, in pixels of the network's input."""
         return as_seen(self.objects, self.image_size)
+
+    @cached_property
+    def other_splits(self) -> dict[str, Data]:
+        """The data set's other splits, by name; none where the data did not come from files, or the
+        others cannot be read."""
+        names = [name for name in self.data.splits if name != self.data.split]
+        found = {name: _other_split(self.data, name) for name in names}
+        return {name: data for name, data in found.items() if data is not None}
 
     @property
     def source(self) -> str:
@@ -150,6 +159,21 @@ class Context:
         if self.sampled:
             facts["sample_of_images"] = len(self.data.records)
         return facts
+
+
+def _other_split(data: Data, name: str) -> Data | None:
+    """The split ``name`` of the data set that ``data`` is of: its source is the folder, or the file
+    of annotations in it."""
+    file = Path(data.source)
+    for place in (file, *file.parents[:2]):
+        if place.is_dir() or place.suffix in (".yaml", ".yml"):
+            try:
+                found = read(place, name, "drop", check_images=False)
+            except ValueError:
+                continue
+            if found.splits == data.splits:
+                return found
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -24,6 +24,7 @@ from kedge.doctor.data_checks import (
     duplicates,
     empty,
     files,
+    leaks,
     sizes,
     tiny,
 )
@@ -42,7 +43,7 @@ from kedge.doctor.run_checks import (
 
 Check = Callable[[Context], list[Finding]]
 
-FILES: tuple[Check, ...] = (files.check, box_format.check)
+FILES: tuple[Check, ...] = (files.check, leaks.check, box_format.check)
 BOXES: tuple[Check, ...] = (
     empty.check,
     bad_boxes.check,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms
 from kedge.doctor.objects import Objects, as_seen, pack
+from kedge.train.watch import class_losses
 from kedge.types import Targets
 
 if TYPE_CHECKING:
@@ -199,11 +199,7 @@ def _meant(
 
 @torch.no_grad()
 def _background_share(detector: Any, data: Data, image_size: tuple[int, int]) -> float | None:
-    """Part of classification and objectness loss that comes from background anchors.
-
-    With one image a batch, detectors divide their sums by max(1, positives); with all weights zero
-    only the background's sum is left, undivided.
-    """
+    """Part of classification and objectness loss that comes from background anchors."""
     part = replace(data, records=data.records[:_LOSS_IMAGES])
     dataset = DetectionDataset(part, eval_transforms(image_size), cache=False)
     background = total = 0.0
@@ -211,15 +207,9 @@ def _background_share(detector: Any, data: Data, image_size: tuple[int, int]) ->
         images, rows = collate([dataset[i]])
         targets = Targets.from_list(rows)
         predictions = detector.head(images)
-        grid = predictions.anchors
-        assignment = detector.assign(grid, targets, predictions)
-        silent = replace(assignment, weight=torch.zeros_like(assignment.weight))
-        count = max(1.0, float(assignment.weight.sum()))
-        background += _classes(detector.losses(predictions, targets, silent))
-        total += _classes(detector.losses(predictions, targets, assignment)) * count
+        assignment = detector.assign(predictions.anchors, targets, predictions)
+        whole, positive = class_losses(detector, predictions, assignment)
+        count = max(1.0, float(assignment.weight.sum()))  # what the losses were divided by
+        background += (whole - positive) * count
+        total += whole * count
     return background / total if total > 0 else None
-
-
-def _classes(losses: dict[str, Tensor]) -> float:
-    names = ("classification", "objectness")
-    return sum(float(losses[name]) for name in names if name in losses)

@@ -63,6 +63,13 @@ class RunRecords:
         part = max(3, len(values) // 10)
         return float(np.median(values[:part])), float(np.median(values[-part:]))
 
+    def share(self, name: str, of: str, part: slice = slice(None)) -> float | None:
+        """Sum of one column over the sum of another, over ``part`` of the rows that hold both; None
+        where no row does (older runs) or the second is 0."""
+        rows = [row for row in self.metrics if name in row and of in row][part]
+        total = sum(float(row[of]) for row in rows)
+        return sum(float(row[name]) for row in rows) / total if total > 0 else None
+
     @property
     def first_shapes(self) -> list[list[float]] | None:
         """Shapes (w, h) at the start."""

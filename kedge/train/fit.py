@@ -52,7 +52,7 @@ def fit(
     module = DetectionModule(detector, config, total_steps=steps)
     keeper = Keeper(config, detector, material)
     callbacks: list[Callback] = [keeper.ema, keeper.trace, keeper.clock]
-    callbacks += [LossLog(config.out / METRICS, config.log_every), keeper]
+    callbacks += [LossLog(config.out / METRICS), keeper]
     callbacks += [Bar(title, console)] if console is not None else []
     with _quiet():
         trainer = _trainer(config, callbacks)

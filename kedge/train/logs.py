@@ -13,11 +13,11 @@ from kedge.train.module import DetectionModule, Diverged, epochs_done
 
 
 class LossLog(Callback):
-    """Writes ``metrics.jsonl``: step, epoch, lr and every loss, each `every` steps; and the step at
-    which a loss was not finite, null there."""
+    """Writes ``metrics.jsonl``: step, epoch, lr, every loss and what the assignment did, every
+    ``log_every`` steps; and the step at which a loss was not finite, null there."""
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         forget_after(self.path, trainer.global_step)
@@ -28,19 +28,17 @@ class LossLog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, DetectionModule)
-        step = trainer.global_step
-        if step % self.every and step != pl_module.total_steps:
-            return
-        self._write(trainer, pl_module)
+        if pl_module.is_logged(trainer.global_step):
+            self._write(trainer, pl_module, pl_module.last_facts)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         if isinstance(exception, Diverged):
             assert isinstance(pl_module, DetectionModule)
-            self._write(trainer, pl_module)
+            self._write(trainer, pl_module, {})
 
-    def _write(self, trainer: Trainer, pl_module: DetectionModule) -> None:
+    def _write(self, trainer: Trainer, pl_module: DetectionModule, facts: dict[str, float]) -> None:
         losses = pl_module.last_losses
         row = {
             "step": trainer.global_step,
@@ -48,7 +46,8 @@ class LossLog(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "loss": sum(losses.values()),
         }
-        append_line(self.path, row | {f"loss_{name}": value for name, value in losses.items()})
+        row |= {f"loss_{name}": value for name, value in losses.items()}
+        append_line(self.path, row | facts)
 
 
 class Clock(Callback):

@@ -10,6 +10,7 @@ from torch import Tensor
 from kedge.detectors.base import Detector
 from kedge.detectors.warmup import AnnealedWarmup, GradientWarmup
 from kedge.train.config import TrainConfig
+from kedge.train.watch import Watch, step_facts
 from kedge.types import Targets
 
 Batch = tuple[Tensor, list[dict[str, Any]]]
@@ -28,7 +29,8 @@ def epochs_done(trainer: Trainer) -> int:
 class DetectionModule(LightningModule):
     """Trains `detector` for `total_steps` steps as `config` says.
 
-    `last_losses` (name to float) and `warmup_active` are for callbacks.
+    `last_losses` (name to float), `last_facts` (of the steps that are logged: `step_facts`) and
+    `warmup_active` are for callbacks.
     """
 
     def __init__(self, detector: Detector, config: TrainConfig, total_steps: int) -> None:
@@ -39,6 +41,7 @@ class DetectionModule(LightningModule):
         self.warmup_steps = 0
         self.warmup = self._make_warmup()
         self.last_losses: dict[str, float] = {}
+        self.last_facts: dict[str, float] = {}
 
     def _make_warmup(self) -> AnnealedWarmup | GradientWarmup | None:
         config = self.config
@@ -66,14 +69,21 @@ class DetectionModule(LightningModule):
         elif active and isinstance(self.warmup, GradientWarmup):
             assign = self.warmup.assigner()
         predictions = self.detector.head(images)
-        losses = self.detector.loss(predictions, targets, assign=assign)
+        watch = Watch(assign=self.detector.assign if assign is None else assign)
+        losses = self.detector.loss(predictions, targets, assign=watch)
         if active and isinstance(self.warmup, GradientWarmup):
             grid = self.detector.anchors((images.shape[-2], images.shape[-1]))
             losses["clustering"] = self.warmup.loss(grid, targets)
             self.warmup.advance()
         total = torch.stack(list(losses.values())).sum()
         self._remember(losses)
+        if self.is_logged(self.global_step + 1) and watch.last is not None:
+            self.last_facts = step_facts(self.detector, predictions, watch.last)
         return total
+
+    def is_logged(self, step: int) -> bool:
+        """Whether a line is written after `step` steps."""
+        return step % self.config.log_every == 0 or step == self.total_steps
 
     def _remember(self, losses: dict[str, Tensor]) -> None:
         values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from kedge.data import Finding, boxes_npz, read
+from kedge.data import Finding, boxes_npz, read, toy
 from kedge.doctor import DATA, Context
 from kedge.doctor.data_checks import (
     bad_boxes,
@@ -15,6 +15,7 @@ from kedge.doctor.data_checks import (
     duplicates,
     empty,
     files,
+    leaks,
     sizes,
     tiny,
 )
@@ -138,6 +139,44 @@ def test_the_same_file_twice(coco_folder, one):
     found = one(duplicates.check, Context(data=read(folder, "train", "drop")), "duplicate_images")
     assert found.evidence["images"] == 2
     assert found.predicted["images_left"] == 1
+
+
+def test_the_same_image_in_two_splits(tmp_path, one):
+    """Six training images, of which one file is copied into val under another name."""
+    import shutil
+
+    folder = toy.write(tmp_path / "mini", train=6, val=3, size=(64, 96))
+    assert leaks.check(Context(data=read(folder, "train", "drop"))) == []
+    train, val = read(folder, "train"), read(folder, "val")
+    shutil.copyfile(train.records[4].file, val.records[1].file)
+    found = one(leaks.check, Context(data=read(folder, "train", "drop")), "images_in_two_splits")
+    assert found.severity == "warning"
+    assert found.evidence["images"] == 1
+    assert found.evidence["pairs"] == [[train.records[4].name, val.records[1].name]]
+    assert found.evidence["splits"] == ["train", "val"]
+    assert found.predicted["unseen_images"] == 2
+    back = one(leaks.check, Context(data=read(folder, "val", "drop")), "images_in_two_splits")
+    assert back.evidence["splits"] == ["val", "train"]
+    assert back.evidence["share_of_other_split"] == pytest.approx(1 / 6)
+
+
+def test_equal_names_or_sizes_alone_are_no_leak(tmp_path, make_data):
+    from kedge.data import Record
+
+    def record(name, content):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+        none = np.zeros(0)
+        return Record(
+            file=tmp_path / name, width=1, height=1, boxes=none.reshape(0, 4), labels=none,
+            crowd=none, image_id=0, name="0.jpg",
+        )  # fmt: skip
+
+    one, two = [record("a/0.jpg", b"abc")], [record("b/0.jpg", b"abd"), record("b/1.jpg", b"abc")]
+    assert leaks.same_files(one, two) == [(0, 1)]
+    assert leaks.same_files(one, two[:1]) == []
+    bare = make_data([[GOOD]]).records  # boxes without images
+    assert leaks.same_files(bare, bare) == []
 
 
 def test_class_imbalance_by_hand(make_data, one):

@@ -270,6 +270,59 @@ def test_no_object_to_learn_from(make_data, make_run, one):
     assert "no object" in one(no_positive_loss.check, context, "zero_box_loss").cause
 
 
+def test_what_the_run_logged_tells_data_from_weights(toys, make_run, one):
+    """The same zero box loss: no positive, no object, or positives that do not weigh."""
+    quiet = {"box": [0.0] * 30, "classification": FALLING}
+
+    def cause_of(**facts):
+        run = make_run(quiet)
+        rows = [{**row, **facts} for row in run.metrics]
+        return one(
+            no_positive_loss.check, context_of(toys, replace(run, metrics=rows)), "zero_box_loss"
+        )
+
+    other = cause_of(objects=40, answered=2, positives=3)
+    assert "5.0 % of the objects had a positive" in other.symptom
+    assert "it saw other data" in other.cause
+    assert other.evidence["positives_per_object_in_training"] == pytest.approx(3 / 40)
+    assert "saw no object" in cause_of(objects=0, answered=0, positives=0).cause
+    assert "weight of the box loss" in cause_of(objects=40, answered=40, positives=90).cause
+
+
+def test_hardly_a_positive_is_told_whatever_the_box_loss(toys, make_run, one):
+    run = make_run({"box": FALLING})
+    facts = {"objects": 100, "answered": 3, "positives": 3}
+    run = replace(run, metrics=[{**row, **facts} for row in run.metrics])
+    found = one(no_positive_loss.check, context_of(toys, run), "zero_box_loss")
+    assert found.evidence["answered_in_training"] == pytest.approx(0.03)
+
+
+def test_real_runs_log_their_positives_and_the_doctor_reads_them(tmp_path, one):
+    """Anchors of a few pixels, under YOLOv5's ratio test, learn nothing; fitting ones from all."""
+    from kedge.data import toy
+    from kedge.doctor import open_context
+    from kedge.train.config import make_config
+    from kedge.train.run import train
+
+    data = toy.write(tmp_path / "mini", train=12, val=4, size=(64, 96))
+    base = {"data": str(data), "image_size": (64, 96), "batch_size": 6, "epochs": 3}
+    base |= {"log_every": 1, "assign": "yolov5"}
+    train(make_config(base | {"anchors": "1x1,1x2,2x1", "out": tmp_path / "tiny"}))
+    context = open_context(run=tmp_path / "tiny")
+    found = one(no_positive_loss.check, context, "zero_box_loss")
+    assert found.evidence["answered_in_training"] < 0.1
+    assert "have no positive anchor" in found.cause
+    assert found.predicted["covered_after"] > 0.5
+
+    train(make_config(base | {"out": tmp_path / "fit"}))
+    context = open_context(run=tmp_path / "fit")
+    assert no_positive_loss.check(context) == []
+    assert context.run.share("answered", "objects") > 0.9
+    _, share = context.run.series("background_share")
+    assert len(share) == 6
+    assert ((share >= 0) & (share <= 1)).all()
+
+
 def test_anchors_that_went_far(toys, make_run, one):
     start = [[5.0, 5.0], [10, 10], [12, 8], [8, 12], [9, 9]]
     end = [[20.0, 20.0], [40, 40], [48, 32], [32, 48], [36, 36]]
@@ -294,6 +347,21 @@ def test_a_loss_that_is_all_background(toys, make_run, one):
     assert found.predicted["share_after"] < 0.6
     calm = match(toys, truth_rows(toys), SIZE, background_share=0.3)
     assert background_loss.check(context_of(toys, make_run({"box": FALLING}), probe=calm)) == []
+
+
+def test_a_run_whose_log_says_that_all_is_background(toys, make_run, one):
+    run = make_run({"box": FALLING})
+    share = np.linspace(0.99, 0.9, len(run.metrics))
+    rows = [{**row, "background_share": s} for row, s in zip(run.metrics, share)]
+    found = one(
+        background_loss.check, context_of(toys, replace(run, metrics=rows)), "background_loss"
+    )
+    assert found.evidence["from"] == "the run's log"
+    assert 0.9 <= found.evidence["share"] < 0.92
+    fell = [
+        {**row, "background_share": s} for row, s in zip(run.metrics, np.linspace(0.99, 0.2, 40))
+    ]
+    assert background_loss.check(context_of(toys, replace(run, metrics=fell))) == []
 
 
 def test_a_run_that_stopped(toys, make_run, one):

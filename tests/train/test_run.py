@@ -36,7 +36,9 @@ def test_a_run_leaves_weights_scores_shapes_and_losses(settings):
     assert result.station("initial").shapes == [[80.0, 80.0]] * 5
     assert result.station("final").mean_best_iou > result.station("initial").mean_best_iou
     assert load_result(config.out / "run.json") == result
-    assert [row["step"] for row in read_lines(config.out / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    rows = read_lines(config.out / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert all(row["positives"] >= row["answered"] > 0 for row in rows)
     assert [row["epoch"] for row in read_lines(config.out / "scores.jsonl")] == [1, 2, 3]
     shapes = read_lines(config.out / "shapes.jsonl")
     assert [row["stage"] for row in shapes[:4]] == ["initial", "warmup", "warmup", "warmup"]

@@ -1,5 +1,7 @@
 """A classification loss that is nearly all background."""
 
+import math
+
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 
@@ -7,11 +9,13 @@ _MOST = 0.8
 
 
 def check(context: Context) -> list[Finding]:
-    """Background makes more than 80 % of the classification and objectness loss."""
-    probe = context.probe
-    if probe is None or probe.background_share is None or probe.background_share < _MOST:
+    """Background makes more than 80 % of the classification and objectness loss: at the end of the
+    run as it logged it, or where it logged nothing, of the trained detector on a few images."""
+    logged, probe = _logged(context), context.probe
+    share = logged if logged is not None or probe is None else probe.background_share
+    if share is None or share < _MOST:
         return []
-    share, setup = probe.background_share, context.setup
+    setup = context.setup
     ratio = None
     if setup is not None and len(context.fair):
         answers = context.answers
@@ -27,9 +31,9 @@ def check(context: Context) -> list[Finding]:
             symptom=f"{percent(share)} of the classification loss comes from background",
             evidence={
                 "share": share,
+                "from": "the run's log" if logged is not None else "the trained detector",
                 "negatives_per_positive": ratio,
-                "recall": probe.recall,
-                "images": probe.images,
+                "recall": None if probe is None else probe.recall,
             },
             cause="Negatives outnumber positives"
             + (f" {ratio:,.0f} to 1" if ratio else "")
@@ -51,3 +55,9 @@ def check(context: Context) -> list[Finding]:
             unpredicted="" if yolo else "how a run goes can only be seen by running it",
         )
     ]
+
+
+def _logged(context: Context) -> float | None:
+    """The share in the last tenth of the run's rows; None where it logged none, or too few."""
+    last = float("nan") if context.run is None else context.run.smooth("background_share")[1]
+    return None if math.isnan(last) else last
