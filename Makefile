@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
+SITE := -c 'import site; print(site.getsitepackages()[0])'
 DATA ?= toy
 DEMO ?= demo
 
-.PHONY: demo test test-slow check bench docs clean
+.PHONY: demo test test-slow parity check bench docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/kedge demo --data $(DATA) --out $(DEMO)
@@ -15,6 +17,10 @@ test: $(VENV)/ready
 
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+# beside other libraries' own code; KEDGE_DETECTRON2 names a checkout of Detectron2, if there is one
+parity: $(PEERS)/ready
+	$(PEERS)/bin/python -m pytest tests/parity
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -31,5 +37,13 @@ $(VENV)/ready: constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+# sees the packages of .venv, and has the other libraries for itself
+$(PEERS)/ready: $(VENV)/ready constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(BIN)/python $(SITE) > "$$($(PEERS)/bin/python $(SITE))/kedge.pth"
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r constraints-peers.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache demo
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache demo
