@@ -136,6 +136,31 @@ def test_drift_names_what_was_done_to_the_labels(toys, make_run, one, planted, s
     assert found.predicted["mean_error_after"] < 0.5 * found.predicted["mean_error_before"]
 
 
+@pytest.mark.slow
+def test_a_real_run_on_shifted_annotations_drifts(tmp_path, one):
+    """Training boxes stand 7 pixels to the right of their objects, validation boxes on them: what
+    the detector learned is told by its detections alone. About ten seconds."""
+    from kedge.data import toy
+    from kedge.doctor import open_context
+    from kedge.train.config import make_config
+    from kedge.train.run import train
+
+    data = toy.write(tmp_path / "mini", train=48, val=64, size=(96, 128))
+    page = json.loads((data / "train.json").read_text())
+    for row in page["annotations"]:
+        row["bbox"][0] += 7
+    page["annotations"] = [a for a in page["annotations"] if a["bbox"][0] + a["bbox"][2] <= 128]
+    (data / "train.json").write_text(json.dumps(page))
+    settings = {"data": str(data), "image_size": (96, 128), "batch_size": 4, "epochs": 20}
+    train(make_config(settings | {"flip": 0, "scale": (1, 1), "out": tmp_path / "run"}))
+    found = one(drift.check, open_context(run=tmp_path / "run"), "one_sided_boxes")
+    assert "right of their objects" in found.symptom
+    across, down = found.evidence["mean_error_in_sides"]
+    assert across > 0.1
+    assert abs(down) < 0.05
+    assert "same number of pixels" in found.cause
+
+
 def test_noise_is_no_drift(toys, make_run):
     rng = np.random.default_rng(0)
     rows = truth_rows(toys)
