@@ -231,7 +231,7 @@ def test_balanced_l1():
     a, b = a / 40, b / 40
     theirs = their_loss("BalancedL1Loss", a, b)
     torch.testing.assert_close(losses.balanced_l1_loss(a, b, reduction="none"), theirs)
-    # deviation: for another beta the slope of theirs jumps at beta, by alpha (1 - beta) / (beta e^3)
+    # deviation: for another beta their slope jumps at beta, by alpha (1 - beta) / (beta e^3)
     at = torch.tensor([0.5 - 1e-6, 0.5 + 1e-6], dtype=torch.float64, requires_grad=True)
     theirs = their_loss("BalancedL1Loss", at, torch.zeros_like(at), beta=0.5)
     low, high = torch.autograd.grad(theirs.sum(), at)[0]
