@@ -62,9 +62,14 @@ class Sketch:
 
     def __add__(self, other: "Sketch") -> "Sketch":
         """The sketch of both sets of boxes."""
-        keys, sums = _combine(
-            np.concatenate([self.keys, other.keys]), np.concatenate([self.sums, other.sums])
-        )
+        keys = np.concatenate([self.keys, other.keys])
+        keys.sort(kind="stable")  # two ascending runs: one walk through both
+        first = np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        keys = keys[first]
+        sums = np.zeros((len(keys), len(_FIELDS)))
+        sums[np.searchsorted(keys, self.keys)] = self.sums
+        sums[np.searchsorted(keys, other.keys)] += other.sums  # keys of a sketch are unique
         return Sketch(keys, sums, self.dropped + other.dropped)
 
     def __len__(self) -> int:
