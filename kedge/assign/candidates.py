@@ -22,10 +22,9 @@ def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Ten
     anchor = torch.cat([pairs.anchor, flat[row]])
     target = torch.cat([pairs.target, target])
     own = torch.arange(len(anchor), device=anchor.device) < len(pairs)
-    order = torch.argsort(anchor, stable=True)
-    order = order[torch.argsort(target[order], stable=True)]
-    anchor, target, own = anchor[order], target[order], own[order]
+    key = target * (pairs.targets.batch_size * len(pairs.anchors)) + anchor
+    key, order = key.sort(stable=True)
     new = torch.ones_like(own)  # a pair found twice keeps its first row, which was there before
-    new[1:] = (anchor[1:] != anchor[:-1]) | (target[1:] != target[:-1])
-    joined = replace(pairs, anchor=anchor[new], target=target[new], _iou=None)
-    return joined, own[new]
+    new[1:] = key[1:] != key[:-1]
+    rows = order[new]
+    return replace(pairs, anchor=anchor[rows], target=target[rows], _iou=None), own[rows]
