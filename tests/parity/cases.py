@@ -18,6 +18,7 @@ from kedge import Grid, Level, Predictions, Targets
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import peers
+import peers_mmdetection as mm  # noqa: F401  the tests take it from here
 
 CLASSES = 5
 COUNTS = (6, 0, 1, 14, 40)  # objects per image

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parity.cases import assert_same, boxes, needs, peers, points, scene, squares
+from parity.cases import assert_same, boxes, mm, needs, peers, points, scene, squares
 from torchvision.ops import box_iou
 
 from kedge import Free, Grid, Level, Predictions, Targets
@@ -32,12 +32,12 @@ def test_atss_counts_cells_where_mmdetection_counts_anchors():
     grid = boxes()
     assert_same(("ATSS", "MMDetection"), grid)
     targets, _ = scene(grid, 0, counts=(14,))
-    peer = peers.mmdetection()
-    theirs = peers.mmdetection_labels(
+    peer = mm.mmdetection()
+    theirs = mm.mmdetection_labels(
         peer.assigners.ATSSAssigner(topk=9).assign(
             peer.InstanceData(priors=grid.boxes()),
             list(grid.anchors_per_level),
-            peers.mmdetection_instances(targets.boxes, targets.labels),
+            mm.mmdetection_instances(targets.boxes, targets.labels),
         )
     )
     assert not torch.equal(ATSS()(grid, targets).dense()[0], theirs)
@@ -55,7 +55,7 @@ def test_hungarian():
 
 
 def test_hungarian_with_the_costs_of_detr():
-    peer = peers.mmdetection()
+    peer = mm.mmdetection()
     costs = [
         {"type": "ClassificationCost", "weight": 1.0},
         {"type": "BBoxL1Cost", "weight": 5.0, "box_format": "xywh"},
@@ -67,11 +67,11 @@ def test_hungarian_with_the_costs_of_detr():
         given = peer.InstanceData(bboxes=predictions.codes[0], scores=predictions.logits[0])
         theirs = peer.assigners.HungarianAssigner(costs).assign(
             given,
-            peers.mmdetection_instances(targets.boxes, targets.labels),
+            mm.mmdetection_instances(targets.boxes, targets.labels),
             img_meta={"img_shape": (96, 128)},
         )
         ours = Hungarian.detr()(grid, targets, predictions).dense()[0]
-        assert torch.equal(ours, peers.mmdetection_labels(theirs)), seed
+        assert torch.equal(ours, mm.mmdetection_labels(theirs)), seed
 
 
 # -- the nearest predictions: YOLOF ----------------------------------------------------------------
@@ -135,7 +135,7 @@ def labelled(rule: tuple[str, str], anchors: torch.Tensor, found: torch.Tensor) 
 
 def test_the_matrix_on_which_the_libraries_disagree():
     quality = torch.tensor([[0.9, 0.1, 0.2], [0.8, 0.3, 0.1]])
-    assigner = peers.mmdetection().assigners.MaxIoUAssigner(0.7, 0.3)
+    assigner = mm.mmdetection().assigners.MaxIoUAssigner(0.7, 0.3)
     result = assigner.assign_wrt_overlaps(quality, torch.zeros(2, dtype=torch.int64))
     assert result.gt_inds.tolist() == [2, -1, 0]  # object + 1; the rescuer keeps its anchor
 
@@ -181,15 +181,15 @@ def test_a_single_candidate_is_a_nan_that_is_dropped_there():
 def test_whole_anchors_reach_into_a_centre_region_that_their_centres_do_not():
     grid = points((96, 128), levels=2)
     targets, _ = scene(grid, 1, counts=(3,), side=(20.0, 80.0))
-    peer = peers.mmdetection()
+    peer = mm.mmdetection()
     assigner = peer.assigners.CenterRegionAssigner(
         pos_scale=0.2, neg_scale=0.2, min_pos_iof=0.01, foreground_dominate=True
     )  # FSAF's settings, but that there two objects of a class lose a point that both want
     result = assigner.assign(
         peer.InstanceData(priors=grid.boxes()),
-        peers.mmdetection_instances(targets.boxes, targets.labels),
+        mm.mmdetection_instances(targets.boxes, targets.labels),
     )
-    theirs = peers.mmdetection_labels(result)
+    theirs = mm.mmdetection_labels(result)
     ours = CentreRegion(positive=0.2, ignored=0.2)(grid, targets).dense()[0]
     assert ((ours >= 0) <= (theirs >= 0)).all()
     assert (theirs >= 0).sum() > (ours >= 0).sum()
@@ -222,9 +222,9 @@ def crowded(seed: int, grid: Grid, apart: bool) -> Targets:
 
 def with_crowds(grid: Grid, targets: Targets, name: str) -> torch.Tensor:
     """The peer's labels with its own handling of crowds, switched on."""
-    peer = peers.mmdetection()
+    peer = mm.mmdetection()
     real = ~targets.ignore
-    given = peers.mmdetection_instances(targets.boxes[real], targets.labels[real])
+    given = mm.mmdetection_instances(targets.boxes[real], targets.labels[real])
     crowds = peer.InstanceData(bboxes=targets.boxes[targets.ignore])
     priors = peer.InstanceData(priors=grid.boxes())
     if name == "ATSS":
@@ -234,7 +234,7 @@ def with_crowds(grid: Grid, targets: Targets, name: str) -> torch.Tensor:
     else:
         assigner = peer.assigners.MaxIoUAssigner(0.5, 0.4, ignore_iof_thr=0.5)
         result = assigner.assign(priors, given, crowds)
-    return peers.mmdetection_labels(result)
+    return mm.mmdetection_labels(result)
 
 
 @pytest.mark.parametrize(

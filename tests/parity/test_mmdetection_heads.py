@@ -6,7 +6,7 @@ and gradients are equal.
 
 import pytest
 import torch
-from parity.cases import CLASSES, needs, peers
+from parity.cases import CLASSES, mm, needs
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -60,7 +60,7 @@ def maps(flat: Tensor, grid: Grid) -> list[Tensor]:
 def instances(targets: Targets) -> list:
     """One InstanceData per image."""
     rows = [targets.image == i for i in range(targets.batch_size)]
-    return [peers.mmdetection_instances(targets.boxes[r], targets.labels[r]) for r in rows]
+    return [mm.mmdetection_instances(targets.boxes[r], targets.labels[r]) for r in rows]
 
 
 def metas(count: int) -> list[dict]:
@@ -98,7 +98,7 @@ def test_free_anchor(seed):
     codes = (0.3 * torch.randn(3, len(grid), 4, generator=rng)).requires_grad_()
 
     stds = (0.1, 0.1, 0.2, 0.2)
-    head = peers.mmdetection().heads.FreeAnchorRetinaHead(
+    head = mm.mmdetection().heads.FreeAnchorRetinaHead(
         num_classes=CLASSES,
         in_channels=1,
         feat_channels=1,
@@ -132,7 +132,7 @@ def auto_assign(targets: Targets, seed: int, force: bool = False):
     branch = torch.randn(images, len(grid), generator=rng).requires_grad_()
     sides = (40 * torch.rand(images, len(grid), 4, generator=rng) + 2).requires_grad_()
     assign = AutoAssign(num_classes=CLASSES, force_k=9 if force else 0)
-    head = peers.mmdetection().heads.AutoAssignHead(
+    head = mm.mmdetection().heads.AutoAssignHead(
         num_classes=CLASSES,
         in_channels=1,
         feat_channels=32,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from parity.cases import CLASSES, needs, peers
+from parity.cases import CLASSES, mm, needs
 from torch import Tensor
 
 from kedge import Grid, Level, losses
@@ -30,7 +30,7 @@ def pairs(count: int = 400, seed: int = 0) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("stds", [(1.0, 1.0, 1.0, 1.0), (0.1, 0.1, 0.2, 0.2)])
 def test_the_delta_coder_with_both_ends_clamped(stds):
     anchors, found = pairs()
-    peer = peers.mmdetection().coders.DeltaXYWHBBoxCoder(target_stds=stds)
+    peer = mm.mmdetection().coders.DeltaXYWHBBoxCoder(target_stds=stds)
     coder = DeltaCoder(stds=stds, clamp=(-LOG_LIMIT, LOG_LIMIT))
     codes = peer.encode(anchors, found)
     torch.testing.assert_close(coder.encode(anchors, found), codes, rtol=1e-5, atol=1e-4)
@@ -46,7 +46,7 @@ def test_the_delta_coder_with_both_ends_clamped(stds):
 
 def test_the_delta_coder_of_yolof():
     anchors, found = pairs(seed=1)
-    peer = peers.mmdetection().coders.DeltaXYWHBBoxCoder(add_ctr_clamp=True, ctr_clamp=32)
+    peer = mm.mmdetection().coders.DeltaXYWHBBoxCoder(add_ctr_clamp=True, ctr_clamp=32)
     codes = peer.encode(anchors, found) * 3
     # the peer clamps the centre and the upper end of the size
     coder = DeltaCoder(centre_clamp=32.0)
@@ -57,7 +57,7 @@ def test_the_delta_coder_of_yolof():
 
 def test_the_tblr_coder():
     anchors, found = pairs(seed=2)
-    peer = peers.mmdetection().coders.TBLRBBoxCoder(normalizer=4.0)
+    peer = mm.mmdetection().coders.TBLRBBoxCoder(normalizer=4.0)
     codes = peer.encode(anchors, found)
     torch.testing.assert_close(TBLRCoder(activation="none").encode(anchors, found), codes)
     torch.testing.assert_close(
@@ -73,7 +73,7 @@ def test_the_tblr_coder():
 def test_distances_from_points():
     anchors, found = pairs(seed=3)
     point = (anchors[:, :2] + anchors[:, 2:]) / 2
-    peer = peers.mmdetection().coders.DistancePointBBoxCoder()
+    peer = mm.mmdetection().coders.DistancePointBBoxCoder()
     codes = peer.encode(point, found)
     coder = LTRBCoder(normalise=False, activation="none")
     torch.testing.assert_close(coder.encode(anchors, found), codes)
@@ -88,7 +88,7 @@ def test_the_distribution_coder_and_its_targets():
     coder = DistributionCoder(reg_max=16)
     from mmdet.models.dense_heads.gfl_head import Integral
 
-    peer = peers.mmdetection().coders.DistancePointBBoxCoder()
+    peer = mm.mmdetection().coders.DistancePointBBoxCoder()
     torch.testing.assert_close(coder.integral(logits), Integral(16)(logits))
     theirs = peer.decode(point, Integral(16)(logits) * 4)
     torch.testing.assert_close(coder.decode(anchors, logits, stride), theirs)
@@ -114,7 +114,7 @@ def scores(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def test_quality_focal_and_varifocal_loss():
     logits, label, quality, dense = scores()
-    peer = peers.mmdetection().losses
+    peer = mm.mmdetection().losses
     theirs = peer.QualityFocalLoss()(logits, (label, quality), reduction_override="none")
     ours = losses.quality_focal_loss(logits, dense, reduction="none").sum(1)
     torch.testing.assert_close(ours, theirs)
@@ -136,7 +136,7 @@ def test_focal_loss():
 def test_distribution_focal_loss():
     rng = torch.Generator().manual_seed(2)
     logits, goal = torch.randn(300, 17, generator=rng), 15.9 * torch.rand(300, generator=rng)
-    theirs = peers.mmdetection().losses.DistributionFocalLoss()(
+    theirs = mm.mmdetection().losses.DistributionFocalLoss()(
         logits, goal, reduction_override="none"
     )
     ours = losses.distribution_focal_loss(logits, goal, reduction="none")
@@ -145,7 +145,7 @@ def test_distribution_focal_loss():
 
 @pytest.mark.parametrize("momentum", [0.0, 0.75])
 def test_gradient_harmonising(momentum):
-    peer = peers.mmdetection().losses
+    peer = mm.mmdetection().losses
     theirs, ours = (
         peer.GHMC(bins=30, momentum=momentum),
         losses.GHMC(momentum=momentum, warm_start=False),
@@ -169,7 +169,7 @@ def test_gradient_harmonising(momentum):
 def test_the_first_count_of_a_bin_is_taken_whole_here():
     logits, _, _, dense = scores()
     hard = (dense > 0).float()
-    theirs = peers.mmdetection().losses.GHMC(bins=30, momentum=0.75)
+    theirs = mm.mmdetection().losses.GHMC(bins=30, momentum=0.75)
     first = theirs(logits, hard, torch.ones_like(logits))
     torch.testing.assert_close(losses.GHMC()(logits, hard) * 4, first)
 
@@ -178,7 +178,7 @@ def test_the_first_count_of_a_bin_is_taken_whole_here():
 
 
 def their_loss(name: str, a: Tensor, b: Tensor, **options) -> Tensor:
-    return getattr(peers.mmdetection().losses, name)(**options)(a, b, reduction_override="none")
+    return getattr(mm.mmdetection().losses, name)(**options)(a, b, reduction_override="none")
 
 
 @pytest.mark.parametrize(

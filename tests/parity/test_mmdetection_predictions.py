@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from parity.cases import CLASSES, boxes, cases, images, needs, peers, points, scene
+from parity.cases import CLASSES, boxes, cases, images, mm, needs, peers, points, scene
 from torch import Tensor
 
 from kedge import Grid, Level, Predictions, Targets
@@ -36,7 +36,7 @@ def costs(monkeypatch) -> Costs:
     """Filled in by every call of the peer."""
     seen = Costs()
     for name in ("SimOTAAssigner", "DynamicSoftLabelAssigner"):
-        rule = getattr(peers.mmdetection().assigners, name)
+        rule = getattr(mm.mmdetection().assigners, name)
 
         def matching(self, cost, iou, count, valid, original=rule.dynamic_k_matching):
             seen.cost, seen.iou, seen.valid = cost.clone(), iou.clone(), valid.clone()
@@ -219,14 +219,14 @@ def test_tal_asks_for_a_centre_inside_and_mmdetection_for_a_hundredth_of_a_pixel
     )
     ours = TAL(k=24)(grid, targets, predictions).dense()[0]
     assert ours[0] == 0
-    peer = peers.mmdetection()
+    peer = mm.mmdetection()
     result = peer.assigners.TaskAlignedAssigner(topk=24).assign(
         peer.InstanceData(
             priors=grid.boxes(), bboxes=predictions.codes[0], scores=predictions.logits[0].sigmoid()
         ),
-        peers.mmdetection_instances(found, targets.labels),
+        mm.mmdetection_instances(found, targets.labels),
     )
-    theirs = peers.mmdetection_labels(result)
+    theirs = mm.mmdetection_labels(result)
     assert theirs[0] == -1
     assert torch.equal(ours[(grid.points() > 8).all(1)], theirs[(grid.points() > 8).all(1)])
 
@@ -237,7 +237,7 @@ def test_tal_asks_for_a_centre_inside_and_mmdetection_for_a_hundredth_of_a_pixel
 def test_paa_on_the_same_candidates():
     from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
 
-    head = peers.mmdetection().heads.PAAHead
+    head = mm.mmdetection().heads.PAAHead
     grid, same = boxes(), 0
     for seed in range(30):
         targets, predictions = scene(grid, seed, counts=(6,), side=(12.0, 80.0), share=0.4)
