@@ -109,3 +109,13 @@ def test_import_kedge_loads_nothing_heavy():
     loaded = set(ast.literal_eval(out.stdout)) - set(sys.stdlib_module_names) - LIGHT
     heavy = {"lightning", "timm", "plotly", "polars", "scipy", "pydantic", "hotcoco", "PIL"}
     assert not loaded & heavy, sorted(loaded & heavy)
+
+
+def test_every_public_name_is_found_and_others_are_not():
+    import kedge
+
+    assert {name: hasattr(kedge, name) for name in kedge.__all__} == dict.fromkeys(
+        kedge.__all__, True
+    )
+    with pytest.raises(AttributeError, match="no attribute 'Anchor'"):
+        _ = kedge.Anchor  # pyright: ignore[reportAttributeAccessIssue]
