@@ -96,17 +96,17 @@ def _at_least_one(k: int) -> None:
 
 
 def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
-    """Mask of the ``k`` largest ``values`` (..., K) of every row; equal values: the lowest of
-    ``ids`` (..., K)."""
-    if k >= values.shape[-1]:
+    """(R, K) mask of the ``k`` largest ``values`` (R, K) of every row; equal values: the lowest of
+    ``ids`` (R, K)."""
+    if k >= values.shape[1]:
         return torch.ones_like(values, dtype=torch.bool)
-    keep = values >= values.topk(k, dim=-1).values[..., -1:]
-    tied = keep.sum(-1) > k  # more than k reach the k-th value
-    if bool(tied.any()):
-        by_id = ids[tied].argsort(dim=-1)
-        order = values[tied].gather(-1, by_id).argsort(dim=-1, descending=True, stable=True)
-        chosen = by_id.gather(-1, order[..., :k])
-        keep[tied] = torch.zeros_like(keep[tied]).scatter_(-1, chosen, True)
+    keep = values >= values.topk(k, dim=1).values[:, -1:]
+    tied = where(keep.sum(1) > k)  # more than k reach the k-th value
+    if len(tied):
+        by_id = pick(ids, tied).argsort(dim=1)
+        order = pick(values, tied).gather(1, by_id).argsort(dim=1, descending=True, stable=True)
+        first = torch.zeros_like(by_id, dtype=torch.bool)
+        keep[tied] = first.scatter_(1, by_id.gather(1, order[:, :k]), True)
     return keep
 
 
@@ -121,10 +121,9 @@ def nearest(grid: "Grid", targets: Targets, k: int) -> Pairs:
     columns = pick(grid.rows.columns, first_row)[:, None]
     found = []
     for target, ys, xs, away_y, away_x in _around(grid, targets, k):
-        away = away_x**2 + away_y**2
-        keep = _k_largest(-away, ys * columns + xs, k) & torch.isfinite(away)
-        at = where(keep.flatten())
-        pair = at.div(away.shape[2], rounding_mode="floor")
+        away, cell = (v.flatten(0, 1) for v in (away_x**2 + away_y**2, ys * columns + xs))
+        at = where((_k_largest(-away, cell, k) & torch.isfinite(away)).flatten())
+        pair = at.div(away.shape[1], rounding_mode="floor")
         g = pair.div(grid.num_levels, rounding_mode="floor")
         row = pick(first_row, pair - g * grid.num_levels)
         cells = Cells(pick(target, g), row, pick(ys.flatten(), at), pick(xs.flatten(), at))
