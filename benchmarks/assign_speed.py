@@ -139,11 +139,11 @@ def peer_form(rule: Callable, scene: Scene) -> Tensor:
     return rule(scene.grid, scene.anchors, scene.boxes, scene.labels, scene.logits, scene.predicted)
 
 
-def too_much(rows: list[dict], count: int, options: dict) -> str | None:
+def too_much(rows: list[dict], count: int, matrix_mb: float, options: dict) -> str | None:
     """Why ``count`` objects are left out, going by the largest number that was measured."""
     done = [row for row in rows if "other ms" in row]
     if not done:
-        return None
+        return f"over {options['gb']:g} GB" if matrix_mb > 1024 * options["gb"] / 8 else None
     scale = count / done[-1]["objects"]
     if done[-1].get("other MB") and done[-1]["other MB"] * scale > 1024 * options["gb"]:
         return f"over {options['gb']:g} GB"
@@ -172,7 +172,7 @@ def rows_of(plan: dict, options: dict) -> Iterator[dict]:
             ours, row["kedge ms"], row["kedge MB"] = data.kedge(strategy, options["repeats"])
             found = ours.dense()
             row["positives"] = int((found >= 0).sum())
-            row["left out"] = too_much(rows, count, options)
+            row["left out"] = too_much(rows, count, row["matrix MB"], options)
             if row["left out"] is None:
                 labels, row["other ms"], row["other MB"] = data.other(form, options["repeats"])
                 row["times"] = row["other ms"] / row["kedge ms"]

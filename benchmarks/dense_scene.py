@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from kedge import Grid
 
@@ -49,7 +48,7 @@ def areas(boxes: Tensor) -> Tensor:
 
 def inside(points: Tensor, boxes: Tensor, margin: float = 0.0) -> Tensor:
     """(G, N) whether points (N, 2) lie inside boxes (G, 4) by more than ``margin``."""
-    x, y = points.unbind(1)
+    x, y = points.T.contiguous()
     x1, y1, x2, y2 = boxes[:, :, None].unbind(1)
     mask = (x - x1 > margin) & (x2 - x > margin)
     return mask.logical_and_(y - y1 > margin).logical_and_(y2 - y > margin)
@@ -92,12 +91,15 @@ def heaviest(count: int, anchor: Tensor, target: Tensor, weight: Tensor) -> Tens
 
 def overlaps(scene: Scene) -> tuple[Tensor, Tensor]:
     """(G, N) IoU and generalised IoU of the objects with the predicted boxes."""
-    a, b = scene.boxes[:, None], scene.predicted
-    iou = box_iou(scene.boxes, b)
-    union = (areas(a) + areas(b)) / (1 + iou)
-    width = torch.maximum(a[..., 2], b[:, 2]) - torch.minimum(a[..., 0], b[:, 0])
-    height = torch.maximum(a[..., 3], b[:, 3]) - torch.minimum(a[..., 1], b[:, 1])
-    return iou, iou - 1 + union / (width * height)
+    a = scene.boxes.T[:, :, None]
+    b = scene.predicted.T.contiguous()
+    width = torch.minimum(a[2], b[2]).sub_(torch.maximum(a[0], b[0])).clamp_(min=0)
+    shared = torch.minimum(a[3], b[3]).sub_(torch.maximum(a[1], b[1])).clamp_(min=0).mul_(width)
+    union = (areas(scene.boxes)[:, None] + areas(scene.predicted)).sub_(shared)
+    width = torch.maximum(a[2], b[2]).sub_(torch.minimum(a[0], b[0]))
+    around = torch.maximum(a[3], b[3]).sub_(torch.minimum(a[1], b[1])).mul_(width)
+    iou = shared.div_(union)
+    return iou, union.div_(around).sub_(1).add_(iou)
 
 
 def scores(scene: Scene) -> Tensor:
