@@ -60,6 +60,7 @@ class Wish:
             strides=self.levels,
             per_level=self._per_level(),
             pyramid=self._pyramid(),
+            in_order=self.framework == "yolov5",  # it compares shapes alone, in the object's cells
             offset=self.offset,
             threshold=self.threshold,
             method=self.method,

@@ -174,3 +174,18 @@ def test_designed_levels_are_in_order_where_that_costs_nothing():
     fine, coarse = ([w * h for w, h in level.shapes] for level in found.levels)
     assert found.placed_recall == 1
     assert max(fine) <= min(coarse)
+
+
+def test_shapes_designed_for_size_take_levels_by_service_or_in_order():
+    """Small objects only, most of them 20 px wide: on stride 32 few of them meet an anchor."""
+    random = torch.Generator().manual_seed(3)
+    wh = 20 * torch.exp(0.5 * torch.randn(800, 2, generator=random))
+    words = {"image_size": 640, "strides": (8, 32), "per_level": (2, 2), "restarts": 8}
+    ordered = fit(wh, 4, in_order=True, **words)
+    assert ordered.placed is not None
+    assert ordered.placed.level.tolist() == [0, 0, 1, 1]
+    served = fit(wh, 4, **words)
+    torch.testing.assert_close(ordered.shapes, served.shapes)
+    assert served.placed is not None
+    assert served.placed.level.bincount().tolist() == [2, 2]
+    assert served.placed_recall >= ordered.placed_recall

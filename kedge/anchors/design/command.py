@@ -23,6 +23,7 @@ from kedge.anchors.design.table import BoxTable
 from kedge.anchors.kmeans import by_area, one_thread
 from kedge.anchors.presets import Preset, PresetLevel, preset
 
+_APART = 0.05  # share of the objects whose shape fits where no anchor stands
 _BASELINES = ("yolov2_coco", "yolov2_voc", "yolov3_tiny", "yolov3", "retinanet", "faster_rcnn_fpn")
 
 
@@ -34,7 +35,8 @@ class DesignSettings:
     compare with. ``held_out``: share of the images on which sets are compared (0: none).
     ``curve``: also try other numbers of shapes and recommend one. ``recipe``: the training recipe
     instead of letterboxing. ``pyramid``: numbers of (scales, ratios) of RetinaNet-style shapes on
-    ``strides``; ``k``, ``per_level``, ``method`` and ``curve`` then say nothing.
+    ``strides``; ``k``, ``per_level``, ``method`` and ``curve`` then say nothing. ``in_order``: see
+    ``fit``.
     """
 
     k: int = 9
@@ -53,6 +55,7 @@ class DesignSettings:
     curve: bool = True
     recipe: Recipe | None = None
     pyramid: tuple[int, int] | None = None
+    in_order: bool = False
 
 
 def even_split(settings: DesignSettings) -> DesignSettings:
@@ -166,7 +169,10 @@ def _metrics_line(design: Design) -> str:
     )
     if m.placed_recall is None:
         return text
-    return f"{text}; on the real grid {m.placed_recall:.1%} get a positive"
+    text += f"; on the real grid {m.placed_recall:.1%} get a positive"
+    if design.objective != "placed" and m.recall - m.placed_recall > _APART:
+        text += " (--objective placed designs for that)"
+    return text
 
 
 @one_thread()
@@ -219,6 +225,7 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
         image_size=settings.image_size,
         strides=settings.strides,
         per_level=settings.per_level,
+        in_order=settings.in_order,
         offset=settings.offset,
         centres=seen.centres if settings.strides else None,
         threshold=settings.threshold,

@@ -37,6 +37,7 @@ def fit(
     image_size: int | tuple[int, int] | None = None,
     strides: Sequence[float] | None = None,
     per_level: Sequence[int] | None = None,
+    in_order: bool = False,
     offset: float = 0.5,
     centres: Any = None,
     threshold: float | None = None,
@@ -56,7 +57,8 @@ def fit(
     With ``strides`` and ``image_size`` (side, or (H, W)) every shape is put on the feature map
     where it serves best (``per_level`` shapes on each; an even split for "placed") and placed
     recall is measured. ``centres`` (n, 2) of the boxes make it exact; without them boxes stand
-    evenly over the image.
+    evenly over the image. ``in_order`` puts smaller shapes on finer maps instead, for detectors
+    that compare shapes alone (YOLOv5); it says nothing for "placed".
 
     Edge cases: boxes without positive finite sides are dropped and counted. With at most ``k``
     distinct boxes these are the shapes, filled up by rescaled copies, and a note says so.
@@ -83,7 +85,8 @@ def fit(
     else:
         shapes = search(points, sketch, k, judged, placed, METHODS[method], restarts, seed)
     if ground is not None and placed is not None:
-        shapes, placed = settle(points, shapes, placed, ground, per_level, judged is placed)
+        on_grid = judged is placed
+        shapes, placed = settle(points, shapes, placed, ground, per_level, on_grid, in_order)
         judged = placed if isinstance(judged, Placed) else judged
     return Design(
         shapes=shapes,

@@ -93,16 +93,34 @@ def settle(
     ground: tuple[Floor, ...],
     per_level: Sequence[int] | None,
     designed_on_grid: bool,
+    in_order: bool = False,
 ) -> tuple[Tensor, Placed]:
-    """Shapes sorted by area, and the level of each."""
+    """Shapes sorted by area, and the level of each (``in_order``: by area, too)."""
     if designed_on_grid:
         level = placed.level
+    elif in_order:
+        shapes, level = by_area(shapes), even_levels(ground, len(shapes), per_level)
     else:
-        sample = stages_of_places(points, 0)[-1]
-        level = assign_levels(sample, shapes, ground, per_level, placed.threshold)
+        level = _where_they_serve(points, shapes, placed, ground, per_level)
     order = sorted(range(len(shapes)), key=lambda i: (float(shapes[i].prod()), float(shapes[i, 0])))
     index = torch.tensor(order)
     return shapes[index], replace(placed, level=level[index])
+
+
+def _where_they_serve(
+    points: Points,
+    shapes: Tensor,
+    placed: Placed,
+    ground: tuple[Floor, ...],
+    per_level: Sequence[int] | None,
+) -> Tensor:
+    """The level (k,) of every shape."""
+    sample = stages_of_places(points, 0)[-1]
+    level = assign_levels(sample, shapes, ground, per_level, placed.threshold)
+    if per_level is None:
+        return level
+    places = exchange(placed.on(level), sample, shapes)  # full floors: shapes change places
+    return torch.empty_like(level).scatter_(0, places, level)
 
 
 def _score(objective: Objective, points: Points, shapes: Tensor) -> float:
