@@ -70,7 +70,7 @@ def memory_mb(name: str) -> float:
 def measured(call: Callable[[], object], repeats: int) -> tuple[object, float, float | None]:
     """The result, the median processor time in ms, and the rise of memory of the first call in MB.
 
-    Short calls are repeated for half a second, long ones (5 s in all) not at all.
+    Short calls are repeated for half a second, long ones (3 s in all) not at all.
     """
     before = None
     if sys.platform == "linux":
@@ -79,7 +79,7 @@ def measured(call: Callable[[], object], repeats: int) -> tuple[object, float, f
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
         before = memory_mb("VmRSS")
     times, rise, got = [], None, None
-    while not times or (sum(times) < 5 and (len(times) < repeats or 0 < sum(times) < 0.5)):
+    while not times or (sum(times) < 3 and (len(times) < repeats or 0 < sum(times) < 0.5)):
         got = None  # the last result is not kept beside the next one
         start = time.process_time()
         got = call()
@@ -274,7 +274,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--gb", type=float, default=10, help="memory of a dense form, at most")
-    parser.add_argument("--seconds", type=float, default=60, help="time of a dense form, at most")
+    parser.add_argument("--seconds", type=float, default=40, help="time of a dense form, at most")
     parser.add_argument("--no-record", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from _record import ROOT, table
+from page_speed import speed
 
 HEAD = """# Benchmarks
 
@@ -23,7 +24,8 @@ def load(name: str) -> dict | None:
 def facts(result: dict) -> str:
     hardware = result["hardware"]
     device = (
-        hardware.get("gpu") or f"{hardware['processor']}, {hardware['torch_threads']} thread(s)"
+        hardware.get("gpu")
+        or f"{hardware['processor']}, {result.get('threads', hardware['torch_threads'])} thread(s)"
     )
     return (
         f"`{result['command'].strip()}` at {result['commit']}, seed {result['seed']}, {device}, "
@@ -82,38 +84,6 @@ def learned() -> str:
     )
 
 
-def speed() -> str:
-    result = load("assign_speed")
-    if result is None:
-        return ""
-    rows = []
-    for row in result["rows"]:
-        dense = "dense ms" in row
-        rows.append(
-            {
-                "strategy": row["strategy"],
-                "image": row["image"],
-                "batch": row["batch"],
-                "objects": row["objects"],
-                "anchors": row["anchors"],
-                "Kedge ms": f"{row['kedge ms']:.1f}",
-                "dense ms": f"{row['dense ms']:,.0f}" if dense else "-",
-                "times": f"{row['times']:,.1f}" if dense else "-",
-                "Kedge MB": f"{row['kedge MB']:.1f}",
-                "dense MB": f"{row['dense MB']:,.0f}" if dense else "-",
-            }
-        )
-    return (
-        "\n## Assignment speed\n\n"
-        "Each strategy against a dense form of the same rule (MaxIoU: torchvision's `box_iou` and `Matcher`) in the "
-        "same run: median time, and the peak of memory that a call adds. A dash: no dense form was run, or it does not "
-        "fit. Goals: 40 times at 8 objects and 800 times at 1,000 (MaxIoU); never slower at 8 objects.\n\n"
-        + table(rows)
-        + "\n\n"
-        + facts(result)
-    )
-
-
 def plain(name: str, title: str, text: str) -> str:
     result = load(name)
     if result is None:
@@ -123,7 +93,7 @@ def plain(name: str, title: str, text: str) -> str:
 
 
 def main() -> None:
-    page = HEAD + learned() + speed()
+    page = HEAD + learned() + speed(facts)
     page += plain(
         "tal_headline",
         "Task-aligned assignment of a dense batch",

@@ -1,0 +1,161 @@
+"""The section "Assignment speed" of docs/benchmarks.md, from results/assign_speed_<group>.json."""
+
+import json
+from collections.abc import Callable, Sequence
+
+from _record import ROOT, table
+
+TITLES = {
+    "max_iou": "MaxIoU against torchvision",
+    "fixed": "Fixed rules",
+    "predictions": "Prediction-aware rules",
+    "peers": "Peers",
+}
+
+
+def load(group: str) -> dict | None:
+    """The results of a group, if it has been measured."""
+    path = ROOT / "results" / f"assign_speed_{group}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits without an exponent; a dash for nothing."""
+    if value is None:
+        return "-"
+    if value >= 10 ** (digits - 1) or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}" if value >= 0.095 else "< 0.1"
+
+
+def agreement(row: dict) -> str:
+    """The share of equal labels; 100 % only where all are."""
+    if "equal" not in row:
+        return "-"
+    return "100 %" if row["differ"] == 0 else f"{min(100 * row['equal'], 99.999):.3f} %"
+
+
+def line(row: dict, extra: Sequence[str]) -> dict:
+    """One line of a table."""
+    other = row.get("other ms")
+    return {
+        "strategy": row["strategy"],
+        **{key: row[key] for key in extra},
+        "objects": f"{row['objects']:,}",
+        "Kedge ms": number(row.get("kedge ms")),
+        "other ms": row.get("left out") or number(other),
+        "times": number(row.get("times")),
+        "Kedge MB": number(row.get("kedge MB")),
+        "other MB": number(row.get("other MB")),
+        "one matrix, MB": number(row["matrix MB"]),
+        "equal labels": agreement(row),
+    }
+
+
+def compared(group: str, facts: Callable[[dict], str]) -> str:
+    """The table of one group."""
+    result = load(group)
+    if result is None:
+        return ""
+    extra = {"max_iou": ("image", "batch", "sizes"), "peers": ("against",)}.get(group, ())
+    keys = ("strategy", "image", "batch", "sizes", "against", "objects")
+    rows = sorted(result["rows"], key=lambda row: [row[key] for key in keys])
+    lines = [line(row, extra) for row in rows]
+    return f"\n### {TITLES[group]}\n\n{table(lines)}\n\n{facts(result)}"
+
+
+def million(facts: Callable[[dict], str]) -> str:
+    """The table of a million objects."""
+    result = load("million")
+    if result is None:
+        return ""
+    lines = [
+        {
+            "strategy": row["strategy"],
+            "anchors": f"{row['anchors']:,}",
+            "seconds": number(row["seconds"]),
+            "GB": number(row["GB"]),
+            "one matrix, GB": number(row["matrix GB"]),
+            "positives": f"{row['positives']:,}",
+            "objects with an anchor": f"{row['objects with an anchor']:,}",
+        }
+        for row in sorted(result["rows"], key=lambda row: row["strategy"])
+    ]
+    return (
+        "\n### A million objects\n\nOne image of 20,000 x 20,000 px, sides log-normal around 20 "
+        "px, the grids of RetinaNet, ATSS and FCOS; one call.\n\n"
+        f"{table(lines)}\n\n{facts(result)}"
+    )
+
+
+# -- goals -----------------------------------------------------------------------------------------
+
+
+def goal(rows: list[dict], what: str, value: Callable[[dict], float], met: Callable, show: str):
+    """One sentence: how many rows meet a goal, and which do not."""
+    known = [(row["strategy"], value(row)) for row in rows]
+    missed = sorted((pair for pair in known if not met(pair[1])), key=lambda pair: pair[0])
+    text = f"{what}: met by {len(known) - len(missed)} of {len(known)}"
+    if missed:
+        text += "; missed by " + ", ".join(f"{n} ({format(v, show)})" for n, v in missed)
+    return text + "."
+
+
+def goals(groups: Sequence[str] = ("max_iou", "fixed", "predictions")) -> str:
+    """Which goals are met and which are not, counted from the rows."""
+    rows = [row for group in groups for row in (load(group) or {"rows": []})["rows"]]
+    rows = [r for r in rows if r["against"] == "dense" and "times" in r]
+    rows = [r for r in rows if (r["image"], r["batch"], r["sizes"]) == ("800x1333", 1, "scene")]
+    matrix = [r for r in rows if r["matrix"]]
+    few, many = ([r for r in matrix if r["objects"] == n] for n in (8, 1000))
+    cell = [r for r in rows if not r["matrix"]]
+    if not few:
+        return ""
+    held = [r for r in many if r.get("other MB")]
+    texts = [
+        goal(few, "Never slower at 8 objects", lambda r: r["times"], lambda v: v >= 1, ".2f"),
+        goal(many, "100 times faster at 1,000", lambda r: r["times"], lambda v: v >= 100, ".0f"),
+        goal(
+            held,
+            "Less than 2 % of the dense memory at 1,000",
+            lambda r: r["kedge MB"] / r["other MB"],
+            lambda v: v < 0.02,
+            ".1%",
+        ),
+    ]
+    names = sorted({r["strategy"] for r in cell})
+    if names:
+        low, high = min(r["times"] for r in cell), max(r["times"] for r in cell)
+        texts.append(
+            f"{', '.join(names)} look at one cell per object in their released codes too, so there "
+            f"is no matrix to save, and the plain form, without a batch, crowds or checks, takes "
+            f"{low:.2f} to {high:.2f} times Kedge's time."
+        )
+    same = sum(r["differ"] == 0 for r in rows)
+    texts.append(f"All labels are equal in {same} of {len(rows)} comparisons with a dense form.")
+    return "\n**Goals**\n\n" + "\n".join(f"- {text}" for text in texts) + "\n"
+
+
+def speed(facts: Callable[[dict], str]) -> str:
+    """The whole section; empty before anything is measured."""
+    tables = "".join(compared(group, facts) for group in TITLES) + million(facts)
+    if not tables:
+        return ""
+    return (
+        "\n## Assignment speed\n\n"
+        "Each strategy on random scenes whose objects cover the image about once, in a process of "
+        "its own with one thread: median processor time, and the rise of memory during a call. "
+        "*Other* is a dense form of the same rule over anchors x objects, written for this "
+        "benchmark from the paper (torchvision's own code for MaxIoU and SSDMatch), or the peer; "
+        "*one matrix* is what a single float32 table of anchors x objects takes. The dense forms "
+        "are kinder than the released codes: no table has classes as a third axis, and PAA's fits "
+        "run all at once. Predictions are those of a head in the middle of training, 20 classes; "
+        "MAL is half-way through its schedule. FreeAnchor, MAL, AutoAssign and DW give weights: "
+        "their labels are the object of largest weight.\n\n"
+        "Where labels differ from the dense form, anchors tie: an object inside several anchors "
+        "has equal IoU with them, and `topk` takes any, Kedge the lowest (FreeAnchor, MAL, "
+        "NoisyAnchors); on square cells L1 distances tie (Uniform). In tests/test_benchmarks.py, "
+        "where ties are excluded or ordered alike, all labels are equal. MMDetection gives a "
+        "contested anchor to the cheapest of all objects, Kedge to the cheapest of those that want "
+        "it (SimOTA, DynamicSoftLabel).\n" + goals() + tables
+    )
