@@ -1,6 +1,8 @@
 """The commands design, doctor and report as a user types them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -174,6 +176,17 @@ def test_design_refuses_what_a_framework_cannot_have(mini, capsys):
     assert "choose --k 9" in said
     said = fails(capsys, "design", str(mini), "--image-size", "1", "2", "3")
     assert "--image-size: expected a side" in said
+
+
+def test_a_design_waits_for_no_library_that_it_does_not_need():
+    """torchvision alone takes as long to load as a design to make."""
+    heavy = ("torchvision", "lightning", "polars", "plotly", "pydantic")
+    code = (
+        "import sys, kedge.data, kedge.doctor.design_page, kedge.doctor.sources\n"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_design_of_a_pyramid(mini, tmp_path, capsys):

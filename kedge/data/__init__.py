@@ -1,11 +1,16 @@
 """Data: readers that check what they read, transforms, the data set, and the drawn toy data."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from kedge.data import toy
-from kedge.data.dataset import DetectionDataset, collate
 from kedge.data.npz import boxes_npz
 from kedge.data.reading import read
 from kedge.data.records import Data, Finding, OnBadBox, Record
-from kedge.data.transforms import eval_transforms, to_original, train_transforms
+
+if TYPE_CHECKING:
+    from kedge.data.dataset import DetectionDataset, collate
+    from kedge.data.transforms import eval_transforms, to_original, train_transforms
 
 __all__ = [
     "Data",
@@ -21,3 +26,22 @@ __all__ = [
     "toy",
     "train_transforms",
 ]
+
+# imported when first asked for: torchvision takes seconds, and readers do not need it
+_HOMES = {
+    "DetectionDataset": "dataset",
+    "collate": "dataset",
+    "eval_transforms": "transforms",
+    "to_original": "transforms",
+    "train_transforms": "transforms",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kedge.data' has no attribute {name!r}")
+    return getattr(import_module(f"kedge.data.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

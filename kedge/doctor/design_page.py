@@ -22,7 +22,6 @@ from kedge.anchors.design.table import TABLES
 from kedge.anchors.presets import preset
 from kedge.interop.pyramid_snippets import pyramid_snippet
 from kedge.interop.snippets import snippet
-from kedge.train.config import parse_shapes
 
 _EVEN = ("torchvision", "detectron2", "yolov5")  # heads that need as many shapes on every level
 
@@ -118,6 +117,8 @@ class Wish:
 def _in_use(text: str | None) -> str | tuple[tuple[float, float], ...] | None:
     if text is None or ("," not in text and not text[:1].isdigit()):
         return text
+    from kedge.train.config import parse_shapes
+
     return tuple(parse_shapes(text))
 
 
@@ -184,7 +185,7 @@ def read_boxes(source: str, split: str | None) -> tuple[BoxTable, int]:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
         return read_table(path), 0
     from kedge.data import npz
-    from kedge.doctor.open import choose_split, read_data
+    from kedge.doctor.sources import choose_split, read_data
 
     chosen = choose_split(source, split)
     tables = npz.find(path) if path.is_dir() else {}
