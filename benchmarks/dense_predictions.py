@@ -40,12 +40,15 @@ def focal(scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def taken(cost: Tensor, wanted: Tensor, forbidden: Tensor) -> Tensor:
-    """(N,) of every object the ``wanted`` (G,) cheapest anchors (G, N); contests: the cheapest."""
+    """(N,) of every object the ``wanted`` (G,) cheapest anchors (G, N).
+
+    A contested anchor goes to the cheapest object of all, even one that did not want it.
+    """
     cost = cost.masked_fill_(forbidden, torch.inf)
     value, index = cost.topk(min(int(wanted.max()), cost.shape[1]), dim=1, largest=False)
     keep = (torch.arange(value.shape[1]) < wanted[:, None]) & (value < torch.inf)
     match = torch.zeros_like(forbidden).scatter_(1, index, keep)
-    return best(-cost, match)
+    return best(cost.neg_(), match.logical_or_(match.sum(0) > 1))
 
 
 def dynamic_k(iou: Tensor, k: int) -> Tensor:
@@ -64,13 +67,12 @@ def spread_out(labels: Tensor, valid: Tensor, count: int) -> Tensor:
 
 
 def tal(scene: Scene, k: int = 13, alpha: float = 1.0, beta: float = 6.0) -> Tensor:
-    """TOOD's: the k anchors inside of largest score^alpha * IoU^beta; contests by IoU."""
-    mask = inside(centres(scene.anchors), scene.boxes)
+    """TOOD's: of the k anchors of largest score^alpha * IoU^beta those inside; contests by IoU."""
     iou = box_iou(scene.boxes, scene.predicted)
-    metric = scene.logits.sigmoid().T[scene.labels] ** alpha * iou**beta * mask
+    metric = scene.logits.sigmoid().T[scene.labels].pow_(alpha).mul_(iou**beta)
     value, index = metric.topk(min(k, metric.shape[1]), dim=1)
-    claimed = torch.zeros_like(mask).scatter_(1, index, value > 0)
-    return best(iou, claimed)
+    claimed = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, index, value > 0)
+    return best(iou, claimed.logical_and_(inside(centres(scene.anchors), scene.boxes)))
 
 
 def sim_ota(scene: Scene, k: int = 10, radius: float = 2.5) -> Tensor:
