@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from kedge.anchors.segments import pick, where
 from kedge.boxes import iou, sizes, unflip
 from kedge.types import Predictions, Targets
 
@@ -85,58 +86,79 @@ def points_in_windows(
 
 
 def overlapping_boxes(
-    a: Tensor, a_image: Tensor, b: Tensor, b_image: Tensor, min_iou: float
+    a: Tensor, a_image: Tensor, b: Tensor, b_image: Tensor, min_iou: float | Tensor
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Every (row of a, row of b, IoU) of the same image with IoU >= ``min_iou`` and > 0, block by
     block.
 
-    ``a`` (P, 4) and ``b`` (Q, 4) ``xyxy``, images (P,) and (Q,). IoU >= t bounds how far apart two
-    centres are: by max(1 - t, (1/t - 1) / 2) sides of ``a``, and by half of both sides.
+    ``a`` (P, 4) and ``b`` (Q, 4) ``xyxy``, images (P,) and (Q,); ``min_iou`` may be (P,). IoU >= t
+    bounds how far apart two centres are: by max(1 - t, (1/t - 1) / 2) sides of ``a``, and by half
+    of both sides.
     """
     if len(a) == 0 or len(b) == 0:
         return
     side, other = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
     other = torch.where(torch.isfinite(other), other, 0)
-    reach = (side + other.amax(0)) / 2
-    if min_iou > 0:
-        reach = torch.minimum(reach, side * max(1 - min_iou, (1 / min_iou - 1) / 2))
+    least = torch.as_tensor(min_iou, dtype=a.dtype, device=a.device).expand(len(a))
+    share = least.clamp(min=1e-6)[:, None]
+    share = torch.where(share > 0.5, 1 - share, (1 / share - 1) / 2)
+    reach = torch.minimum((side + other.amax(0)) / 2, side * share)
     reach = reach * (1 + 1e-5) + 1e-3 + 1e-6 * a.abs().amax(1, keepdim=True)
     centre = (a[:, :2] + a[:, 2:]) / 2
     windows = torch.cat([centre - reach, centre + reach], dim=1)
     for i, j in points_in_windows((b[:, :2] + b[:, 2:]) / 2, b_image, windows, a_image):
-        value = iou(a[i], b[j])
-        keep = (value >= min_iou) & (value > 0)
-        yield i[keep], j[keep], value[keep]
+        value = iou(pick(a, i), pick(b, j))
+        rows = where((value >= pick(least, i)) & (value > 0))
+        yield pick(i, rows), pick(j, rows), pick(value, rows)
 
 
 def overlapping_predictions(
-    predictions: Predictions, targets: Targets, min_iou: float, flat: Tensor | None = None
+    predictions: Predictions,
+    targets: Targets,
+    min_iou: float | Tensor,
+    flat: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of a *predicted* box and an object with IoU >= ``min_iou`` and > 0: row, target, IoU.
 
     (P,) each; a row of ``flat`` (Q,), the anchors asked about, or the flat id itself where all are.
-    Crowds are left out. Flipped boxes are turned around; those that are not finite overlap nothing.
+    ``min_iou`` may be (G,), one for each object. Crowds are left out. Flipped boxes are turned
+    around; those that are not finite overlap nothing.
 
-    A join for every octave of the boxes' sizes: one wild prediction must not widen the search of
-    all.
+    A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
+    must not widen the search of all.
     """
     if flat is None:
         flat = torch.arange(len(predictions.codes.flatten(0, 1)), device=targets.boxes.device)
-    real = (~targets.ignore).nonzero()[:, 0]
     boxes = unflip(predictions.boxes_at(flat))
     image = flat.div(max(predictions.shape[1], 1), rounding_mode="floor")
+    least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
     side = sizes(boxes).amax(1).clamp(min=1)
     octave = torch.where(torch.isfinite(side), side.log2().ceil(), 0).long()
     octave = octave.clamp(min=SMALLEST_OCTAVE)
-    found = [(real[:0], real[:0], boxes[:0, 0])]
+    found = [(flat[:0], flat[:0], boxes[:0, 0])]
     for size in octave.unique().tolist():
-        part = (octave == size).nonzero()[:, 0]
+        rows = where(~targets.ignore & _of_size(targets.boxes, least, size))
+        part = where(octave == size)
         for target, row, value in overlapping_boxes(
-            targets.boxes[real], targets.image[real], boxes[part], image[part], min_iou
+            pick(targets.boxes, rows),
+            pick(targets.image, rows),
+            pick(boxes, part),
+            pick(image, part),
+            pick(least, rows),
         ):
-            found.append((part[row], real[target], value))
+            found.append((pick(part, row), pick(rows, target), value))
     row, target, value = (torch.cat(column) for column in zip(*found))
     return row, target, value
+
+
+def _of_size(boxes: Tensor, least: Tensor, octave: int) -> Tensor:
+    """(G,) bool: which boxes (G, 4) can have an IoU of ``least`` (G,) with one of this octave.
+
+    No IoU is above the ratio of the two boxes' longer sides.
+    """
+    side, least = sizes(boxes).amax(1), least * (1 - 1e-5)
+    fits = 2.0**octave >= least * side
+    return fits if octave == SMALLEST_OCTAVE else fits & (2.0 ** (octave - 1) * least <= side)
 
 
 def well_predicted(predictions: Predictions, targets: Targets, above: float) -> Tensor:

@@ -126,3 +126,16 @@ def contested(pairs: "Pairs", claimed: Tensor) -> Tensor:
     last = pairs.max_per_anchor(torch.where(claimed, target, -torch.inf))
     first = -pairs.max_per_anchor(torch.where(claimed, -target, -torch.inf))
     return last > first
+
+
+def settle(pairs: "Pairs", claimed: Tensor, by: Tensor) -> Tensor:
+    """(P,) bool: one pair for every ``claimed`` (P,) anchor.
+
+    An anchor that several targets claim goes to the target of largest ``by`` (P,) among all of the
+    anchor's pairs, even to one that did not claim it.
+    """
+    own = pairs.select(claimed)
+    disputed = own.select(contested(own, torch.ones_like(own.anchor, dtype=torch.bool)))
+    rows = where(pairs.shares_anchor(disputed))
+    won = pick(rows, where(winners(pairs.select(rows), pick(by, rows))))
+    return claimed.index_fill(0, rows, False).index_fill_(0, won, True)

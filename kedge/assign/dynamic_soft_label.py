@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import rank, winners
+from kedge.anchors.segments import rank, settle, where
 from kedge.assign.candidates import with_overlapping
 from kedge.assign.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
@@ -22,19 +22,21 @@ class DynamicSoftLabel:
 
     Cost: quality focal loss, summed over classes, of the scores against the *soft* label IoU at
     the target's class; + ``iou_weight`` * -ln(IoU + 1e-7); + 10^(distance of the centres in
-    strides - ``soft_centre_radius``). An anchor wanted twice goes where it costs least.
-    ``quality`` is the IoU of the predicted box.
+    strides - ``soft_centre_radius``). An anchor that several targets want goes to the
+    candidate target to which it costs least, even one that did not want it. ``quality`` is the IoU
+    of the predicted box.
 
     ``candidates``: ``"any"``, the published rule: every anchor inside *any* target may be taken by
     every target that its predicted box overlaps (a spatial join finds those); ``"own"``: only
     anchors inside the target itself.
 
     Edge cases: a target without a candidate has no anchor, nor has one that loses all to cheaper
-    targets.
+    targets; at 41 strides and more from the centre the cost is infinite, and such an anchor is
+    never positive.
 
     Source: Lyu et al., arXiv:2212.07784 (RTMDet), section 3.3, eq. 2 to 5; MMDetection: k 13,
     weight 3, radius 3. Deviation: an anchor that is neither inside the target nor overlaps it with
-    its prediction is never taken (the dense form can take one, at -3 ln 1e-7 = 48, when there is
+    its prediction is no candidate (the dense form can take one, at -3 ln 1e-7 = 48, when there is
     nothing better).
     """
 
@@ -64,8 +66,8 @@ class DynamicSoftLabel:
         cost = self._cost(predictions, pairs, overlap)
         top = rank(overlap, pairs.target, largest=True) < self.k
         wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
-        rows = (rank(cost, pairs.target) < wanted[pairs.target]).nonzero()[:, 0]
-        rows = rows[winners(pairs.select(rows), -cost[rows])]
+        claimed = (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
+        rows = where(settle(pairs, claimed, -cost))
         return pairs.select(rows).assignment(quality=overlap[rows])
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.regions import inside_or_centre
-from kedge.anchors.segments import rank, winners
+from kedge.anchors.segments import rank, settle, where
 from kedge.assign.candidates import with_overlapping
 from kedge.assign.costs import (
     checked,
@@ -30,9 +30,10 @@ class SimOTA:
 
     Cost: ``class_weight`` * binary cross-entropy, summed over classes, of ``sqrt(score *
     objectness)`` + ``iou_weight`` * -ln(IoU + 1e-7), + 1e5 unless the anchor's centre is both
-    inside the target and within ``radius`` strides of its centre. An anchor wanted twice goes
-    where it costs least. ``quality`` is the IoU of the predicted box. Predictions without an
-    objectness branch count as objectness 1.
+    inside the target and within ``radius`` strides of its centre. An anchor that several
+    targets want goes to the candidate target to which it costs least, even one that did not want
+    it. ``quality`` is the IoU of the predicted box. Predictions without an objectness branch count
+    as objectness 1.
 
     ``candidates``: ``"any"``, the published rule: every anchor that is inside, or near the centre
     of, *any* target may be taken by every target that its predicted box overlaps (a spatial join
@@ -44,7 +45,7 @@ class SimOTA:
 
     Source: Ge et al., arXiv:2107.08430 (YOLOX), section 2.1, as in the first release and in
     MMDetection: k 10, radius 2.5, weights 1 and 3. Deviation: an anchor that is neither near the
-    target nor overlaps it with its prediction is never taken (the dense form can take one, at a
+    target nor overlaps it with its prediction is no candidate (the dense form can take one, at a
     cost above 1e5, when there is nothing else).
     """
 
@@ -74,8 +75,7 @@ class SimOTA:
         cost = self._cost(predictions, pairs, overlap) + 1e5 * ~good
         top = rank(overlap, pairs.target, largest=True) < self.k
         wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
-        rows = (rank(cost, pairs.target) < wanted[pairs.target]).nonzero()[:, 0]
-        rows = rows[winners(pairs.select(rows), -cost[rows])]
+        rows = where(settle(pairs, rank(cost, pairs.target) < wanted[pairs.target], -cost))
         return pairs.select(rows).assignment(quality=overlap[rows])
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """TAL: task-aligned assignment. A prediction's score and overlap choose the positives together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from kedge.anchors.join import overlapping_predictions
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.regions import enlarged
-from kedge.anchors.segments import contested, rank, winners
+from kedge.anchors.segments import pick, rank, settle, where, winners
 from kedge.assign.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import ciou, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -16,13 +17,16 @@ from kedge.types import Anchors, Assignment, Predictions, Targets
 
 @dataclass(frozen=True, kw_only=True)
 class TAL:
-    """The ``k`` anchors inside a target with the largest alignment ``t = score^alpha * IoU^beta``.
+    """Of the ``k`` anchors with the largest alignment ``t = score^alpha * IoU^beta`` those inside.
 
     Score is the probability of the target's class, IoU that of the predicted box. Only t > 0
     counts. An anchor that several targets claim goes to the one it overlaps most (equal: the
     lowest target). ``quality`` is the soft label t-hat: t scaled within each target so that its
     largest value is the target's largest IoU.
 
+    - ``among``: where a target's k best are looked for: among ``"all"`` anchors, of which those
+      outside the target are then dropped, or among those ``"inside"`` only, so that anchors
+      outside take no place.
     - ``min_side``: objects with a smaller side are enlarged to it, about their centre, when
       candidates are looked for. Without it an object between the cells' centres has no candidate
       at all.
@@ -32,6 +36,9 @@ class TAL:
       it.
 
     `TAL.ultralytics` is the variant of Ultralytics 8.4.
+
+    Cost of ``among="all"``: an anchor outside can only take a place if its predicted box overlaps
+    the target by more than ``t^(1/beta)`` of the last one inside, so a spatial join finds them.
 
     Edge cases: a target without a cell centre inside, or whose candidates all have IoU 0, gets no
     anchor, and a target can lose all its anchors to others; the assignment's report counts both.
@@ -44,6 +51,7 @@ class TAL:
     k: int = 13
     alpha: float = 1.0
     beta: float = 6.0
+    among: Literal["all", "inside"] = "all"
     min_side: float = 0.0
     overlap: Literal["iou", "ciou"] = "iou"
     contest: Literal["claimants", "candidates"] = "claimants"
@@ -51,6 +59,8 @@ class TAL:
     def __post_init__(self) -> None:
         if self.k < 1 or min(self.alpha, self.beta, self.min_side) < 0:
             raise ValueError(f"TAL needs k >= 1 and alpha, beta, min_side >= 0, got {self}")
+        if self.among not in ("all", "inside"):
+            raise ValueError(f"TAL.among is 'all' or 'inside', got {self.among!r}")
         if self.overlap not in ("iou", "ciou"):
             raise ValueError(f"TAL.overlap is 'iou' or 'ciou', got {self.overlap!r}")
         if self.contest not in ("claimants", "candidates"):
@@ -58,13 +68,20 @@ class TAL:
 
     @classmethod
     def ultralytics(cls, middle_stride: float = 16.0) -> "TAL":
-        """The settings of Ultralytics 8.4: k 10, alpha 0.5, CIoU, sides below the middle stride
-        enlarged.
+        """The settings of Ultralytics 8.4: k 10 inside, alpha 0.5, CIoU, sides below the middle
+        stride enlarged.
 
         Where a target has fewer candidates with t > 0 than k, theirs fills up with candidates of t
         = 0 in the order of ``topk``; here those are never positive.
         """
-        return cls(k=10, alpha=0.5, min_side=middle_stride, overlap="ciou", contest="candidates")
+        return cls(
+            k=10,
+            alpha=0.5,
+            among="inside",
+            min_side=middle_stride,
+            overlap="ciou",
+            contest="candidates",
+        )
 
     @torch.no_grad()
     def __call__(
@@ -72,17 +89,50 @@ class TAL:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        region = enlarged(targets.boxes, self.min_side) if self.min_side > 0 else None
+        region = targets.boxes if self.min_side == 0 else enlarged(targets.boxes, self.min_side)
         pairs = anchors.inside(targets, region)
-        overlap = self._overlap(predicted_boxes(predictions, pairs), pairs.target_boxes())
-        rows = overlap.nonzero()[:, 0]
-        pairs, overlap = pairs.select(rows), overlap[rows]
-        metric = class_logit(predictions, pairs).sigmoid() ** self.alpha * overlap**self.beta
-        claimed = (rank(metric, pairs.target, largest=True) < self.k) & (metric > 0)
-        rows = self._settle(pairs, claimed, overlap).nonzero()[:, 0]
-        pairs, metric, overlap = pairs.select(rows), metric[rows], overlap[rows]
+        metric, overlap = self._alignment(predictions, pairs)
+        rows = where(metric > 0)
+        pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
+        claimed = rank(metric, pairs.target, largest=True) < self.k
+        if self.among == "all":
+            claimed &= self._place(predictions, pairs, metric, claimed, region) < self.k
+        rows = where(self._settle(pairs, claimed, overlap))
+        pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
         scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
         return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
+
+    def _alignment(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """(P,) alignment t and (P,) overlap; t is 0 where nothing overlaps."""
+        overlap = self._overlap(predicted_boxes(predictions, pairs), pairs.target_boxes())
+        metric = class_logit(predictions, pairs).sigmoid() ** self.alpha * overlap**self.beta
+        return torch.where(overlap > 0, metric, 0), overlap
+
+    def _place(
+        self,
+        predictions: Predictions,
+        pairs: Pairs,
+        metric: Tensor,
+        claimed: Tensor,
+        region: Tensor,
+    ) -> Tensor:
+        """(P,) the place of the ``claimed`` (P,) pairs among the target's pairs with *all* anchors.
+
+        ``pairs``: all those inside the ``region`` (G, 4) of their target. The others that matter
+        have more than the least metric claimed.
+        """
+        least = pairs.min_per_target(torch.where(claimed, metric, torch.inf))
+        floor = least ** (1 / self.beta) if self.beta > 0 else torch.zeros_like(least)
+        asked = replace(pairs.targets, ignore=pairs.targets.ignore | ~torch.isfinite(least))
+        anchor, target, _ = overlapping_predictions(predictions, asked, floor * (1 - 1e-5))
+        more = replace(pairs, anchor=anchor, target=target, _iou=None)
+        box, point = pick(region, target), more.points()
+        more = more.select(~((point > box[:, :2]) & (box[:, 2:] > point)).all(1))
+        value = self._alignment(predictions, more)[0]
+        rivals = where(value > pick(least, more.target))
+        every = torch.cat([metric, pick(value, rivals)])
+        owner = torch.cat([pairs.target, pick(more.target, rivals)])
+        return rank(every, owner, largest=True)[: len(pairs)]
 
     def _overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
         return (ciou if self.overlap == "ciou" else iou)(boxes, targets).clamp(min=0)
@@ -90,5 +140,5 @@ class TAL:
     def _settle(self, pairs: Pairs, claimed: Tensor, overlap: Tensor) -> Tensor:
         """(P,) bool: one pair for every claimed anchor."""
         if self.contest == "candidates":
-            return torch.where(contested(pairs, claimed), winners(pairs, overlap), claimed)
+            return settle(pairs, claimed, overlap)
         return claimed & winners(pairs, torch.where(claimed, overlap, -torch.inf))

@@ -46,8 +46,8 @@ def balanced_l1_loss(
     Raises ValueError unless alpha, gamma and beta are positive, and when the shapes differ.
 
     Source: Pang et al., arXiv:1904.02701 (Libra R-CNN), where beta = 1. Deviation: for
-    other beta the whole curve is scaled, so value and slope stay continuous; MMDetection's form
-    jumps at beta.
+    other beta the whole curve is scaled, so value and slope stay continuous; the slope of
+    MMDetection's form jumps at beta.
     """
     if not (alpha > 0 and gamma > 0 and beta > 0):
         raise ValueError(f"balanced_l1_loss: {alpha=}, {gamma=}, {beta=} must all be positive")

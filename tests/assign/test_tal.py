@@ -23,11 +23,13 @@ def dense_tal(grid, targets, predictions, rule: TAL):
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
         mask = inside(grid, torch.cat([centre - size / 2, centre + size / 2], 1))
         measure = ciou if rule.overlap == "ciou" else iou
-        u = measure(predicted[None], boxes[:, None]).clamp(min=0) * mask
-        t = logits.sigmoid().T[labels] ** rule.alpha * u**rule.beta * mask
+        u = measure(predicted[None], boxes[:, None]).clamp(min=0)
+        t = logits.sigmoid().T[labels] ** rule.alpha * u**rule.beta * (u > 0)
+        if rule.among == "inside":
+            t = t * mask
         best = t.topk(min(rule.k, t.shape[1]), dim=1).indices
-        positive = torch.zeros_like(mask).scatter(1, best, True) & (t > 0)
-        multiple = positive.sum(0) > 1
+        positive = torch.zeros_like(mask).scatter(1, best, True) & (t > 0) & mask
+        multiple, u = positive.sum(0) > 1, u * mask
         rivals = u if rule.contest == "candidates" else torch.where(positive, u, -1.0)
         winner = torch.zeros_like(mask).scatter(0, rivals.argmax(0)[None], True)
         positive = torch.where(multiple[None], winner, positive)
@@ -40,13 +42,21 @@ def dense_tal(grid, targets, predictions, rule: TAL):
 
 @pytest.mark.parametrize(
     "rule",
-    [TAL(), TAL(k=3), TAL.ultralytics(), TAL(contest="candidates", k=4, min_side=20)],
+    [
+        TAL(),
+        TAL(k=3),
+        TAL(among="inside"),
+        TAL.ultralytics(),
+        TAL(contest="candidates", k=4, min_side=20),
+        TAL(overlap="ciou", alpha=0.5, beta=2),
+        TAL(beta=0),
+    ],
     ids=repr,
 )
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 def test_equals_the_dense_form(rule, seed):
     grid = points()
-    targets, predictions = scene(grid, seed)
+    targets, predictions = scene(grid, seed, near=0.1 + 0.15 * seed)
     found = rule(grid, targets, predictions)
     expected = dense_tal(grid, targets, predictions, rule)
     assert ids(found) == sorted(expected)
@@ -78,6 +88,18 @@ def test_a_contested_anchor_goes_to_the_larger_overlap_not_the_larger_metric():
     )
     found = TAL()(grid, targets, predictions)  # IoU 1 and .875; t .01 and .99 * .449
     assert ids(found) == [(0, 0)]
+
+
+def test_an_anchor_outside_takes_a_place_among_all_and_none_inside():
+    """Three cells, the object in the first. The third predicts it best: with k = 1 nothing is
+    left."""
+    grid = Grid((8, 24), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 8, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 8, 6], [16, 0, 24, 8], [0, 0, 8, 7]]])  # IoU .75, 0, .875
+    predictions = Predictions.from_tensors(torch.zeros(1, 3, 1), boxes)
+    assert ids(TAL(k=1)(grid, targets, predictions)) == []
+    assert ids(TAL(k=2)(grid, targets, predictions)) == [(0, 0)]
+    assert ids(TAL(k=1, among="inside")(grid, targets, predictions)) == [(0, 0)]
 
 
 def test_min_side_finds_candidates_for_an_object_between_the_centres():
@@ -114,7 +136,14 @@ def test_deviation_candidates_without_overlap_never_fill_up_the_k():
 
 
 def test_refuses_what_makes_no_sense():
-    for bad in ({"k": 0}, {"alpha": -1.0}, {"min_side": -1.0}, {"overlap": "x"}, {"contest": "x"}):
+    for bad in (
+        {"k": 0},
+        {"alpha": -1.0},
+        {"min_side": -1.0},
+        {"overlap": "x"},
+        {"contest": "x"},
+        {"among": "x"},
+    ):
         with pytest.raises(ValueError, match="TAL"):
             TAL(**bad)
     grid = points()

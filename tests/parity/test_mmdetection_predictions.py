@@ -1,7 +1,7 @@
 """MMDetection's prediction-aware assigners: equal, and where not.
 
 SimOTA and DynamicSoftLabel are compared twice: label by label, and on the peer's own matrix of
-costs, from which two declared differences follow exactly.
+costs, from which the declared difference follows exactly.
 """
 
 from types import SimpleNamespace
@@ -47,20 +47,18 @@ def costs(monkeypatch) -> Costs:
 
 
 class Matched(NamedTuple):
-    """What Kedge's two rules make of the peer's costs."""
+    """What the rule makes of the peer's costs."""
 
     labels: Tensor  # (N,)
-    contested: Tensor  # (N,) claimed by several objects
-    cheapest: Tensor  # (N,) the object of least cost, whoever claims
     tie: bool  # whether a decision hangs on less than the rounding of the costs
 
 
 def matched(costs: Costs, k: int, possible: Tensor) -> Matched:
-    """1. Only ``possible`` (N, G) pairs are taken. 2. A contested anchor goes to the cheapest of
-    the objects that claim it; the peer looks at all objects, at those that did not claim it too."""
-    nothing = torch.full((len(possible),), -1)
+    """Only ``possible`` (N, G) pairs are candidates. A contested anchor goes to the cheapest of the
+    objects of which it is one, whether that claims it or not."""
+    labels = torch.full((len(possible),), -1)
     if costs.valid is None:
-        return Matched(nothing, nothing > 0, nothing, False)
+        return Matched(labels, False)
     valid, cost = costs.valid, torch.where(possible[costs.valid], costs.cost, torch.inf)
     wanted = costs.iou.topk(min(k, len(cost)), dim=0).values.sum(0).int().clamp(min=1)
     claims, tie = torch.zeros_like(cost, dtype=torch.bool), False
@@ -72,15 +70,13 @@ def matched(costs: Costs, k: int, possible: Tensor) -> Matched:
         taken = min(count, int(possible[valid, i].sum()))
         tie |= bool((price[:taken] == torch.inf).any())  # 10^distance overflows at 41 strides
     claims &= cost < torch.inf
-    offers = torch.where(claims, cost, torch.inf).sort(dim=1).values
+    contested = claims.sum(1) > 1
+    offers = cost.sort(dim=1).values
     if offers.shape[1] > 1:
-        tie |= any(close(a, b) for a, b in offers[claims.sum(1) > 1, :2])
-    labels, contested, cheapest = nothing.clone(), nothing > 0, nothing.clone()
-    best = torch.where(claims, cost, torch.inf).argmin(1)
+        tie |= any(close(a, b) for a, b in offers[contested, :2])
+    best = torch.where(contested, cost.argmin(1), claims.int().argmax(1))
     labels[valid] = torch.where(claims.any(1), best, -1)
-    contested[valid] = claims.sum(1) > 1
-    cheapest[valid] = costs.cost.argmin(1)
-    return Matched(labels, contested, cheapest, tie)
+    return Matched(labels, tie)
 
 
 def close(a: Tensor, b: Tensor) -> bool:
@@ -108,7 +104,7 @@ DYNAMIC = [("SimOTA", 10, 2.5), ("DynamicSoftLabel", 13, None)]
 def test_every_label_follows_from_the_peers_costs(name, k, radius, side, costs):
     grid = points()
     own = peers.COUNTERPARTS[name, "MMDetection"]
-    compared = same = unaware = third = 0
+    compared = same = unaware = 0
     for seed in range(30):
         targets, predictions = scene(grid, seed, counts=(6, 1, 14, 40), side=side)
         ours = own(grid, targets, predictions).dense()
@@ -121,16 +117,13 @@ def test_every_label_follows_from_the_peers_costs(name, k, radius, side, costs):
                 continue
             where = f"seed {seed}, image {image}"
             assert torch.equal(ours[image], here.labels), where
-            anyone = torch.where(there.contested, there.cheapest, there.labels)
-            assert torch.equal(theirs, anyone), where
+            assert torch.equal(theirs, there.labels), where
             compared += 1
             same += torch.equal(ours[image], theirs)
             unaware += int((here.labels != there.labels).sum())
-            third += int((anyone != there.labels).sum())
-    print(f"{name}: {same} of {compared} images equal; anchors {unaware} and {third} by the rules")
+    print(f"{name}: {same} of {compared} images equal; {unaware} anchors by the declared deviation")
     assert compared > 50
-    assert same > compared / 5
-    assert unaware + third > 0
+    assert same == compared or unaware > 0
 
 
 @pytest.mark.parametrize("name", ["SimOTA", "DynamicSoftLabel"])
@@ -163,19 +156,6 @@ def test_dynamic_soft_label_never_takes_an_anchor_that_knows_nothing_of_the_obje
 # -- TAL -------------------------------------------------------------------------------------------
 
 
-def outside_is_hopeless(grid: Grid, seed: int, count: int) -> tuple[Targets, Predictions]:
-    """Every object its own class, of score 0 at the anchors with their centre outside of it."""
-    targets, predictions = scene(grid, seed, counts=(count,), side=(4.0, 150.0), share=0.6)
-    labels = torch.arange(count)
-    rng = torch.Generator().manual_seed(seed)
-    logits = torch.randn(len(grid), count, generator=rng)
-    found, point = targets.boxes, grid.points()[:, None]
-    inside = ((point - found[:, :2] > 0.01) & (found[:, 2:] - point > 0.01)).all(-1)
-    logits = torch.where(inside, logits, -torch.inf)
-    targets = Targets(boxes=found, labels=labels, image=targets.image, batch_size=1)
-    return targets, Predictions.from_tensors(logits[None], predictions.codes)
-
-
 def their_tal(grid: Grid, targets: Targets, predictions: Predictions) -> Tensor:
     return peers.PEERS["TAL", "MMDetection"](
         grid,
@@ -187,27 +167,20 @@ def their_tal(grid: Grid, targets: Targets, predictions: Predictions) -> Tensor:
     )
 
 
-@pytest.mark.parametrize("count", [1, 5, 25])
-def test_tal_where_no_anchor_outside_the_object_competes(count):
+@pytest.mark.parametrize(
+    ("count", "share", "most"), [(5, 0.05, 90), (25, 0.05, 3600), (25, 0.3, 390)]
+)
+def test_tal_is_the_same_with_anchors_outside_that_compete(count, share, most):
     grid, positives = points(), 0
     for seed in range(40):
-        targets, predictions = outside_is_hopeless(grid, seed, count)
+        targets, predictions = scene(grid, seed, (count,), side=(20.0, 150.0), share=share)
         ours = TAL()(grid, targets, predictions).dense()[0]
-        assert torch.equal(ours, their_tal(grid, targets, predictions)), seed
+        theirs = their_tal(grid, targets, predictions)
+        for anchor in (ours != theirs).nonzero()[:, 0].tolist():  # on the edge: the next test
+            box = targets.boxes[max(int(ours[anchor]), int(theirs[anchor]))].view(2, 2)
+            assert (grid.points()[anchor] - box).abs().min() <= 0.01, (seed, anchor)
         positives += int((ours >= 0).sum())
-    assert positives > 100 * count
-
-
-def test_tal_takes_the_k_best_inside_where_mmdetection_drops_those_of_the_k_best_that_are_not():
-    grid, fewer = points(), 0
-    for seed in range(40):
-        targets, predictions = scene(grid, seed, counts=(1,), side=(40.0, 150.0), share=0.3)
-        ours = TAL()(grid, targets, predictions).dense()[0] >= 0
-        theirs = their_tal(grid, targets, predictions) >= 0
-        assert (theirs <= ours).all()
-        assert ours.sum() <= 13
-        fewer += int(ours.sum() - theirs.sum())
-    assert fewer > 100
+    assert positives > most
 
 
 def test_tal_asks_for_a_centre_inside_and_mmdetection_for_a_hundredth_of_a_pixel_more():
