@@ -37,7 +37,7 @@ def run(tokens: Sequence[str]) -> int:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
         return _say("interrupted (kedge train goes on with --resume)", 130)
-    except (CycloptsError, ValueError, OSError, ModuleNotFoundError) as error:
+    except (CycloptsError, ValueError, OSError, ImportError) as error:
         if debug:
             raise
         return _say(_explain(error), 2)
@@ -57,11 +57,11 @@ def _explain(error: Exception) -> str:
             from kedge.train.config import explain
 
             return explain(cause, "settings")  # pyright: ignore[reportArgumentType]
+        if isinstance(cause, ModuleNotFoundError):  # and that a command cannot be imported
+            if (cause.name or "").startswith("kedge"):
+                raise error
+            return f"{cause.name} is not installed; pip install 'kedge[all]' brings it"
         cause = cause.__cause__
-    if isinstance(error, ModuleNotFoundError):
-        if (error.name or "").startswith("kedge"):
-            raise error
-        return f"{error.name} is not installed; pip install 'kedge[all]' brings it"
     return " ".join(str(error).split()) or type(error).__name__
 
 

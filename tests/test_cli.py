@@ -191,3 +191,14 @@ def test_help_and_version_need_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
+
+
+def test_a_library_that_is_missing_is_named_in_one_line():
+    """Also where cyclopts cannot import the command itself."""
+    code = (
+        "import sys; sys.modules['pydantic'] = None; from kedge.cli import run; "
+        "sys.exit(run(['train', '--data', 'toy']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "kedge: pydantic is not installed; pip install 'kedge[all]' brings it\n"

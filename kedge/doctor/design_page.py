@@ -22,6 +22,7 @@ from kedge.anchors.design.table import TABLES
 from kedge.anchors.presets import preset
 from kedge.interop.pyramid_snippets import pyramid_snippet
 from kedge.interop.snippets import snippet
+from kedge.train.shape_text import parse_shapes
 
 _EVEN = ("torchvision", "detectron2", "yolov5")  # heads that need as many shapes on every level
 
@@ -117,8 +118,6 @@ class Wish:
 def _in_use(text: str | None) -> str | tuple[tuple[float, float], ...] | None:
     if text is None or ("," not in text and not text[:1].isdigit()):
         return text
-    from kedge.train.config import parse_shapes
-
     return tuple(parse_shapes(text))
 
 

@@ -12,7 +12,8 @@ from kedge.assign.best_in_cell import BestInCell
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder, YOLOv2Coder
 from kedge.data import Data
-from kedge.train.config import TrainConfig, parse_shapes
+from kedge.train.config import TrainConfig
+from kedge.train.shape_text import parse_shapes
 from kedge.types import Assigner, Coder
 
 _PUBLISHED = {"retinanet": "retinanet", "yolov2": "yolov2_coco"}

@@ -4,13 +4,12 @@ Needs pydantic only; nothing here imports torch.
 """
 
 import difflib
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-_SHAPE = re.compile(r"^\s*([0-9.]+)\s*x\s*([0-9.]+)\s*$")
+from kedge.train.shape_text import SHAPE, parse_shapes
 
 
 def _shapes_as_text(value: Any) -> Any:
@@ -153,26 +152,12 @@ class TrainConfig(BaseModel):
     @property
     def explicit_shapes(self) -> list[tuple[float, float]] | None:
         """The listed shapes (w, h), or None where `anchors` is a name."""
-        listed = all(_SHAPE.match(word) for word in self.anchors.split(","))
+        listed = all(SHAPE.match(word) for word in self.anchors.split(","))
         return parse_shapes(self.anchors) if listed else None
 
     def steps_of(self, length: float, total: int) -> int:
         """A length in steps: itself, or a share of `total` when below 1."""
         return round(length * total) if length < 1 else round(length)
-
-
-def parse_shapes(text: str) -> list[tuple[float, float]]:
-    """``"10x13,16x30"`` as shapes (w, h) in pixels."""
-    shapes = []
-    for word in text.split(","):
-        match = _SHAPE.match(word)
-        if match is None:
-            raise ValueError(f"{word!r} is not a shape such as 10x13 (w x h, pixels)")
-        w, h = float(match[1]), float(match[2])
-        if not (w > 0 and h > 0):
-            raise ValueError(f"shape {word!r} has no area")
-        shapes.append((w, h))
-    return shapes
 
 
 def load_config(path: Path | str | None, overrides: dict[str, Any] | None = None) -> TrainConfig:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kedge.train.config import TrainConfig, load_config, make_config, parse_shapes, save_config
+from kedge.train.config import TrainConfig, load_config, make_config, save_config
+from kedge.train.shape_text import parse_shapes
 
 
 def write(path, text):
