@@ -13,7 +13,7 @@ from kedge.anchors.segments import pick, where
 from kedge.boxes import iou, sizes, unflip
 from kedge.types import Predictions, Targets
 
-BLOCK = 1 << 21  # candidates that are held at once
+BLOCK = 1 << 19  # candidates that are held at once
 STEPS = 1 << 30  # resolution of x in a sorting key
 MAX_BANDS = 4096
 SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
@@ -78,11 +78,12 @@ def points_in_windows(
     count = torch.searchsorted(keys, group + step(windows[source, 2]), right=True) - start
     for part in blocks(count):
         entry, offset = spread(count[part])
-        window = source[part][entry]
-        point = order[start[part][entry] + offset]
-        at, box = points[point], windows[window]
-        keep = ((at >= box[:, :2]) & (at <= box[:, 2:])).all(1)
-        yield window_ids[window[keep]], point_ids[point[keep]]
+        window = pick(source[part], entry)
+        point = pick(order, pick(start[part], entry) + offset)
+        x, y = pick(points, point).unbind(1)
+        x1, y1, x2, y2 = pick(windows, window).unbind(1)
+        rows = where((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
+        yield pick(window_ids, pick(window, rows)), pick(point_ids, pick(point, rows))
 
 
 def overlapping_boxes(
