@@ -9,10 +9,11 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.assign.costs import checked, focal_negative, focal_positive
 from kedge.assign.matching import cheapest_matching
-from kedge.boxes import at_least_float32, centres, giou, sizes, unflip
+from kedge.boxes import at_least_float32, centres, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
-BLOCK = 1 << 21  # (target, anchor) costs that are held at once
+BLOCK = 1 << 19  # (target, anchor) costs that are held at once
+TINY = 1e-12  # square pixels: what two boxes without area share is 0
 WORST = 1e6  # the cost of a prediction that is not finite
 
 
@@ -100,11 +101,13 @@ class Hungarian:
         count = len(anchors)
         flat = image * count + torch.arange(count, device=rows.device)
         boxes = unflip(predictions.boxes_at(flat))
-        classes = self._classes(predictions, flat)
+        names, label = targets.labels[rows].unique(return_inverse=True)
+        classes = self._classes(predictions, flat, names)
         keep = min(len(rows), count)
         edges = []
-        for part in rows.split(max(1, BLOCK // max(count, 1))):
-            cost = self._cost(targets.boxes[part], targets.labels[part], boxes, classes, scale)
+        block = max(1, BLOCK // max(count, 1))
+        for part, own in zip(rows.split(block), label.split(block)):
+            cost = self._cost(targets.boxes[part], own, boxes, classes, scale)
             price, column = cost.topk(keep, dim=1, largest=False)
             edges.append((part[:, None].expand_as(column), column, price))
         row, column, price = (torch.cat([e[i] for e in edges]).flatten() for i in range(3))
@@ -116,21 +119,36 @@ class Hungarian:
             chosen = cheapest_matching(column, row, price)
         return row[chosen], flat[column[chosen]]
 
-    def _classes(self, predictions: Predictions, flat: Tensor) -> Tensor:
-        """(N, C) cost of every class."""
+    def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
+        """(K, N) cost of the classes ``names`` (K,)."""
         logits = at_least_float32(predictions.logits_at(flat))[0]
         if self.classification == "softmax":
-            return -logits.softmax(-1)
+            return -logits.softmax(-1).T.index_select(0, names)
+        logits = logits.T.index_select(0, names)
         return focal_positive(logits, 0.25, 2.0) - focal_negative(logits, 0.25, 2.0)
 
     def _cost(
         self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor
     ) -> Tensor:
-        """(g, N) cost of a block of targets."""
-        away = (_centred(goal)[:, None] - _centred(boxes)[None]) / scale
-        cost = self.class_weight * classes.T[labels] + self.box_weight * away.abs().sum(-1)
-        cost = cost + self.giou_weight * (1 - giou(boxes[None], goal[:, None]))
-        return torch.nan_to_num(cost, nan=WORST, posinf=WORST, neginf=WORST).clamp(max=WORST)
+        """(g, N) cost of a block of targets; ``labels`` (g,) are rows of ``classes`` (K, N)."""
+        cost = torch.cdist(_centred(goal) / scale, _centred(boxes) / scale, p=1)
+        cost.mul_(self.box_weight).add_(classes[labels], alpha=self.class_weight)
+        cost.add_(1 - _pairwise_giou(goal, boxes), alpha=self.giou_weight)
+        return torch.nan_to_num(cost, nan=WORST, posinf=WORST, neginf=WORST).clamp_(max=WORST)
+
+
+def _pairwise_giou(a: Tensor, b: Tensor) -> Tensor:
+    """(g, N) GIoU of boxes (g, 4) and (N, 4), column by column; several times faster than
+    ``boxes.giou`` on (g, N, 4)."""
+    x1, y1, x2, y2 = a.T[:, :, None]
+    u1, v1, u2, v2 = b.T
+    shared = torch.minimum(x2, u2).sub_(torch.maximum(x1, u1)).clamp_(min=0)
+    shared.mul_(torch.minimum(y2, v2).sub_(torch.maximum(y1, v1)).clamp_(min=0))
+    union = ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)
+    hull = torch.maximum(x2, u2).sub_(torch.minimum(x1, u1))
+    hull.mul_(torch.maximum(y2, v2).sub_(torch.minimum(y1, v1)))
+    empty = (hull - union).div_(hull.clamp_(min=TINY))
+    return shared.div_(union.clamp_(min=TINY)).sub_(empty)
 
 
 def _centred(boxes: Tensor) -> Tensor:
