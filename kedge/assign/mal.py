@@ -17,7 +17,7 @@ class MAL:
 
     The bag holds the ``k`` anchors of largest IoU, the score is class probability + ``box_weight``
     * predicted IoU, and floor(size * (1 - progress)) + 1 anchors stay: all at the start, one at the
-    end. Set ``progress`` = iteration / total before every step: ``replace(mal, progress=t / T)``.
+    end. `MAL.at` gives the rule at a point of the run; the trainer asks it before every step.
     Loss, ``weight`` and ``background_weight`` are those of ``FreeAnchor``
     (`kedge.losses.free_anchor_loss`). The other half of the method, which hides the features of
     anchors that were chosen too early, is `kedge.nn.depression.depress`.
@@ -40,6 +40,10 @@ class MAL:
             raise ValueError(f"MAL needs k >= 1, 0 < match_iou < 1 and box_weight >= 0, got {self}")
         if not 0 <= self.progress <= 1:
             raise ValueError(f"MAL.progress is iteration / total, in [0, 1], got {self.progress}")
+
+    def at(self, progress: float) -> "MAL":
+        """This rule when the share ``progress`` of the training, in [0, 1], is over."""
+        return replace(self, progress=progress)
 
     @torch.no_grad()
     def __call__(

@@ -11,7 +11,7 @@ from kedge.detectors.base import Detector
 from kedge.detectors.warmup import AnnealedWarmup, GradientWarmup
 from kedge.train.config import TrainConfig
 from kedge.train.watch import Watch, step_facts
-from kedge.types import Targets
+from kedge.types import Assigner, Targets
 
 Batch = tuple[Tensor, list[dict[str, Any]]]
 
@@ -24,6 +24,12 @@ def epochs_done(trainer: Trainer) -> int:
     """Epochs that are over; unlike ``trainer.current_epoch`` right in an epoch's last hooks too."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     return progress.processed
+
+
+def at_progress(assign: Assigner, progress: float) -> Assigner:
+    """The strategy when the share ``progress`` of the run is over: some change on the way (MAL)."""
+    at = getattr(assign, "at", None)
+    return assign if at is None else at(progress)
 
 
 class DetectionModule(LightningModule):
@@ -69,7 +75,9 @@ class DetectionModule(LightningModule):
         elif active and isinstance(self.warmup, GradientWarmup):
             assign = self.warmup.assigner()
         predictions = self.detector.head(images)
-        watch = Watch(assign=self.detector.assign if assign is None else assign)
+        if assign is None:
+            assign = at_progress(self.detector.assign, self.global_step / self.total_steps)
+        watch = Watch(assign=assign)
         losses = self.detector.loss(predictions, targets, assign=watch)
         if active and isinstance(self.warmup, GradientWarmup):
             grid = self.detector.anchors((images.shape[-2], images.shape[-1]))

@@ -59,6 +59,10 @@ def test_the_ratio_rises_and_falls():
     assert depression_ratio(0.2, "constant") == 0.5
 
 
+def test_at_a_point_of_the_run():
+    assert MAL(k=7).at(0.25) == MAL(k=7, progress=0.25)
+
+
 def test_refuses_what_makes_no_sense():
     for bad in ({"k": 0}, {"match_iou": 1.0}, {"box_weight": -1.0}, {"progress": 1.5}):
         with pytest.raises(ValueError, match="MAL"):

@@ -56,6 +56,17 @@ def test_a_loaded_run_detects_as_the_run_did(settings):
     assert run.detector.anchors.shapes.tolist() == result.shapes
 
 
+def test_mal_keeps_fewer_anchors_from_step_to_step(settings):
+    one = "32x32,64x64,128x128,256x256,512x512"  # a square on each of RetinaNet's levels
+    config = settings(detector="retinanet", assign="mal", anchors=one, epochs=4)
+    train(config)
+    rows = read_lines(config.out / "metrics.jsonl")
+    kept = [row["positives"] / row["objects"] for row in rows]
+    assert len(kept) == 8  # progress 0, 1/8 .. 7/8: bags of 50, then 44 .. 7 at most
+    assert all(later < earlier for earlier, later in zip(kept, kept[1:]))
+    assert kept[-1] < 8
+
+
 def test_fixed_shapes_do_not_move(settings):
     result = train(settings(anchors="20x10,40x40"))
     assert result.station("final").shapes == result.station("initial").shapes
