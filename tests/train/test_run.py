@@ -1,5 +1,6 @@
 """Whole runs on a handful of drawn images: repeatable, resumable, and honest about failure."""
 
+import itertools
 import json
 import os
 import shutil
@@ -63,7 +64,7 @@ def test_mal_keeps_fewer_anchors_from_step_to_step(settings):
     rows = read_lines(config.out / "metrics.jsonl")
     kept = [row["positives"] / row["objects"] for row in rows]
     assert len(kept) == 8  # progress 0, 1/8 .. 7/8: bags of 50, then 44 .. 7 at most
-    assert all(later < earlier for earlier, later in zip(kept, kept[1:]))
+    assert all(later < earlier for earlier, later in itertools.pairwise(kept))
     assert kept[-1] < 8
 
 
