@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "polars", "lightning", "hotcoco")
 
 
-def _commit() -> str:
+def commit() -> str:
     """Short commit id, with ``+changes`` when tracked files differ from it."""
 
     def git(*words: str) -> str:
@@ -77,7 +77,7 @@ def record(
     result = {
         "name": name,
         "command": command,
-        "commit": _commit(),
+        "commit": commit(),
         "seed": seed,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "hardware": hardware(),

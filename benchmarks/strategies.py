@@ -2,7 +2,7 @@
 
 RetinaNet-tiny with one square anchor of four strides per cell. Losses are RetinaNet's, or the
 likelihood that belongs to the strategy; nothing is tuned for any of them. Finished runs are kept in
-``--runs`` and not trained again.
+``--runs`` and not trained again; every row names the commits its runs were made at.
 
     python benchmarks/strategies.py --data ../shared/data/bccd --split test
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from _record import record, table
+from _record import commit, record, table
 
 from kedge.assign.by_name import STRATEGIES
 
@@ -41,7 +41,10 @@ def run(args: argparse.Namespace, name: str, seed: int):
         out=Path(args.runs) / f"{name}-{seed}",
     )
     print(f"{time.strftime('%H:%M:%S')} {config.out.name}", file=sys.stderr, flush=True)
-    return train(config, resume=True)
+    result, note = train(config, resume=True), config.out / "commit.txt"
+    if not note.exists():
+        note.write_text(commit())
+    return result, note.read_text()
 
 
 def main() -> None:
@@ -61,13 +64,16 @@ def main() -> None:
 
     rows: list[dict] = []
     for name in args.strategies:
-        results = [run(args, name, seed) for seed in range(args.seeds)]
+        runs = [run(args, name, seed) for seed in range(args.seeds)]
+        results = [result for result, _ in runs]
         row: dict = {"strategy": name, "seeds": args.seeds}
         for score in ("AP50", "AP", "AP75"):
             values = [100 * r.scores[score] for r in results]
             row[score] = statistics.mean(values)
             row[f"{score} std"] = statistics.stdev(values) if len(values) > 1 else None
         row["seconds per step"] = statistics.mean(r.seconds_per_step or 0 for r in results)
+        row["AP50 of each seed"] = [100 * r.scores["AP50"] for r in results]
+        row["commits"] = sorted({made_at for _, made_at in runs})
         rows = sorted([*rows, row], key=lambda r: -r["AP50"])
         path = record(
             "strategies",
