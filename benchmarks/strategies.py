@@ -71,6 +71,9 @@ def main() -> None:
             values = [100 * r.scores[score] for r in results]
             row[score] = statistics.mean(values)
             row[f"{score} std"] = statistics.stdev(values) if len(values) > 1 else None
+        for label, title in enumerate(results[0].classes):
+            of_class = [100 * r.scores["AP50_per_class"][label] for r in results]
+            row[f"AP50 {title}"] = statistics.mean(of_class)
         row["seconds per step"] = statistics.mean(r.seconds_per_step or 0 for r in results)
         row["AP50 of each seed"] = [100 * r.scores["AP50"] for r in results]
         row["commits"] = sorted({made_at for _, made_at in runs})
