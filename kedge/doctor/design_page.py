@@ -230,8 +230,9 @@ def sections(made: Made) -> list[Any]:
         (f"{design.mean_best_iou:.3f}", "mean best IoU", "centres moved together"),
         (f"{design.bpr:.3f}", "BPR", "YOLOv5's ratio, threshold 4"),
     ]
-    if design.placed_recall is not None:
-        items.append((f"{design.placed_recall:.1%}", "get a positive", "on the real grid"))
+    if design.placed_recall is not None and design.placed is not None:
+        remark = f"IoU {design.placed.threshold:g} on the real grid"
+        items.append((f"{design.placed_recall:.1%}", "get a positive", remark))
     rows = [
         [f"stride {stride:g}", f"{w:.1f} x {h:.1f}", h / w]
         for stride, shapes in report.levels
@@ -241,8 +242,10 @@ def sections(made: Made) -> list[Any]:
         Numbers(items=items),
         *(Text(text=note) for note in design.notes),
         Code(code=made.snippet, caption=f"For {made.wish.framework}"),
-        *_parameters(made),
-        Table(columns=["level", "w x h (px)", "h / w"], rows=rows, digits=2),
+        *(
+            _parameters(made)
+            or [Table(columns=["level", "w x h (px)", "h / w"], rows=rows, digits=2)]
+        ),
     ]
     found = [
         Section(title="Shapes", blocks=first),
@@ -251,7 +254,8 @@ def sections(made: Made) -> list[Any]:
             blocks=[
                 Figure(
                     figure=draw.shape_plane(wh, sets),
-                    caption="Grey: boxes, as the network sees them. Marks: shapes.",
+                    caption="Grey: boxes, as the network sees them. Marks: shapes. Dotted: COCO's "
+                    "borders of small and large; diagonal: squares.",
                 )
             ],
         ),

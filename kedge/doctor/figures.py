@@ -47,7 +47,8 @@ def size_section(context: Context) -> Section:
             figure=draw.shape_plane(seen.wh[part], shapes),
             caption=f"Grey: {len(seen):,} objects, as the network sees them (input {height} x "
             f"{width}, letterboxed). Marks: anchor shapes. Where the grey has no mark nearby, no "
-            "anchor has the right shape.",
+            "anchor has the right shape. Dotted: COCO's borders of small and large; diagonal: "
+            "squares.",
         )
     ]
     band = band_of(context.objects.fair.root_area)

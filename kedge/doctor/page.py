@@ -70,5 +70,10 @@ def _classes(context: Context) -> Section:
 
 
 def _card(finding: Finding) -> Card:
-    rows = {term: text for term, text in facts(finding).items() if term != "seen"}
-    return Card(severity=finding.severity, title=finding.symptom, facts=rows)
+    rows = {term: _tied(text) for term, text in facts(finding).items() if term != "seen"}
+    return Card(severity=finding.severity, title=_tied(finding.symptom), facts=rows)
+
+
+def _tied(text: str) -> str:
+    """A number and its % stay on one line."""
+    return text.replace(" %", "\u00a0%")

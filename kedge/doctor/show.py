@@ -108,7 +108,8 @@ def evidence_line(evidence: Mapping[str, Any], most: int = _NUMBERS) -> str:
     for key, value in evidence.items():
         name = key.replace("_", " ")
         if isinstance(value, Mapping) and all(isinstance(v, (int, float)) for v in value.values()):
-            inner = ", ".join(f"{k} {_number(v)}" for k, v in list(value.items())[:5])
+            pairs = [(str(k).replace("_", " "), v) for k, v in value.items()]
+            inner = ", ".join(f"{k} {_number(v)}" for k, v in pairs[:5])
             parts.append(f"{name}: {inner}{' ...' if len(value) > 5 else ''}")
         elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
             parts.append(f"{name} {_number(value)}")
@@ -119,7 +120,7 @@ def evidence_line(evidence: Mapping[str, Any], most: int = _NUMBERS) -> str:
 
 def _number(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -23,6 +23,8 @@ from kedge.report.style import (
     scale,
 )
 
+_MANY = 20  # shapes of a set, beyond which their marks would hide each other
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Density:
@@ -74,11 +76,15 @@ def shape_plane(
             y=shapes[:, 1],
             name=name,
             mode="markers",
-            marker=marker_of(i),
+            marker=_smaller(marker_of(i)) if len(shapes) > _MANY else marker_of(i),
             hovertemplate=f"{name}<br>%{{x:.1f}} × %{{y:.1f}} px<extra></extra>",
         )
         _ticks(figure, shapes, colour_of(i), counted, (i + 0.75) / (len(sets) + 0.5))
     return figure
+
+
+def _smaller(marker: dict[str, Any]) -> dict[str, Any]:
+    return marker | {"size": 0.7 * marker["size"]}
 
 
 def shape_paths(
@@ -219,10 +225,11 @@ def _guides(
     for side, name in ((32, "small ↙"), (96, "large ↗")) if limits else ():
         dotted = {"color": faint(MUTED, 0.8), "width": 1.2, "dash": "dot"}
         figure.add_scatter(x=x, y=side**2 / x, mode="lines", line=dotted, **quiet)
-        top = y_range[1] / 1.12
-        at = np.clip(side**2 / top, x_range[0] * 1.05, x_range[1] / 1.3)
+        top = y_range[1] / (y_range[1] / y_range[0]) ** 0.05  # the line falls: its name is above it
+        at = np.clip(side**2 / top, x_range[0], x_range[1] / 1.3)
         place = {"x": np.log10(at), "y": np.log10(min(side**2 / at, top)), "showarrow": False}
-        figure.add_annotation(text=name, font={"color": MUTED, "size": 11}, xanchor="left", **place)
+        place |= {"xanchor": "left", "yanchor": "bottom", "xshift": 5}
+        figure.add_annotation(text=name, font={"color": MUTED, "size": 11}, **place)
 
 
 def _range(edges: NDArray[np.float64], extra: list[NDArray[np.float64]]) -> NDArray[np.float64]:

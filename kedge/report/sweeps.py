@@ -57,14 +57,20 @@ def threshold_sweep(
             line=line,
             hovertemplate="%{y:.3~%}",
         )
+    values = np.concatenate([numbers(v) for v in lines.values()] or [np.zeros(0)])
+    values = values[np.isfinite(values)]
     percent(figure)
+    if len(values) and values.max() < 0.5:
+        figure.update_yaxes(range=[0, max(0.05, 1.25 * float(values.max()))])
     figure.update_layout(
         hovermode="x unified", xaxis={"title": {"text": x_title}}, yaxis={"title": {"text": title}}
     )
     if log:
         ticks = [10.0**-k for k in range(7)]
         text = [f"{100 * t:g} %" for t in ticks]
-        figure.update_yaxes(type="log", range=None, autorange=True, tickvals=ticks, ticktext=text)
+        least = max(1e-7, float(values[values > 0].min(initial=1.0)))
+        span = [np.log10(least) - 0.3, 0.6]  # room for the name of the chosen threshold
+        figure.update_yaxes(type="log", range=span, tickvals=ticks, ticktext=text)
     if chosen is not None:
         mark_x(figure, chosen, f"in use: {chosen:g}")
     return figure
@@ -111,17 +117,20 @@ def threshold_map(
     return figure
 
 
-def positives_per_object(counts: Mapping[str, Any], *, most: int = 20) -> go.Figure:
+def positives_per_object(counts: Mapping[str, Any], *, most: int | None = None) -> go.Figure:
     """How many anchors answer for an object. `counts`: anchor set or assigner -> (n,) positives of
     each object. The bar at 0 is objects that the detector never learns from; the last bar holds
-    `most` and more.
+    `most` and more (by default what holds nine tenths of the objects: 6, or 20 to 60).
     """
     figure = empty_figure(height=320)
     series = {name: numbers(values, np.int64).reshape(-1) for name, values in counts.items()}
     series = {name: values for name, values in series.items() if len(values)}
     if not series:
         return note(figure, "no objects")
-    ticks = [*range(0, most, 1 if most <= 12 else 5), most]
+    if most is None:
+        usual = max(float(np.quantile(values, 0.9)) for values in series.values())
+        most = 6 if usual < 5 else int(np.clip(10 * np.ceil(usual / 10), 20, 60))
+    ticks = [*range(0, most, 1 if most <= 12 else 5 if most <= 30 else 10), most]
     for i, (name, values) in enumerate(series.items()):
         share = np.bincount(np.clip(values, 0, most), minlength=most + 1) / len(values)
         if len(series) > 1:

@@ -12,6 +12,8 @@ from kedge.anchors.design.objectives import Objective, best_shape
 from kedge.anchors.design.placed import Placed
 from kedge.anchors.design.points import Points
 
+_WORDS = {"mean_iou": "mean best IoU", "placed": "placed recall", "bpr": "BPR"}
+
 
 class Candidate(NamedTuple):
     """Shapes (k, 2), the objective that judges them, and the grid they stand on, if any."""
@@ -36,8 +38,8 @@ class Verdict:
     """What to do. ``keep`` names the set to stay with, or is None when the new one is better.
 
     ``in_use``: whether ``keep`` and ``gain`` are about the user's own set. ``gain`` is the new
-    set's score minus the best rival's of the same role, ``error`` its standard error over images
-    (paired), ``boxes`` the held-out boxes.
+    set's score (``objective``) minus the best rival's of the same role, ``error`` its standard
+    error over images (paired), ``boxes`` the held-out boxes, ``rival`` the set compared with.
     """
 
     rows: tuple[Row, ...]
@@ -46,16 +48,22 @@ class Verdict:
     gain: float
     error: float
     boxes: int
+    objective: str
+    rival: str | None = None
 
     @property
     def text(self) -> str:
         """One sentence for people."""
-        change = f"{self.gain:+.4f} +- {self.error:.4f} on {self.boxes:,} held-out boxes"
+        name = _WORDS.get(self.objective, self.objective)
+        change = f"{self.gain:+.4f} ± {self.error:.4f} on {self.boxes:,} held-out boxes"
         if self.keep is not None and self.in_use:
-            return f"Keep what you have ({self.keep}): new shapes change it by {change}."
+            return f"Keep what you have ({self.keep}): new shapes change the {name} by {change}."
         if self.keep is not None:
-            return f"Published anchors do as well ({self.keep}): new shapes change it by {change}."
-        return f"Use the new shapes: {change}."
+            other = f"Published anchors do as well ({self.keep})"
+            return f"{other}: new shapes change the {name} by {change}."
+        if self.rival is None:
+            return f"Use the new shapes: {name} {self.gain:.4f} on {self.boxes:,} held-out boxes."
+        return f"Use the new shapes: {name} {change}, compared with {self.rival}."
 
 
 def split_images(image: Tensor, share: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -97,14 +105,13 @@ def compare(
     )
     peers = [n for n, c in rivals.items() if len(c.shapes) <= len(new.shapes)]
     rival = in_use or (max(peers, key=lambda n: mean[n]) if peers else None)
+    facts = {"rows": rows, "boxes": len(points), "objective": new.objective.name}
     if rival is None:
-        return Verdict(
-            rows=rows, keep=None, in_use=False, gain=mean["new"], error=0.0, boxes=len(points)
-        )
+        return Verdict(**facts, keep=None, in_use=False, gain=mean["new"], error=0.0)
     gain, error = _paired(scores["new"] - scores[rival], weight, image)
     keep = None if gain >= least and gain >= 2 * error else rival
     return Verdict(
-        rows=rows, keep=keep, in_use=in_use is not None, gain=gain, error=error, boxes=len(points)
+        **facts, keep=keep, in_use=in_use is not None, gain=gain, error=error, rival=rival
     )
 
 
