@@ -1,6 +1,7 @@
-"""Draws the pictures of the README from the toy data: design.png, doctor.png, report.png.
+"""Draws the pictures of the documents from the toy data.
 
-    python docs/images/make.py
+    python docs/images/make.py              # design.png, doctor.png, report.png
+    python docs/images/make.py strategies   # strategies.png; trains a detector for minutes first
 
 Runs the three commands on ``toy`` and photographs their pages in headless Chromium (playwright).
 """
@@ -60,7 +61,33 @@ def _box(page: Page, selector: str) -> dict[str, Any]:
     return dict(box)
 
 
+def strategies() -> None:
+    """What eight strategies select in one drawn image, with the predictions of a trained head."""
+    squares = ",".join(f"{4 * stride}x{4 * stride}" for stride in (8, 16, 32, 64, 128))
+    with tempfile.TemporaryDirectory() as folder:
+        out, sheet = Path(folder) / "run", Path(folder) / "sheet.png"
+        words = ["train", "--data", "toy", "--detector", "retinanet", "--anchors", squares, *SIZE]
+        words += ["--assign", "atss", "--epochs", "12", "--lr", "2e-3", "--precision", "bf16"]
+        chosen = "max_iou,atss,fcos,yolov5,paa,simota,tal,dw"
+        draw = ["assign", "--data", "toy", "--split", "val", "--run", str(out)]
+        draw += ["--strategy", chosen, "--image", "val_00007.png", "--draw", str(sheet)]
+        if run([*words, "--out", str(out)]) or run(draw):
+            sys.exit("the sheet was not drawn")
+        with Image.open(sheet) as drawn:
+            save(drawn, "strategies")
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Into this folder, with few colours."""
+    path = HERE / f"{name}.png"
+    picture.convert("RGB").quantize(256).save(path, optimize=True)
+    print(path.name, picture.size, path.stat().st_size)
+
+
 def main() -> None:
+    if sys.argv[1:] == ["strategies"]:
+        strategies()
+        return
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as started:
@@ -72,9 +99,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme="light")
             page.goto(file.as_uri())
             page.wait_for_selector("html[data-drawn=yes]", state="attached")
-            picture = photograph(page, *PARTS[name]).convert("RGB")
-            picture.quantize(128).save(HERE / f"{name}.png", optimize=True)
-            print(f"{name}.png", picture.size, (HERE / f"{name}.png").stat().st_size)
+            save(photograph(page, *PARTS[name]), name)
         browser.close()
 
 
