@@ -96,7 +96,7 @@ def sim_ota(scene: Scene, k: int = 10, radius: float = 2.5) -> Tensor:
 
 
 def dynamic_soft_label(scene: Scene, k: int = 13, radius: float = 3.0) -> Tensor:
-    """RTMDet's, over the anchors inside any object; the same about anchors far away."""
+    """RTMDet's, over the anchors inside any object."""
     point = centres(scene.anchors)
     within = inside(point, scene.boxes)
     valid = within.any(0).nonzero()[:, 0]
@@ -111,7 +111,7 @@ def dynamic_soft_label(scene: Scene, k: int = 13, radius: float = 3.0) -> Tensor
     away = torch.cdist(centres(scene.boxes), point[valid].to(scene.boxes))
     prior = 10 ** (away / scene.grid.stride()[valid, 0] - radius)
     cost = cost - 3 * (iou + 1e-7).log() + prior
-    labels = taken(cost, dynamic_k(iou, k), ~within[:, valid] & (iou == 0))
+    labels = taken(cost, dynamic_k(iou, k), torch.zeros_like(iou, dtype=torch.bool))
     return spread_out(labels, valid, len(point))
 
 

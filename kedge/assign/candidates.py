@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.join import overlapping_predictions
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick, where
 from kedge.assign.costs import anchors_of
 from kedge.types import Predictions
 
@@ -19,12 +20,20 @@ def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Ten
     """
     flat, _ = anchors_of(pairs)
     row, target, _ = overlapping_predictions(predictions, pairs.targets, 0.0, flat)
-    anchor = torch.cat([pairs.anchor, flat[row]])
-    target = torch.cat([pairs.target, target])
+    return with_more(pairs, pick(flat, row), target)
+
+
+def with_more(pairs: Pairs, anchor: Tensor, target: Tensor) -> tuple[Pairs, Tensor]:
+    """The pairs and those of ``anchor`` and ``target`` (Q,), each once, by target, then anchor.
+
+    The second value (P,) marks the pairs that were there before.
+    """
+    anchor, target = torch.cat([pairs.anchor, anchor]), torch.cat([pairs.target, target])
     own = torch.arange(len(anchor), device=anchor.device) < len(pairs)
     key = target * (pairs.targets.batch_size * len(pairs.anchors)) + anchor
     key, order = key.sort(stable=True)
     new = torch.ones_like(own)  # a pair found twice keeps its first row, which was there before
     new[1:] = key[1:] != key[:-1]
-    rows = order[new]
-    return replace(pairs, anchor=anchor[rows], target=target[rows], _iou=None), own[rows]
+    rows = pick(order, where(new))
+    joined = replace(pairs, anchor=pick(anchor, rows), target=pick(target, rows), _iou=None)
+    return joined, pick(own, rows)

@@ -1,6 +1,7 @@
 """DynamicSoftLabel: SimOTA with a soft class cost and a soft centre prior (RTMDet)."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -8,11 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import rank, settle, where
-from kedge.assign.candidates import with_overlapping
+from kedge.anchors.regions import enlarged, level_strides
+from kedge.anchors.segments import pick, rank, settle, where
+from kedge.assign.candidates import with_more, with_overlapping
 from kedge.assign.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
+
+REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +30,21 @@ class DynamicSoftLabel:
     candidate target to which it costs least, even one that did not want it. ``quality`` is the IoU
     of the predicted box.
 
-    ``candidates``: ``"any"``, the published rule: every anchor inside *any* target may be taken by
-    every target that its predicted box overlaps (a spatial join finds those); ``"own"``: only
-    anchors inside the target itself.
+    ``candidates``: ``"any"``, the published rule: every anchor inside *any* target of its image may
+    be taken by every target; ``"own"``: only anchors inside the target itself.
+
+    Cost of ``"any"``: a spatial join finds the targets that an anchor's predicted box overlaps. An
+    anchor that is neither inside nor overlaps costs at least ``iou_weight`` * -ln 1e-7 = 48, and
+    more with every stride, so it is looked for only near targets, tiny as a rule, that would take
+    something still dearer.
 
     Edge cases: a target without a candidate has no anchor, nor has one that loses all to cheaper
     targets; at 41 strides and more from the centre the cost is infinite, and such an anchor is
     never positive.
 
     Source: Lyu et al., arXiv:2212.07784 (RTMDet), section 3.3, eq. 2 to 5; MMDetection: k 13,
-    weight 3, radius 3. Deviation: an anchor that is neither inside the target nor overlaps it with
-    its prediction is no candidate (the dense form can take one, at -3 ln 1e-7 = 48, when there is
-    nothing better).
+    weight 3, radius 3. Deviation: of targets that an anchor does not touch only those that look
+    near enough take part when several want it.
     """
 
     k: int = 13
@@ -61,14 +68,44 @@ class DynamicSoftLabel:
         predictions = checked(predictions, anchors, targets, self)
         pairs = anchors.inside(targets)
         if self.candidates == "any":
+            inside = pairs
             pairs, _ = with_overlapping(pairs, predictions)
+            pairs = self._with_untouched(predictions, pairs, inside)
+        overlap, cost, claimed = self._claims(predictions, pairs)
+        rows = where(settle(pairs, claimed, -cost))
+        return pairs.select(rows).assignment(quality=pick(overlap, rows))
+
+    def _claims(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
+        """(P,) overlap, cost, and whether the target wants the anchor."""
         overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
         cost = self._cost(predictions, pairs, overlap)
         top = rank(overlap, pairs.target, largest=True) < self.k
         wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
         claimed = (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
-        rows = where(settle(pairs, claimed, -cost))
-        return pairs.select(rows).assignment(quality=overlap[rows])
+        return overlap, cost, claimed
+
+    def _with_untouched(self, predictions: Predictions, pairs: Pairs, inside: Pairs) -> Pairs:
+        """The pairs, and those that touch nothing but may be cheaper than what a target wants.
+
+        ``inside``: pairs of all anchors that are inside some target.
+        """
+        targets, least, seen = pairs.targets, -self.iou_weight * math.log(1e-7), 0.0
+        strides = level_strides(inside.anchors).to(targets.boxes)
+        for reach in REACHES:
+            _, cost, claimed = self._claims(predictions, pairs)
+            dearest = pairs.max_per_target(torch.where(claimed, cost, -torch.inf))
+            # nothing that was not yet seen costs less
+            rest = least + 10 ** (seen - self.soft_centre_radius)
+            poor = ~targets.ignore & ((dearest > rest) | (dearest == -torch.inf))
+            if not bool(poor.any()):
+                break
+            point = centres(targets.boxes)[:, None].repeat(1, len(strides), 2)
+            region = enlarged(point, 2 * reach * strides)
+            near = inside.anchors.inside(replace(targets, ignore=~poor), region)
+            near = near.select(near.shares_anchor(inside))
+            pairs, _ = with_more(pairs, near.anchor, near.target)
+            seen = reach
+        return pairs
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
         logit = class_logit(predictions, pairs)

@@ -28,10 +28,9 @@ def dense_dsl(grid, targets, predictions, rule: DynamicSoftLabel):
         soft = F.binary_cross_entropy_with_logits(logit, label, reduction="none")
         soft = (soft * (label - logit.sigmoid()).abs() ** 2).sum(-1)
         cost = soft - rule.iou_weight * (overlap + 1e-7).log() + prior
-        own = within[:, valid]
-        if rule.candidates == "any":  # the documented deviation: one that touches nothing is none
-            own = own | (overlap > 0)
-        cost, overlap = cost.masked_fill(~own, math.inf), overlap * own
+        if rule.candidates == "own":
+            own = within[:, valid]
+            cost, overlap = cost.masked_fill(~own, math.inf), overlap * own
         k = overlap.sort(1, descending=True).values[:, : rule.k].sum(1).int().clamp(min=1)
         match = torch.zeros_like(cost, dtype=torch.bool)
         for g in range(len(rows)):

@@ -84,13 +84,15 @@ def close(a: Tensor, b: Tensor) -> bool:
     return bool(b < torch.inf) and bool(b - a < (1 / 32 if a > 9e4 else 1e-4))
 
 
-def near(grid: Grid, found: Tensor, predicted: Tensor, radius: float | None) -> Tensor:
-    """(N, G) whether the point is inside or near the object, or its prediction overlaps it."""
+def candidates(grid: Grid, found: Tensor, predicted: Tensor, radius: float | None) -> Tensor:
+    """(N, G): with a radius whether the point is inside or near the object, or its prediction
+    overlaps it (SimOTA's declared deviation); else all."""
+    if radius is None:
+        return torch.ones(len(grid), len(found), dtype=torch.bool)
     point = grid.points()[:, None]
     out = ((point > found[:, :2]) & (point < found[:, 2:])).all(-1)
-    if radius is not None:
-        away = (point - (found[:, :2] + found[:, 2:]) / 2).abs()
-        out |= (away < radius * grid.stride()[:, None]).all(-1)
+    away = (point - (found[:, :2] + found[:, 2:]) / 2).abs()
+    out |= (away < radius * grid.stride()[:, None]).all(-1)
     low = torch.maximum(predicted[:, None, :2], found[:, :2])
     high = torch.minimum(predicted[:, None, 2:], found[:, 2:])
     return out | (high > low).all(-1)
@@ -104,26 +106,31 @@ DYNAMIC = [("SimOTA", 10, 2.5), ("DynamicSoftLabel", 13, None)]
 def test_every_label_follows_from_the_peers_costs(name, k, radius, side, costs):
     grid = points()
     own = peers.COUNTERPARTS[name, "MMDetection"]
-    compared = same = unaware = 0
+    compared = same = 0
     for seed in range(30):
         targets, predictions = scene(grid, seed, counts=(6, 1, 14, 40), side=side)
         ours = own(grid, targets, predictions).dense()
         for image, given in enumerate(images(targets, predictions)):
             costs.valid = None
             theirs = peers.PEERS[name, "MMDetection"](grid, grid.boxes(), *given)
-            possible = near(grid, given[0], given[3], radius)
+            possible = candidates(grid, given[0], given[3], radius)
             here, there = (matched(costs, k, p) for p in (possible, torch.ones_like(possible)))
             if here.tie or there.tie:
                 continue
             where = f"seed {seed}, image {image}"
-            assert torch.equal(ours[image], here.labels), where
             assert torch.equal(theirs, there.labels), where
+            for anchor in (ours[image] != here.labels).nonzero()[:, 0].tolist():
+                # declared: several want it, and it touches the one to which it costs least as
+                # little as that wants it
+                taker, cheapest = int(ours[image, anchor]), int(here.labels[anchor])
+                at = int(costs.valid[:anchor].sum())
+                assert costs.iou[at, cheapest] == 0, where
+                assert costs.cost[at, cheapest] < costs.cost[at, taker], where
             compared += 1
             same += torch.equal(ours[image], theirs)
-            unaware += int((here.labels != there.labels).sum())
-    print(f"{name}: {same} of {compared} images equal; {unaware} anchors by the declared deviation")
+    print(f"{name}: {same} of {compared} images equal")
     assert compared > 50
-    assert same == compared or unaware > 0
+    assert same > 0.95 * compared
 
 
 @pytest.mark.parametrize("name", ["SimOTA", "DynamicSoftLabel"])
@@ -136,21 +143,20 @@ def test_a_single_large_object_is_the_same(name):
     assert [case.name for case in alone if not case.same] == []
 
 
-def test_dynamic_soft_label_never_takes_an_anchor_that_knows_nothing_of_the_object():
-    # inside the first object, predicted on neither; it costs the second 3 * -ln 1e-7 = 48
-    grid = Grid((16, 48), [Level(stride=16)])
-    found = torch.tensor([[1.0, 1, 15, 15], [38, 1, 39, 2]])
-    predicted = torch.tensor([[1.0, 1, 15, 15], [17, 1, 31, 15], [17, 1, 31, 15]])
-    logits = torch.zeros(3, CLASSES)
+def test_dynamic_soft_label_gives_a_tiny_object_an_anchor_that_knows_nothing_of_it():
+    # no centre is inside the second object, no prediction overlaps it: 3 * -ln 1e-7 = 48 at least
+    grid = Grid((16, 64), [Level(stride=16)])
+    found = torch.tensor([[1.0, 1, 31, 15], [38, 1, 39, 2]])
+    predicted = found[:1].repeat(4, 1)
+    predicted[1] = torch.tensor([49.0, 1, 63, 15])
+    logits = torch.zeros(4, CLASSES)
     targets = Targets.from_list([{"boxes": found}])
     theirs = peers.PEERS["DynamicSoftLabel", "MMDetection"](
         grid, grid.boxes(), found, targets.labels, logits, predicted
     )
     given = Predictions.from_tensors(logits[None], predicted[None])
-    assert DynamicSoftLabel()(grid, targets, given).dense()[0].tolist() == [0, -1, -1]
-    assert theirs.tolist() == [0, -1, -1]  # both claim it, the first has the lower cost
-    alone = Targets.from_list([{"boxes": found[1:]}])
-    assert len(DynamicSoftLabel()(grid, alone, given)) == 0
+    assert DynamicSoftLabel()(grid, targets, given).dense()[0].tolist() == [0, 1, -1, -1]
+    assert theirs.tolist() == [0, 1, -1, -1]
 
 
 # -- TAL -------------------------------------------------------------------------------------------
