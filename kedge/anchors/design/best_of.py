@@ -22,9 +22,9 @@ def best_of(problem: Problem, extra: Tensor | None = None) -> Tensor:
     then the best one hops: disturbed copies of it, from slightly to strongly, climb in its place.
 
     Hops find the better of neighbouring optima, which restarts hardly do: on COCO's boxes 24 of
-    them are worth more than a thousand restarts. ``extra`` (e, k, 2) are starts beside the drawn ones
-    (anchors in use, published ones), so that the result is at least as good as any of them on the
-    coarsest stage. Deterministic by the problem's seed.
+    them are worth more than a thousand restarts. ``extra`` (e, k, 2) are starts beside the drawn
+    ones (anchors in use, published ones), so that the result is at least as good as any of them on
+    the coarsest stage. Deterministic by the problem's seed.
     """
     starts = spread_starts(
         problem.objective, problem.stages[0], problem.k, problem.restarts, problem.generator()
