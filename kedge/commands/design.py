@@ -97,7 +97,7 @@ def design(
     """
     from rich.console import Console
 
-    from kedge.doctor.design_page import Wish, make_design
+    from kedge.doctor.design_wish import Wish, make_design
 
     wish = Wish(
         source=source,
@@ -130,4 +130,6 @@ def design(
 
         write_json(json, made.report.to_dict() | {"source": source, "snippet": made.snippet})
     if html is not None:
-        made.write(html)
+        from kedge.doctor.design_page import write_page
+
+        write_page(made, html)

@@ -1,12 +1,7 @@
 """Anchor shapes from data: ``fit`` for arrays, ``design_command`` for whole data sets."""
 
 from kedge.anchors.design.choose_k import Curve, k_curve
-from kedge.anchors.design.command import (
-    DesignReport,
-    DesignSettings,
-    design_command,
-    even_split,
-)
+from kedge.anchors.design.command import design_command
 from kedge.anchors.design.compare import Candidate, Verdict, compare, split_images
 from kedge.anchors.design.fit import OBJECTIVES, fit
 from kedge.anchors.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
@@ -25,8 +20,10 @@ from kedge.anchors.design.objectives import BPR, MeanIoU, Objective, RatioFitnes
 from kedge.anchors.design.placed import Floor, Placed, floors
 from kedge.anchors.design.points import Points
 from kedge.anchors.design.pyramid import Pyramid, pyramid
+from kedge.anchors.design.report import DesignReport
 from kedge.anchors.design.result import Design
 from kedge.anchors.design.search import METHODS
+from kedge.anchors.design.settings import DesignSettings, even_split
 from kedge.anchors.design.streaming import sketch_of_table
 from kedge.anchors.design.table import BoxTable, read_table, table_from_records
 
