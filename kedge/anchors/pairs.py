@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import difference, fits_a_table, isin, pick, where
+from kedge.anchors.segments import difference, fits_a_table, isin, pick, rank, where
 from kedge.boxes import iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
@@ -144,16 +144,22 @@ class Pairs:
 
         ``k`` may be (G,). Fewer pairs than ``k``: all of them. Equal values: the lowest anchor
         first."""
+        if isinstance(k, int) and k == 1:
+            return self._first_per_target(values if largest else -values)
         order = torch.argsort(self.anchor, stable=True)
-        order = order[torch.argsort(values[order], stable=True, descending=largest)]
-        order = order[torch.argsort(self.target[order], stable=True)]
-        count = self.count_per_target()
-        first = count.cumsum(0) - count
-        rank = torch.arange(len(self), device=order.device) - first[self.target[order]]
-        limit = k[self.target[order]] if isinstance(k, Tensor) else k
-        keep = torch.zeros(len(self), dtype=torch.bool, device=order.device)
-        keep[order] = rank < limit
-        return keep
+        owner = pick(self.target, order)
+        limit = pick(k, owner) if isinstance(k, Tensor) else k
+        keep = rank(pick(values, order), owner, largest=largest) < limit
+        return torch.empty_like(keep).scatter_(0, order, keep)
+
+    def _first_per_target(self, values: Tensor) -> Tensor:
+        """(P,) bool: the pair of every target with the largest ``values`` (P,); no sorting."""
+        tied = where(values == pick(self.max_per_target(values), self.target))
+        anchor, owner = pick(self.anchor, tied), pick(self.target, tied)
+        lowest = torch.full((len(self.targets),), self._num_ids(), device=anchor.device)
+        lowest.scatter_reduce_(0, owner, anchor, "amin")
+        first = pick(tied, where(anchor == pick(lowest, owner)))
+        return torch.zeros_like(self.anchor, dtype=torch.bool).index_fill_(0, first, True)
 
     # -- per anchor
 
