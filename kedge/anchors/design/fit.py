@@ -88,18 +88,19 @@ def fit(
         on_grid = judged is placed
         shapes, placed = settle(points, shapes, placed, ground, per_level, on_grid, in_order)
         judged = placed if isinstance(judged, Placed) else judged
+    levels = None if placed is None else by_level(shapes, placed)
     return Design(
         shapes=shapes,
         objective=judged.name,
         method=method,
         score=float(value(judged, points, shapes[None])[0]),
         metrics=measure(points, shapes, placed),
-        levels=None if placed is None else by_level(shapes, placed),
+        levels=levels,
         placed=placed,
         boxes=float(points.weight.double().sum()),
         dropped=dropped,
         distinct=distinct,
-        notes=notes_of(distinct, k, dropped),
+        notes=(*notes_of(distinct, k, dropped), *below_a_cell(levels)),
         seed=seed,
         seconds=time.perf_counter() - begun,
     )
@@ -189,3 +190,20 @@ def notes_of(distinct: int, k: int, dropped: int) -> tuple[str, ...]:
             "the other shapes are rescaled copies"
         )
     return tuple(notes)
+
+
+def below_a_cell(levels: Sequence[PresetLevel] | None) -> tuple[str, ...]:
+    """A note where a map other than the finest holds shapes that are smaller than its cells."""
+    coarse = sorted(levels or (), key=lambda level: level.stride)[1:]
+    small = [
+        f"{w:.1f} x {h:.1f} on stride {level.stride:g}"
+        for level in coarse
+        for w, h in level.shapes
+        if max(w, h) < level.stride
+    ]
+    if not small:
+        return ()
+    return (
+        f"smaller than a cell: {', '.join(small)}. With so many shapes to a map this order serves "
+        'the most objects all the same; the objective "placed" designs for the grid',
+    )
