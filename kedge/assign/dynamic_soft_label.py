@@ -66,46 +66,41 @@ class DynamicSoftLabel:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        pairs = anchors.inside(targets)
+        inside = pairs = anchors.inside(targets)
         if self.candidates == "any":
-            inside = pairs
             pairs, _ = with_overlapping(pairs, predictions)
-            pairs = self._with_untouched(predictions, pairs, inside)
-        overlap, cost, claimed = self._claims(predictions, pairs)
+        overlap, cost = self._price(predictions, pairs)
+        claimed = self._claimed(pairs, overlap, cost)
+        seen = 0.0
+        for reach in REACHES if self.candidates == "any" else ():
+            poor = self._poor(pairs, cost, claimed, seen)
+            if not bool(poor.any()):
+                break
+            near = _around(inside, poor, reach)
+            pairs, old = with_more(pairs, near.anchor, near.target)
+            fresh = self._price(predictions, pairs.select(~old))
+            overlap, cost = (_merged(old, a, b) for a, b in zip((overlap, cost), fresh))
+            claimed, seen = self._claimed(pairs, overlap, cost), reach
         rows = where(settle(pairs, claimed, -cost))
         return pairs.select(rows).assignment(quality=pick(overlap, rows))
 
-    def _claims(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-        """(P,) overlap, cost, and whether the target wants the anchor."""
+    def _price(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """(P,) overlap of the predicted boxes, and cost."""
         overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
-        cost = self._cost(predictions, pairs, overlap)
+        return overlap, self._cost(predictions, pairs, overlap)
+
+    def _claimed(self, pairs: Pairs, overlap: Tensor, cost: Tensor) -> Tensor:
+        """(P,) bool: whether the target wants the anchor."""
         top = rank(overlap, pairs.target, largest=True) < self.k
         wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
-        claimed = (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
-        return overlap, cost, claimed
+        return (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
 
-    def _with_untouched(self, predictions: Predictions, pairs: Pairs, inside: Pairs) -> Pairs:
-        """The pairs, and those that touch nothing but may be cheaper than what a target wants.
-
-        ``inside``: pairs of all anchors that are inside some target.
-        """
-        targets, least, seen = pairs.targets, -self.iou_weight * math.log(1e-7), 0.0
-        strides = level_strides(inside.anchors).to(targets.boxes)
-        for reach in REACHES:
-            _, cost, claimed = self._claims(predictions, pairs)
-            dearest = pairs.max_per_target(torch.where(claimed, cost, -torch.inf))
-            # nothing that was not yet seen costs less
-            rest = least + 10 ** (seen - self.soft_centre_radius)
-            poor = ~targets.ignore & ((dearest > rest) | (dearest == -torch.inf))
-            if not bool(poor.any()):
-                break
-            point = centres(targets.boxes)[:, None].repeat(1, len(strides), 2)
-            region = enlarged(point, 2 * reach * strides)
-            near = inside.anchors.inside(replace(targets, ignore=~poor), region)
-            near = near.select(near.shares_anchor(inside))
-            pairs, _ = with_more(pairs, near.anchor, near.target)
-            seen = reach
-        return pairs
+    def _poor(self, pairs: Pairs, cost: Tensor, claimed: Tensor, seen: float) -> Tensor:
+        """(G,) bool: targets for which an anchor that touches nothing of them, more than ``seen``
+        strides away, can be cheaper than what they want."""
+        least = -self.iou_weight * math.log(1e-7) + 10 ** (seen - self.soft_centre_radius)
+        dearest = pairs.max_per_target(torch.where(claimed, cost, -torch.inf))
+        return ~pairs.targets.ignore & ((dearest > least) | (dearest == -torch.inf))
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
         logit = class_logit(predictions, pairs)
@@ -126,3 +121,17 @@ def _focal(logit: Tensor) -> Tensor:
 def _background(logits: Tensor, objectness: Tensor | None) -> Tensor:
     del objectness  # the rule has no such branch
     return _focal(logits).sum(-1)
+
+
+def _around(inside: Pairs, poor: Tensor, reach: float) -> Pairs:
+    """Of the anchors ``inside`` some target those within ``reach`` strides of the ``poor`` ones."""
+    targets, strides = inside.targets, level_strides(inside.anchors).to(inside.targets.boxes)
+    point = centres(targets.boxes)[:, None].repeat(1, len(strides), 2)
+    asked = replace(targets, ignore=~poor)
+    near = inside.anchors.inside(asked, enlarged(point, 2 * reach * strides))
+    return near.select(near.shares_anchor(inside))
+
+
+def _merged(old: Tensor, before: Tensor, fresh: Tensor) -> Tensor:
+    """(P,) the values ``before`` where ``old`` (P,) is true, ``fresh`` elsewhere."""
+    return before.new_empty(len(old)).masked_scatter(old, before).masked_scatter(~old, fresh)
