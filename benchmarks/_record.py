@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "polars", "lightning", "hotcoco")
+_PACKAGES = (
+    *("torch", "torchvision", "numpy", "scipy", "polars", "lightning", "hotcoco"),
+    *("mmdet", "mmengine", "ultralytics"),  # in the environment of the peers
+)
 
 
 def commit() -> str:
