@@ -13,10 +13,11 @@ TITLES = {
 }
 
 NOTES = {
-    "peers": "The real code of Detectron2, MMDetection and Ultralytics (versions: constraints-peers.txt), image by "
-    "image, with its own settings, against Kedge's rule with the same. Uniform differs by its declared rule of "
-    "conflicts (the nearest object, not the last one written), TAL by the hundredth of a pixel that MMDetection asks for "
-    "more, FCOS of torchvision and Detectron2 by their float32 key of areas.\n\n",
+    "peers": "The real code of Detectron2, MMDetection and Ultralytics (versions: "
+    "constraints-peers.txt), image by image, with its own settings, against Kedge's rule with the "
+    "same. Uniform differs by its declared rule of conflicts (the nearest object, not the last one "
+    "written), TAL by the hundredth of a pixel that MMDetection asks for more, FCOS of torchvision "
+    "and Detectron2 by their float32 key of areas.\n\n",
 }
 
 
