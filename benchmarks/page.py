@@ -121,6 +121,25 @@ def spread(row: dict, name: str) -> str:
     return f"{row[name]:.1f}" + ("" if std is None else f" ± {std:.1f}")
 
 
+def design_goals() -> str:
+    """What was aimed at, and what was reached."""
+    text = "COCO 2017 train, 860,001 boxes, long side 640. "
+    result = load("anchor_design")
+    if result is None:
+        return text
+    rows = {(row["method"], row["k"]): row for row in result["rows"]}
+    many, goals = rows["kedge, 1,000 restarts", 9]["mean_best_iou"], []
+    for k, goal in ((9, 0.612), (5, 0.5387)):
+        row = rows["kedge, default (reads the file)", k]
+        value, seconds = row["mean_best_iou"], row["seconds"]
+        verdict = "met" if value >= goal else f"missed by {goal - value:.4f}"
+        goals.append(f"k = {k} mean best IoU >= {goal}: {value:.4f}, {verdict}, {seconds:.1f} s")
+    return (
+        f"{text}Goals, in under 2 s with reading the file: {'; '.join(goals)}. The best of a "
+        f"thousand restarts of the same search reaches {many:.5f} with k = 9."
+    )
+
+
 def plain(name: str, title: str, text: str) -> str:
     result = load(name)
     if result is None:
@@ -136,12 +155,7 @@ def main() -> None:
         "Task-aligned assignment of a dense batch",
         "128 images of 640 px, 8,400 points, 75,357 objects, at most 4,967 in one image.",
     )
-    page += plain(
-        "anchor_design",
-        "Anchor design",
-        "COCO 2017 train, 860,001 boxes, long side 640. Goals: k = 9 mean best IoU >= 0.612 in under 2 s (missed by "
-        "0.0005: 0.6116 is the best of a thousand restarts), k = 5 >= 0.5387 (met).",
-    )
+    page += plain("anchor_design", "Anchor design", design_goals())
     page += plain(
         "anchor_design_full",
         "Differential evolution at its own budget",
