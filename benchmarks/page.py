@@ -107,7 +107,7 @@ def strategies() -> str:
         + facts(result)
         + "\nWhat this says. It ranks the strategies under this budget, on 205 images of cells, and nothing else. Platelets "
         "decide AP50: rules that give every object some anchors, however small it is (RFLA, ATSS, the YOLO rules), find "
-        "them in so short a run, those with thresholds or size ranges hardly; rules that learn which anchor answers (TAL, SimOTA, OTA, DW, AutoAssign) localise better, which AP75 shows. Nothing was tuned "
+        "them in so short a run, those with thresholds or size ranges hardly; rules that learn which anchor answers (DW, AutoAssign, TAL, OTA) localise better, which AP75 shows. Nothing was tuned "
         "for any: the losses are RetinaNet's (or the strategy's own likelihood), without the centre-ness or IoU "
         "branches, the soft labels' losses and the schedules of the papers. `yolov5` expects shapes fitted to the "
         "data, `soft_cell` and `best_in_cell` a YOLO head, `hungarian` hundreds of epochs; "
