@@ -145,7 +145,7 @@ def lada(scene: Scene, k: int = 9, total: int = 20) -> Tensor:
     x, y = centres(scene.anchors).unbind(1)
     x1, y1, x2, y2 = scene.boxes[:, :, None].unbind(1)
     across, along = x - (x1 + x2) / 2, y - (y1 + y2) / 2
-    share = stride / stride.max() / 2
+    share = (stride / stride.max()).sqrt() / 2
     mask = (across.abs() < share * (x2 - x1)) & (along.abs() < share * (y2 - y1))
     off = (2 * across.abs() / (x2 - x1)).add_(2 * along.abs() / (y2 - y1))
     cost = focal(scene)[0].add_(1 - overlaps(scene)[1], alpha=1.5)

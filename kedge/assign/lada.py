@@ -19,15 +19,14 @@ class LADA:
     """Lightweight anchor dynamic assignment: a centre prior, a combined loss, a dynamic threshold.
 
     1. Candidates: anchors whose centre is strictly inside the target's box, shrunk about its
-    centre by r =
-       stride / largest stride (``ratio="linear"``) or its square root (``"sqrt"``).
+       centre by sqrt(stride / largest stride) (``ratio="sqrt"``), or by the plain quotient
+       (``"linear"``).
     2. Combined loss: focal + ``box_weight`` * GIoU loss + ``deviation_weight`` * max(dev - 1, 0),
        dev = |l - r| / (l + r) + |t - b| / (t + b) of the centre in the target. An anchor that is a
        candidate of several targets stays with the cheapest.
-    3. Of every target the ``k`` cheapest on each level, of these the ``k_total`` cheapest. 4.
-    Positive is what is below the mean of the pool: of the target (``pool="target"``), of the
-    target's
-       anchors on that level (``"level"``), or of the whole image (``"image"``).
+    3. Of every target the ``k`` cheapest on each level, of these the ``k_total`` cheapest.
+    4. Positive is what is below the mean of the pool: of the target (``pool="target"``), of the
+       target's anchors on that level (``"level"``), or of the whole image (``"image"``).
 
     Edge cases: the cheapest candidate of a target is always positive: with the strict comparison
     alone a target with one candidate, or with equal ones, would have none. A target without a
@@ -35,12 +34,13 @@ class LADA:
 
     Source: Han et al., Sensors 2023, 23(14):6306, sections 3.1 to 3.3. **Reported, not verified**:
     only the abstract could be read; the formulas follow a third-party implementation that cites
-    the sections. It takes the square root in code, and the plain ratio in its text; only the
-    latter gives every level the same number of candidates, which it says is meant, hence the
-    default.
+    the sections. It takes the square root in code, and the plain quotient in its text, which alone
+    gives every level the same number of candidates. That number is below one for objects under
+    the largest stride: on `bccd` at 256 x 320 px 47 % of the objects get no anchor. So the square
+    root is the default.
     """
 
-    ratio: Literal["linear", "sqrt"] = "linear"
+    ratio: Literal["linear", "sqrt"] = "sqrt"
     pool: Literal["target", "level", "image"] = "target"
     k: int = 9
     k_total: int = 20

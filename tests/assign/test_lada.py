@@ -58,9 +58,9 @@ def dense_lada(grid, targets, predictions, rule):
 
 RULES = [
     LADA(),
-    LADA(ratio="sqrt"),
-    LADA(ratio="sqrt", pool="level"),
-    LADA(ratio="sqrt", pool="image", k=3, k_total=5),
+    LADA(ratio="linear"),
+    LADA(pool="level"),
+    LADA(pool="image", k=3, k_total=5),
 ]
 
 
@@ -85,8 +85,8 @@ def test_both_readings_of_the_ratio():
     """Strides 8 and 32, an object of 64 px: r is 1/4 or 1/2 on the first level, so 16 or 32 px."""
     grid = points((64, 64), strides=(8, 32))
     targets = Targets.from_list([{"boxes": [[0.0, 0, 64, 64]], "labels": [0]}])
-    linear = grid.inside(targets, LADA()._region(grid, targets))
-    root = grid.inside(targets, LADA(ratio="sqrt")._region(grid, targets))
+    linear = grid.inside(targets, LADA(ratio="linear")._region(grid, targets))
+    root = grid.inside(targets, LADA()._region(grid, targets))
     first = [int((pairs.level() == 0).sum()) for pairs in (linear, root)]
     second = [int((pairs.level() == 1).sum()) for pairs in (linear, root)]
     assert first == [4, 16]
@@ -116,7 +116,7 @@ def test_a_single_candidate_and_equal_candidates_keep_one():
 def test_candidates_are_inside_the_object():
     grid = points()
     targets, predictions = scene(grid, 1)
-    found = LADA(ratio="sqrt")(grid, targets, predictions)
+    found = LADA()(grid, targets, predictions)
     mask = inside(grid, targets.boxes)
     assert mask[found.target, found.anchor % len(grid)].all()
 
