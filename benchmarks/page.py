@@ -110,8 +110,7 @@ def strategies() -> str:
         "them in so short a run, those with thresholds or size ranges hardly; rules that learn which anchor answers (DW, AutoAssign, TAL, OTA) localise better, which AP75 shows. Nothing was tuned "
         "for any: the losses are RetinaNet's (or the strategy's own likelihood), without the centre-ness or IoU "
         "branches, the soft labels' losses and the schedules of the papers. `yolov5` expects shapes fitted to the "
-        "data, `soft_cell` and `best_in_cell` a YOLO head, `hungarian` hundreds of epochs; "
-        "`lada` looks for anchors in a shrunken region, which on fine levels holds none for a small object.\n"
+        "data, `soft_cell` and `best_in_cell` a YOLO head, `hungarian` hundreds of epochs.\n"
     )
 
 
