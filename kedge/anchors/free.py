@@ -9,7 +9,7 @@ from torch import Tensor
 from kedge.anchors.join import blocks, overlapping_boxes, points_in_windows
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
-from kedge.boxes import centres, iof
+from kedge.boxes import centres, iof, sizes
 from kedge.types import Targets
 
 
@@ -71,13 +71,11 @@ class Free:
 
     def shape_of(self, index: Tensor | None = None) -> Tensor:
         """(P, 2) width and height."""
-        boxes = self.boxes(index)
-        return boxes[:, 2:] - boxes[:, :2]
+        return sizes(self.boxes(index))
 
     def stride(self, index: Tensor | None = None) -> Tensor:
         """(P, 2) the boxes' own width and height."""
-        boxes = self.boxes(index)
-        return boxes[:, 2:] - boxes[:, :2]
+        return self.shape_of(index)
 
     def level(self, index: Tensor | None = None) -> Tensor:
         """(P,) zeros."""

@@ -7,9 +7,16 @@ from torch import Tensor
 
 from kedge.anchors.join import overlapping_predictions
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, where
+from kedge.anchors.segments import pick, rank, where
 from kedge.assign.costs import anchors_of
 from kedge.types import Predictions
+
+
+def dynamic_k(pairs: Pairs, overlap: Tensor, k: int) -> Tensor:
+    """(G,) how many anchors a target wants: the integer part of the sum of its ``k`` largest
+    overlaps (P,), at least one."""
+    top = rank(overlap, pairs.target, largest=True) < k
+    return pairs.sum_per_target(overlap * top).int().clamp(min=1)
 
 
 def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.regions import enlarged, level_strides
 from kedge.anchors.segments import pick, rank, settle, where
-from kedge.assign.candidates import with_more, with_overlapping
+from kedge.assign.candidates import dynamic_k, with_more, with_overlapping
 from kedge.assign.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -91,8 +91,7 @@ class DynamicSoftLabel:
 
     def _claimed(self, pairs: Pairs, overlap: Tensor, cost: Tensor) -> Tensor:
         """(P,) bool: whether the target wants the anchor."""
-        top = rank(overlap, pairs.target, largest=True) < self.k
-        wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
+        wanted = dynamic_k(pairs, overlap, self.k)
         return (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
 
     def _poor(self, pairs: Pairs, cost: Tensor, claimed: Tensor, seen: float) -> Tensor:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.regions import inside_and_centre
-from kedge.anchors.segments import largest, logsumexp, rank, total, winners
+from kedge.anchors.segments import largest, logsumexp, total, winners
+from kedge.assign.candidates import dynamic_k
 from kedge.assign.costs import (
     anchors_of,
     checked,
@@ -67,8 +68,7 @@ class OTA:
         background = focal_background(predictions, pairs)
         cost = focal_cost(predictions, pairs, background=background)
         cost = cost - self.box_weight * (overlap + 1e-7).log()
-        top = rank(overlap, pairs.target, largest=True) < self.k
-        supply = pairs.sum_per_target(overlap * top).int().clamp(min=1)
+        supply = dynamic_k(pairs, overlap, self.k)
         plan, nothing = self._transport(pairs, cost, background, supply)
         chosen = winners(pairs, plan) & (plan >= nothing)
         return pairs.select(chosen).assignment()

@@ -9,7 +9,7 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.regions import inside_or_centre
 from kedge.anchors.segments import rank, settle, where
-from kedge.assign.candidates import with_overlapping
+from kedge.assign.candidates import dynamic_k, with_overlapping
 from kedge.assign.costs import (
     checked,
     class_logit,
@@ -73,8 +73,7 @@ class SimOTA:
             good = torch.zeros_like(own).masked_scatter(own, good)
         overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
         cost = self._cost(predictions, pairs, overlap) + 1e5 * ~good
-        top = rank(overlap, pairs.target, largest=True) < self.k
-        wanted = pairs.sum_per_target(overlap * top).int().clamp(min=1)
+        wanted = dynamic_k(pairs, overlap, self.k)
         rows = where(settle(pairs, rank(cost, pairs.target) < wanted[pairs.target], -cost))
         return pairs.select(rows).assignment(quality=overlap[rows])
 
