@@ -47,3 +47,13 @@ def test_boxes_without_pictures_cannot_be_drawn(tmp_path, capsys):
     assert run(words) == 2
     assert "--draw: " in capsys.readouterr().err
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_without_a_train_split_by_that_name_the_one_that_begins_so_is_taken(tmp_path, capsys):
+    one = {"image_id": [5], "x": [1.0], "y": [2.0], "w": [9.0], "h": [9.0], "category_id": [0]}
+    columns = {name: np.array(values) for name, values in one.items()}
+    for split in ("train2017", "val2017"):
+        path = tmp_path / f"{split}.npz"
+        np.savez(path, **columns, category_names=np.array(["a"]), images=np.array([[5, 64, 48]]))
+    assert run(["assign", "--data", str(tmp_path), "--strategy", "atss"]) == 0
+    assert "train2017.npz:1of1images" in "".join(capsys.readouterr().out.split())

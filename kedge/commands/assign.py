@@ -62,8 +62,10 @@ def assign(
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
     from kedge.data import read
+    from kedge.doctor.sources import choose_split
 
-    found = read(data, split, "drop", check_images=run is not None or draw is not None)
+    pictures = run is not None or draw is not None
+    found = read(data, choose_split(data, split), "drop", check_images=pictures)
     if not len(found):
         raise ValueError(f"{found.source}: has no images")
     step = max(1, -(-len(found) // images))
