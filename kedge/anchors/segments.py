@@ -120,12 +120,10 @@ def winners(pairs: "Pairs", by: Tensor) -> Tensor:
     return best & (order == pairs.max_per_anchor(torch.where(best, order, -torch.inf)))
 
 
-def contested(pairs: "Pairs", claimed: Tensor) -> Tensor:
-    """(P,) bool: whether two or more targets claim the pair's anchor; ``claimed`` (P,) bool."""
+def contested(pairs: "Pairs") -> Tensor:
+    """(P,) bool: whether two or more targets have a pair with the pair's anchor."""
     target = pairs.target.double()
-    last = pairs.max_per_anchor(torch.where(claimed, target, -torch.inf))
-    first = -pairs.max_per_anchor(torch.where(claimed, -target, -torch.inf))
-    return last > first
+    return pairs.max_per_anchor(target) > -pairs.max_per_anchor(-target)
 
 
 def settle(pairs: "Pairs", claimed: Tensor, by: Tensor) -> Tensor:
@@ -135,7 +133,7 @@ def settle(pairs: "Pairs", claimed: Tensor, by: Tensor) -> Tensor:
     anchor's pairs, even to one that did not claim it.
     """
     own = pairs.select(claimed)
-    disputed = own.select(contested(own, torch.ones_like(own.anchor, dtype=torch.bool)))
+    disputed = own.select(contested(own))
     rows = where(pairs.shares_anchor(disputed))
     won = pick(rows, where(winners(pairs.select(rows), pick(by, rows))))
     return claimed.index_fill(0, rows, False).index_fill_(0, won, True)

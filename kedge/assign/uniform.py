@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.join import points_in_windows, well_predicted
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import rank
+from kedge.assign.candidates import with_more
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -84,7 +84,8 @@ class Uniform:
         ignored = pairs.anchor[:0]
         if predictions is not None:
             predictions = predictions.detach()
-            pairs = pairs.join(_nearest_predictions(predictions, pairs, self.k))
+            more = _nearest_predictions(predictions, pairs, self.k)
+            pairs, _ = with_more(pairs, more.anchor, more.target)
             boxes = predictions.boxes_at(pairs.anchor)
             near = torch.maximum(
                 _nearness(pairs.boxes(), pairs.target_boxes()),
@@ -92,7 +93,5 @@ class Uniform:
             )
             ignored = well_predicted(predictions, targets, self.ignore_above)
         best = pairs.best_target_per_anchor(by=near)
-        if predictions is not None:  # a pair may be chosen twice
-            best = best.select(rank(best.target, best.anchor) == 0)
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
         return best.select(fits).assignment(ignored=torch.cat([ignored, best.anchor[~fits]]))
