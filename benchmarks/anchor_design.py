@@ -20,7 +20,8 @@ import torch
 from _record import ROOT, record, table
 from torch import Tensor
 
-from kedge.anchors.design import (
+from kedge.anchors.presets import preset
+from kedge.design import (
     MeanIoU,
     Placed,
     Points,
@@ -32,13 +33,12 @@ from kedge.anchors.design import (
     measure,
     read_table,
 )
-from kedge.anchors.design.evolution import evolution
-from kedge.anchors.design.objectives import best_shape
-from kedge.anchors.design.problem import Problem, stages_of_sizes
-from kedge.anchors.design.yolov5 import evolve
-from kedge.anchors.kmeans import by_area, kmeans
-from kedge.anchors.presets import preset
-from kedge.anchors.sketch import Sketch
+from kedge.design.evolution import evolution
+from kedge.design.kmeans import by_area, kmeans
+from kedge.design.objectives import best_shape
+from kedge.design.problem import Problem, stages_of_sizes
+from kedge.design.sketch import Sketch
+from kedge.design.yolov5 import evolve
 
 DATA = ROOT.parent / "shared" / "data" / "coco2017_boxes" / "train2017.npz"
 SIDE = 640

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from _record import record, table
 
-from kedge.anchors.design import fit
-from kedge.anchors.sketch import Sketch
+from kedge.design import fit
+from kedge.design.sketch import Sketch
 
 CLASSES = 80
 PARTS = 50

@@ -1,8 +1,8 @@
 """Box geometry: areas, the IoU of pairs and its family. One implementation for all of Kedge.
 
 Boxes are ``xyxy`` in continuous pixel coordinates: width is ``x2 - x1``, never ``+ 1``. Conversions
-between formats come from ``torchvision.ops``, NMS lives in `kedge.nms`. A degenerate box (no area)
-has IoU 0 with everything; values and gradients stay finite.
+between formats come from ``torchvision.ops``, NMS lives in `kedge.select`. A degenerate box (no
+area) has IoU 0 with everything; values and gradients stay finite.
 
 Every comparison takes ``a[..., 4]`` and ``b[..., 4]`` whose leading dimensions broadcast: two (P,
 4) tensors are compared row by row, ``a[:, None]`` with ``b[None]`` gives the dense matrix. Results
@@ -28,6 +28,12 @@ def centres(boxes: Tensor) -> Tensor:
 def area(boxes: Tensor) -> Tensor:
     """Area (...) of ``xyxy`` boxes (..., 4)."""
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def scaled(boxes: Tensor, factor: float | Tensor) -> Tensor:
+    """Boxes (..., 4) with their sides times ``factor`` about the same centres."""
+    centre, half = centres(boxes), sizes(boxes) * (factor / 2)
+    return torch.cat([centre - half, centre + half], dim=-1)
 
 
 def at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -64,6 +70,12 @@ def iof(a: Tensor, b: Tensor) -> Tensor:
     a, b = at_least_float32(a, b)
     own = area(a)
     return intersection(a, b) / torch.where(own > 0, own, torch.ones_like(own))
+
+
+def shape_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU of shapes ``a[..., 2]`` and ``b[..., 2]`` (w, h) moved onto one centre."""
+    shared = torch.minimum(a, b).prod(-1)
+    return shared / (a.prod(-1) + b.prod(-1) - shared)
 
 
 _TINY_AREA, _TINY_SIDE = 1e-12, 1e-6  # px^2 and px: smaller denominators count as this

@@ -1,10 +1,71 @@
-"""Probabilities as logarithms: products of scores and their complements without underflow."""
+"""How class outputs are read, and probabilities as logarithms: products and complements without
+underflow."""
+
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 _ONE = -1e-30  # log of the largest probability below one that a complement is taken of
+
+
+class ClassScores(Protocol):
+    """How a head's class outputs (..., W) become probabilities of C classes."""
+
+    def num_classes(self, width: int) -> int:
+        """C, for outputs of ``width`` columns."""
+        ...
+
+    def probability(self, logits: Tensor) -> Tensor:
+        """(..., C) in [0, 1]."""
+        ...
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """(..., C) of which a sigmoid is the probability."""
+        ...
+
+    def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        """(P,) log odds of class ``labels`` (P,) at ``rows`` (P,) of logits (M, W)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sigmoid:
+    """Classes do not compete: a sigmoid for each."""
+
+    def num_classes(self, width: int) -> int:
+        return width
+
+    def probability(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        return logits
+
+    def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        return logits[rows, labels]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Softmax:
+    """One class for an anchor; with ``background`` the last column is "none of them"."""
+
+    background: bool = False
+
+    def num_classes(self, width: int) -> int:
+        return width - self.background
+
+    def probability(self, logits: Tensor) -> Tensor:
+        return logits.softmax(-1)[..., : self.num_classes(logits.shape[-1])]
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        log_p = logits.log_softmax(-1)[..., : self.num_classes(logits.shape[-1])]
+        return log_p - log_rest(log_p)
+
+    def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        return self.log_odds(logits[rows]).gather(1, labels[:, None])[:, 0]
 
 
 def log_score(logit: Tensor, objectness: Tensor | None) -> Tensor:

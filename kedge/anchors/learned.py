@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from kedge.anchors.grid import Grid, Level
+from kedge.anchors.grid import Grid
+from kedge.anchors.level import Level
 
 
 class LearnedShapes(nn.Module):

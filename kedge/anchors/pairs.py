@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import difference, fits_a_table, isin, pick, rank, where
-from kedge.boxes import iou, sizes
+from kedge.anchors.segments import (
+    difference,
+    fits_a_table,
+    isin,
+    mean,
+    pick,
+    rank,
+    total,
+    where,
+    wide,
+)
+from kedge.boxes import shape_iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
 
@@ -20,11 +30,11 @@ class Pairs:
 
     Attributes:
         anchors, targets: what the pairs point into.
-        anchor: (P,) int64 flat anchor ids (``image * N + index``).
+        anchor: (P,) int64 rows of the batch's anchors.
         target: (P,) int64 rows of ``targets.boxes``.
     """
 
-    anchors: Anchors
+    anchors: Anchors["Pairs"]
     targets: Targets
     anchor: Tensor
     target: Tensor
@@ -35,13 +45,9 @@ class Pairs:
 
     # -- geometry
 
-    def index(self) -> Tensor:
-        """(P,) what ``anchors.boxes`` takes."""
-        return self.anchors.local(self.anchor)
-
     def boxes(self) -> Tensor:
         """(P, 4) anchor boxes."""
-        return self.anchors.boxes(self.index())
+        return self.anchors.boxes(self.anchor)
 
     def target_boxes(self) -> Tensor:
         """(P, 4) target boxes."""
@@ -53,31 +59,29 @@ class Pairs:
 
     def level(self) -> Tensor:
         """(P,) pyramid level of the anchor."""
-        return self.anchors.level(self.index())
+        return self.anchors.level(self.anchor)
 
     def stride(self) -> Tensor:
         """(P, 2) cell size of the anchor in pixels, x then y."""
-        return self.anchors.stride(self.index())
+        return self.anchors.stride(self.anchor)
 
     def points(self) -> Tensor:
         """(P, 2) anchor centres."""
-        return self.anchors.points(self.index())
+        return self.anchors.points(self.anchor)
 
     @torch.no_grad()
     def iou(self) -> Tensor:
         """(P,) IoU of anchor and target, without a graph; computed once, by the query or here."""
         if self._iou is None:
-            measure = getattr(self.anchors, "measure", iou)
-            object.__setattr__(self, "_iou", measure(self.boxes(), self.target_boxes()))
+            value = self.anchors.measure(self.boxes(), self.target_boxes())
+            object.__setattr__(self, "_iou", value)
         assert self._iou is not None
         return self._iou
 
     @torch.no_grad()
     def shape_iou(self) -> Tensor:
         """(P,) IoU of anchor and target moved onto one centre: a matter of the shapes alone."""
-        a, b = self.anchors.shape_of(self.index()), sizes(self.target_boxes())
-        shared = torch.minimum(a, b).prod(1)
-        return shared / (a.prod(1) + b.prod(1) - shared)
+        return shape_iou(self.anchors.shape_of(self.anchor), sizes(self.target_boxes()))
 
     def log_residual(self) -> Tensor:
         """(P, 2) log size of the anchor minus log size of the target; differentiable in the shapes.
@@ -85,7 +89,7 @@ class Pairs:
         A target without area counts as a hundredth of a pixel.
         """
         target = sizes(self.target_boxes()).clamp(min=1e-2)
-        return self.anchors.shape_of(self.index()).log() - target.log()
+        return self.anchors.shape_of(self.anchor).log() - target.log()
 
     def centre_inside(self, margin: float = 0.0) -> Tensor:
         """(P,) whether the anchor's centre lies inside the target by more than ``margin``
@@ -111,28 +115,22 @@ class Pairs:
         """(G,) smallest of ``values`` (P,); inf for a target without pairs."""
         return self._per_target(values, "amin", torch.inf)
 
-    def _sum(self, values: Tensor) -> Tensor:
-        """(G,) sums in double precision: a GPU adds in any order, a target may have thousands."""
-        wide = torch.float32 if values.device.type == "mps" else torch.float64
-        start = torch.zeros(len(self.targets), dtype=wide, device=values.device)
-        return start.index_add(0, self.target, values.to(wide))
-
-    def _mean(self, values: Tensor) -> Tensor:
-        return self._sum(values) / self.count_per_target().clamp(min=1)
-
     def sum_per_target(self, values: Tensor) -> Tensor:
-        """(G,) sum of ``values`` (P,); 0 for a target without pairs."""
-        return self._sum(values).to(values.dtype)
+        """(G,) sum of ``values`` (P,); 0 for a target without pairs.
+
+        In double precision: a GPU adds in any order, a target may have thousands of pairs.
+        """
+        return total(wide(values), self.target, len(self.targets)).to(values.dtype)
 
     def mean_per_target(self, values: Tensor) -> Tensor:
         """(G,) mean of ``values`` (P,); 0 for a target without pairs. Exact where all are equal."""
-        return self._mean(values).to(values.dtype)
+        return mean(values, self.target, len(self.targets)).to(values.dtype)
 
     def std_per_target(self, values: Tensor) -> Tensor:
         """(G,) unbiased standard deviation (n - 1) of ``values``; 0 with fewer than two pairs."""
-        away = values - self._mean(values)[self.target]
-        spread = self._sum(away**2) / (self.count_per_target() - 1).clamp(min=1)
-        return spread.sqrt().to(values.dtype)
+        away = values - mean(values, self.target, len(self.targets))[self.target]
+        spread = total(away**2, self.target, len(self.targets))
+        return (spread / (self.count_per_target() - 1).clamp(min=1)).sqrt().to(values.dtype)
 
     def softmax_per_target(self, values: Tensor) -> Tensor:
         """(P,) softmax of ``values`` (P,) over the pairs of every target."""
@@ -156,19 +154,20 @@ class Pairs:
         """(P,) bool: the pair of every target with the largest ``values`` (P,); no sorting."""
         tied = where(values == pick(self.max_per_target(values), self.target))
         anchor, owner = pick(self.anchor, tied), pick(self.target, tied)
-        lowest = torch.full((len(self.targets),), self._num_ids(), device=anchor.device)
+        lowest = torch.full((len(self.targets),), self.num_rows(), device=anchor.device)
         lowest.scatter_reduce_(0, owner, anchor, "amin")
         first = pick(tied, where(anchor == pick(lowest, owner)))
         return torch.zeros_like(self.anchor, dtype=torch.bool).index_fill_(0, first, True)
 
     # -- per anchor
 
-    def _num_ids(self) -> int:
-        return self.targets.batch_size * len(self.anchors)
+    def num_rows(self) -> int:
+        """M, the rows of the batch's anchors."""
+        return self.anchors.total(self.targets.batch_size)
 
     def _slots(self) -> tuple[Tensor, int]:
         """Every pair's row in a table of anchors: all of them, or only those that occur."""
-        total = self._num_ids()
+        total = self.num_rows()
         if fits_a_table(total, len(self)):
             return self.anchor, total
         seen, slot = self.anchor.unique(return_inverse=True)
@@ -200,7 +199,7 @@ class Pairs:
 
     def shares_anchor(self, other: "Pairs") -> Tensor:
         """(P,) bool: whether the pair's anchor is also one of ``other``'s."""
-        return isin(self.anchor, other.anchor, self._num_ids())
+        return isin(self.anchor, other.anchor, self.num_rows())
 
     def without(self, other: "Pairs") -> "Pairs":
         """The pairs whose anchor is none of ``other``'s."""
@@ -244,20 +243,19 @@ class Pairs:
     ) -> Assignment:
         """These pairs as the positives.
 
-        ``ignored`` (Q,) flat ids and the anchors that a crowd covers (by ``min_iof`` of their area)
+        ``ignored`` (Q,) rows and the anchors that a crowd covers (by ``min_iof`` of their area)
         are ignored, unless they are positive: an object inside a crowd keeps its anchors."""
         crowd = self.anchors.covered(self.targets, min_iof)
         if ignored is not None and len(ignored):
             crowd = torch.cat([crowd, ignored])
         if len(crowd):
-            crowd = difference(crowd, self.anchor, self._num_ids())
+            crowd = difference(crowd, self.anchor, self.num_rows())
         return Assignment(
             anchor=self.anchor,
             target=self.target,
             weight=None if weight is None else weight.detach(),  # pyright: ignore
             quality=None if quality is None else quality.detach(),  # pyright: ignore
             ignored=crowd,
-            num_anchors=len(self.anchors),
             targets=self.targets,
             anchors=self.anchors,
         )

@@ -4,13 +4,8 @@ The same operations as ``Pairs`` has per target, for any other grouping: a level
 image, an anchor.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from kedge.anchors.pairs import Pairs
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
@@ -85,10 +80,20 @@ def total(values: Tensor, segment: Tensor, count: int) -> Tensor:
     return values.new_zeros(count).index_add(0, segment, values)
 
 
+def wide(values: Tensor) -> Tensor:
+    """``values`` in double precision, where the device has it."""
+    return values.float() if values.device.type == "mps" else values.double()
+
+
 def mean(values: Tensor, segment: Tensor, count: int) -> Tensor:
-    """(count,) mean per segment; 0 for an empty one."""
+    """(count,) mean per segment, in double precision; 0 for an empty one.
+
+    Exact where all values of a segment are equal: it is taken of what exceeds the smallest.
+    """
     rows = torch.bincount(segment, minlength=count).clamp(min=1)
-    return total(values, segment, count) / rows
+    base = smallest(values, segment, count)
+    base = torch.where(torch.isfinite(base), base, 0)
+    return base + total(wide(values - base[segment]), segment, count) / rows
 
 
 def largest(values: Tensor, segment: Tensor, count: int) -> Tensor:
@@ -106,34 +111,3 @@ def logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
     top = largest(values, segment, count)
     shift = torch.where(torch.isfinite(top), top, torch.zeros_like(top))
     return total(torch.exp(values - shift[segment]), segment, count).log() + shift
-
-
-def winners(pairs: "Pairs", by: Tensor) -> Tensor:
-    """(P,) bool: for every anchor the one pair of largest ``by`` (P,), the lowest target among
-    equals.
-
-    ``Pairs.best_target_per_anchor`` as a mask, for strategies that carry values along with the
-    pairs.
-    """
-    best = by >= pairs.max_per_anchor(by)
-    order = -pairs.target.double()
-    return best & (order == pairs.max_per_anchor(torch.where(best, order, -torch.inf)))
-
-
-def contested(pairs: "Pairs") -> Tensor:
-    """(P,) bool: whether two or more targets have a pair with the pair's anchor."""
-    target = pairs.target.double()
-    return pairs.max_per_anchor(target) > -pairs.max_per_anchor(-target)
-
-
-def settle(pairs: "Pairs", claimed: Tensor, by: Tensor) -> Tensor:
-    """(P,) bool: one pair for every ``claimed`` (P,) anchor.
-
-    An anchor that several targets claim goes to the target of largest ``by`` (P,) among all of the
-    anchor's pairs, even to one that did not claim it.
-    """
-    own = pairs.select(claimed)
-    disputed = own.select(contested(own))
-    rows = where(pairs.shares_anchor(disputed))
-    won = pick(rows, where(winners(pairs.select(rows), pick(by, rows))))
-    return claimed.index_fill(0, rows, False).index_fill_(0, won, True)

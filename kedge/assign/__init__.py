@@ -1,5 +1,6 @@
 """Which anchor answers for which object: one strategy per file, behind one contract."""
 
+from kedge.assign.assignment_report import Report, report
 from kedge.assign.atss import ATSS
 from kedge.assign.auto_assign import AutoAssign
 from kedge.assign.best_in_cell import BestInCell
@@ -44,10 +45,12 @@ __all__ = [
     "Hungarian",
     "MaxIoU",
     "NoisyAnchors",
+    "Report",
     "SSDMatch",
     "SimOTA",
     "SoftCell",
     "Uniform",
     "YOLOv3",
     "YOLOv5",
+    "report",
 ]

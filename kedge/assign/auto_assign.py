@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
-from kedge.assign.centre_prior import confidence, gaussian_prior
-from kedge.assign.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.centre_prior import confidence, gaussian_prior
+from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
 from kedge.boxes import iou
+from kedge.losses.auto_assign import auto_assign_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
 
 TINY = 1e-6  # smallest 1 - IoU
@@ -25,8 +26,8 @@ class AutoAssign(nn.Module):
     1] within the target, IoU the largest of the predicted box with the targets that contain the
     anchor.
 
-    `kedge.losses.auto_assign_loss` is the likelihood, with gradients to the prior too: give it
-    ``assign.prior(anchors, assignment)`` and the module's parameters to the optimiser.
+    The likelihood is `kedge.losses.auto_assign_loss`, with gradients to the prior too: a detector
+    holds this module as a part of its own, so that the optimiser moves the prior.
 
     Args: num_classes: learn mean and deviation of the prior for each class; None: one fixed prior
     with mean 0 and deviation 1 stride for all. force_k: a target with no anchor inside takes this
@@ -72,6 +73,11 @@ class AutoAssign(nn.Module):
         )
         return self._prior(pairs)
 
+    def likelihood(self, predictions: Predictions, assignment: Assignment) -> dict[str, Tensor]:
+        """``auto_assign_loss`` with this prior: ``positive``, ``negative`` and ``centre``."""
+        assert assignment.anchors is not None
+        return auto_assign_loss(predictions, assignment, self.prior(assignment.anchors, assignment))
+
     @torch.no_grad()
     def forward(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
@@ -86,7 +92,8 @@ class AutoAssign(nn.Module):
         weight = torch.exp(3 * p) * self._prior(pairs).to(p.dtype)
         weight = weight / pairs.sum_per_target(weight).clamp(min=EPS)[pairs.target]
         background = self._background(predictions, pairs)
-        return replace(pairs.assignment(weight=weight), background_weight=background)
+        chosen = pairs.assignment(weight=weight)
+        return replace(chosen, background_weight=background, likelihood=self.likelihood)
 
     def _check(self, targets: Targets) -> None:
         if self.num_classes is not None and len(targets):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kedge.anchors.join import well_predicted
+from kedge.assign.shared.cell_rule import best_shape_in_cell
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -29,10 +29,4 @@ class BestInCell:
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
         """Assigns a whole batch."""
-        cell = anchors.in_cell(targets)
-        best = cell.top_per_target(cell.shape_iou(), k=1)
-        chosen = cell.select(best).last_target_per_anchor()
-        ignored = None
-        if predictions is not None:
-            ignored = well_predicted(predictions.detach(), targets, self.ignore_above)
-        return chosen.assignment(ignored=ignored)
+        return best_shape_in_cell(anchors, targets, predictions, self.ignore_above)

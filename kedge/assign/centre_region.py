@@ -4,16 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.boxes import area, centres, sizes
+from kedge.boxes import area, scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
-
-
-def _scaled(boxes: Tensor, scale: float) -> Tensor:
-    centre, half = centres(boxes), sizes(boxes) * scale / 2
-    return torch.cat([centre - half, centre + half], dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +52,13 @@ class CentreRegion:
 
     def _inside(self, anchors: Anchors, targets: Targets, scale: float) -> Pairs:
         """Pairs with the point inside the scaled box, on the levels for the object's size."""
-        region = _scaled(targets.boxes, scale)
+        region = scaled(targets.boxes, scale)
         if self.ranges is None:
             return anchors.inside(targets, region)
-        levels = getattr(anchors, "num_levels", 1)
-        if len(self.ranges) != levels:
+        if len(self.ranges) != anchors.num_levels:
             raise ValueError(
-                f"CentreRegion has ranges for {len(self.ranges)} levels, the anchors have {levels}"
+                f"CentreRegion has ranges for {len(self.ranges)} levels, the anchors have "
+                f"{anchors.num_levels}"
             )
         low, high = torch.tensor(self.ranges, device=region.device).unbind(1)
         side = area(targets.boxes).sqrt()[:, None]

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from kedge.anchors.pairs import Pairs
-from kedge.assign.centre_prior import confidence, gaussian_prior
-from kedge.assign.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.centre_prior import confidence, gaussian_prior
+from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
 from kedge.boxes import iou
+from kedge.losses.dw import dw_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
 
 EPS = 1e-12
@@ -57,7 +58,8 @@ class DW:
         total = pairs.sum_per_target(torch.exp(self.norm_sharpness * p) * share)
         weight = torch.exp(self.sharpness * p) * share / total.clamp(min=EPS)[pairs.target]
         background = self._background(predictions, pairs)
-        return replace(pairs.assignment(weight=weight), background_weight=background)
+        chosen = pairs.assignment(weight=weight)
+        return replace(chosen, background_weight=background, likelihood=dw_loss)
 
     @staticmethod
     def _background(predictions: Predictions, pairs: Pairs) -> ClassWeights:

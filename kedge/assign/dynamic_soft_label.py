@@ -1,7 +1,8 @@
 """DynamicSoftLabel: SimOTA with a soft class cost and a soft centre prior (RTMDet)."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -9,14 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import enlarged, level_strides
-from kedge.anchors.segments import pick, rank, settle, where
-from kedge.assign.candidates import dynamic_k, with_more, with_overlapping
-from kedge.assign.costs import checked, class_logit, per_anchor, predicted_boxes
+from kedge.anchors.segments import pick, rank, where
+from kedge.assign.shared.affordable import affordable
+from kedge.assign.shared.candidates import dynamic_k
+from kedge.assign.shared.contest import settle
+from kedge.assign.shared.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
-
-REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,22 +66,15 @@ class DynamicSoftLabel:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        inside = pairs = anchors.inside(targets)
+        pairs = anchors.inside(targets)
         if self.candidates == "any":
-            pairs, _ = with_overlapping(pairs, predictions)
-        overlap, cost = self._price(predictions, pairs)
-        claimed = self._claimed(pairs, overlap, cost)
-        seen = 0.0
-        for reach in REACHES if self.candidates == "any" else ():
-            poor = self._poor(pairs, cost, claimed, seen)
-            if not bool(poor.any()):
-                break
-            near = _around(inside, poor, reach)
-            pairs, old = with_more(pairs, near.anchor, near.target)
-            fresh = self._price(predictions, pairs.select(~old))
-            overlap, cost = (_merged(old, a, b) for a, b in zip((overlap, cost), fresh))
-            claimed, seen = self._claimed(pairs, overlap, cost), reach
-        rows = where(settle(pairs, claimed, -cost))
+            price = partial(self._price, predictions)
+            pairs, overlap, cost = affordable(
+                pairs, predictions, price, self._claimed, self._least_untouched
+            )
+        else:
+            overlap, cost = self._price(predictions, pairs)
+        rows = where(settle(pairs, self._claimed(pairs, overlap, cost), -cost))
         return pairs.select(rows).assignment(quality=pick(overlap, rows))
 
     def _price(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor]:
@@ -94,12 +87,10 @@ class DynamicSoftLabel:
         wanted = dynamic_k(pairs, overlap, self.k)
         return (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
 
-    def _poor(self, pairs: Pairs, cost: Tensor, claimed: Tensor, seen: float) -> Tensor:
-        """(G,) bool: targets for which an anchor that touches nothing of them, more than ``seen``
-        strides away, can be cheaper than what they want."""
-        least = -self.iou_weight * math.log(1e-7) + 10 ** (seen - self.soft_centre_radius)
-        dearest = pairs.max_per_target(torch.where(claimed, cost, -torch.inf))
-        return ~pairs.targets.ignore & ((dearest > least) | (dearest == -torch.inf))
+    def _least_untouched(self, strides: float) -> float:
+        """The least that an anchor costs whose prediction does not touch the target, more than so
+        many strides away."""
+        return -self.iou_weight * math.log(1e-7) + 10 ** (strides - self.soft_centre_radius)
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
         logit = class_logit(predictions, pairs)
@@ -120,17 +111,3 @@ def _focal(logit: Tensor) -> Tensor:
 def _background(logits: Tensor, objectness: Tensor | None) -> Tensor:
     del objectness  # the rule has no such branch
     return _focal(logits).sum(-1)
-
-
-def _around(inside: Pairs, poor: Tensor, reach: float) -> Pairs:
-    """Of the anchors ``inside`` some target those within ``reach`` strides of the ``poor`` ones."""
-    targets, strides = inside.targets, level_strides(inside.anchors).to(inside.targets.boxes)
-    point = centres(targets.boxes)[:, None].repeat(1, len(strides), 2)
-    asked = replace(targets, ignore=~poor)
-    near = inside.anchors.inside(asked, enlarged(point, 2 * reach * strides))
-    return near.select(near.shares_anchor(inside))
-
-
-def _merged(old: Tensor, before: Tensor, fresh: Tensor) -> Tensor:
-    """(P,) the values ``before`` where ``old`` (P,) is true, ``fresh`` elsewhere."""
-    return before.new_empty(len(old)).masked_scatter(old, before).masked_scatter(~old, fresh)

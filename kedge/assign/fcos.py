@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import in_centre, level_strides
+from kedge.anchors.queries.regions import in_centre
 from kedge.boxes import area
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -62,7 +62,7 @@ class FCOS:
 
     def _ranges(self, anchors: Anchors) -> Tensor:
         """(L, 2) low and high of every level."""
-        stride = level_strides(anchors).amax(1)
+        stride = anchors.level_strides().amax(1)
         if self.ranges is None:
             ranges = torch.stack([4 * stride, 8 * stride], dim=1)
             ranges[0, 0], ranges[-1, 1] = 0, torch.inf
@@ -80,7 +80,7 @@ class FCOS:
         far = torch.minimum(box[..., 2:], box[..., :2] + reach)
         if self.centre_radius is not None:
             centre = (box[..., :2] + box[..., 2:]) / 2
-            near = self.centre_radius * level_strides(anchors).to(box) * (1 + 1e-5) + 1e-2
+            near = self.centre_radius * anchors.level_strides().to(box) * (1 + 1e-5) + 1e-2
             low, far = torch.maximum(low, centre - near), torch.minimum(far, centre + near)
         return torch.cat([low, far], dim=-1)
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kedge.anchors.bags import most_overlapping
-from kedge.assign.bag_terms import background_weights, mean_max_share, pair_scores
-from kedge.assign.costs import checked
+from kedge.anchors.queries.bags import most_overlapping
+from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
+from kedge.assign.shared.costs import checked
+from kedge.losses.free_anchor import free_anchor_loss
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -44,5 +45,5 @@ class FreeAnchor:
         bag = most_overlapping(anchors, targets, self.k)
         score, overlap = pair_scores(predictions, bag)
         assignment = bag.assignment(weight=mean_max_share(bag, score * overlap))
-        unmatched = background_weights(predictions, targets, self.match_iou)
-        return replace(assignment, background_weight=unmatched)
+        unmatched = background_weights(anchors, targets, predictions, self.match_iou)
+        return replace(assignment, background_weight=unmatched, likelihood=free_anchor_loss)

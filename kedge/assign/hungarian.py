@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.assign.costs import checked, focal_negative, focal_positive
-from kedge.assign.matching import cheapest_matching
+from kedge.assign.shared.costs import checked, focal_negative, focal_positive
+from kedge.assign.shared.matching import cheapest_matching
 from kedge.boxes import at_least_float32, centres, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -73,14 +73,17 @@ class Hungarian:
         scale = self._scale(anchors, targets.boxes)
         empty = targets.image[:0]
         found = [(empty, empty)]
+        count = anchors.count(targets.batch_size)
+        first = (count.cumsum(0) - count).tolist()
         for image in targets.image[~targets.ignore].unique().tolist():
             rows = ((targets.image == image) & ~targets.ignore).nonzero()[:, 0]
-            found.append(self._match(image, rows, anchors, targets, predictions, scale))
+            flat = first[image] + torch.arange(int(count[image]), device=rows.device)
+            found.append(self._match(rows, flat, targets, predictions, scale))
         target, anchor = (torch.cat(part) for part in zip(*found))
         return Pairs(anchors=anchors, targets=targets, anchor=anchor, target=target).assignment()
 
     def _scale(self, anchors: Anchors, like: Tensor) -> Tensor:
-        size = self.image_size or getattr(anchors, "image_size", None)
+        size = self.image_size or anchors.image_size
         if size is None:
             raise ValueError(
                 "Hungarian measures boxes relative to the image: these anchors do not know its "
@@ -90,16 +93,14 @@ class Hungarian:
 
     def _match(
         self,
-        image: int,
         rows: Tensor,
-        anchors: Anchors,
+        flat: Tensor,
         targets: Targets,
         predictions: Predictions,
         scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Targets and flat anchors of one image's matching."""
-        count = len(anchors)
-        flat = image * count + torch.arange(count, device=rows.device)
+        """Targets and anchors of one image's matching: of targets ``rows``, anchors ``flat``."""
+        count = len(flat)
         boxes = unflip(predictions.boxes_at(flat))
         names, label = targets.labels[rows].unique(return_inverse=True)
         classes = self._classes(predictions, flat, names)

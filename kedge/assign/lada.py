@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import level_strides
-from kedge.anchors.segments import mean, rank, winners
-from kedge.assign.costs import checked, focal_cost, giou_cost
-from kedge.boxes import centres, sizes
+from kedge.anchors.segments import mean, rank
+from kedge.assign.shared.contest import winners
+from kedge.assign.shared.costs import checked, focal_cost, giou_cost
+from kedge.boxes import scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -64,34 +64,32 @@ class LADA:
         pairs = anchors.inside(targets, self._region(anchors, targets))
         cost = self._combined_loss(predictions, pairs)
         pairs, cost = _keep(pairs, cost, winners(pairs, -cost))
-        levels = int(pairs.level().max()) + 1 if len(pairs) else 1
-        place = rank(cost, pairs.target * levels + pairs.level())
+        place = rank(cost, pairs.target * anchors.num_levels + pairs.level())
         pairs, cost = _keep(pairs, cost, place < self.k)
         pairs, cost = _keep(pairs, cost, rank(cost, pairs.target) < self.k_total)
-        pool, count = self._pools(pairs, levels)
+        pool, count = self._pools(pairs)
         low = cost < mean(cost, pool, count)[pool]
         return pairs.select(low | (rank(cost, pairs.target) == 0)).assignment()
 
     def _region(self, anchors: Anchors, targets: Targets) -> Tensor:
         """(G, L, 4) shrunken boxes."""
-        stride = level_strides(anchors).amax(1)
+        stride = anchors.level_strides().amax(1)
         share = stride / stride.max()
         share = share.sqrt() if self.ratio == "sqrt" else share
-        centre = centres(targets.boxes)[:, None]
-        half = sizes(targets.boxes)[:, None] * share.to(centre.dtype)[:, None] / 2
-        return torch.cat([centre - half, centre + half], dim=-1)
+        return scaled(targets.boxes[:, None], share.to(targets.boxes)[:, None])
 
     def _combined_loss(self, predictions: Predictions, pairs: Pairs) -> Tensor:
         excess = (deviation(pairs.points(), pairs.target_boxes()) - 1).clamp(min=0)
         loss = focal_cost(predictions, pairs) + self.box_weight * giou_cost(predictions, pairs)
         return loss + self.deviation_weight * excess
 
-    def _pools(self, pairs: Pairs, levels: int) -> tuple[Tensor, int]:
+    def _pools(self, pairs: Pairs) -> tuple[Tensor, int]:
         """The pool (P,) of every pair, and the number of pools."""
         targets = pairs.targets
         if self.pool == "image":
             return targets.image[pairs.target], targets.batch_size
         if self.pool == "level":
+            levels = pairs.anchors.num_levels
             return pairs.target * levels + pairs.level(), len(targets) * levels
         return pairs.target, len(targets)
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kedge.anchors.bags import most_overlapping
+from kedge.anchors.queries.bags import most_overlapping
 from kedge.anchors.segments import rank
-from kedge.assign.bag_terms import background_weights, mean_max_share, pair_scores
-from kedge.assign.costs import checked
+from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
+from kedge.assign.shared.costs import checked
+from kedge.losses.free_anchor import free_anchor_loss
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -58,5 +59,5 @@ class MAL:
         rows = (rows < left[bag.target]).nonzero()[:, 0]
         bag, joint = bag.select(rows), (score * overlap)[rows]
         assignment = bag.assignment(weight=mean_max_share(bag, joint))
-        unmatched = background_weights(predictions, targets, self.match_iou)
-        return replace(assignment, background_weight=unmatched)
+        unmatched = background_weights(anchors, targets, predictions, self.match_iou)
+        return replace(assignment, background_weight=unmatched, likelihood=free_anchor_loss)

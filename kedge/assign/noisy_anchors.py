@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kedge.anchors.bags import most_overlapping
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.bags import most_overlapping
 from kedge.anchors.segments import largest, mean, smallest
-from kedge.assign.costs import checked, class_logit, predicted_boxes
+from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -66,14 +66,14 @@ class NoisyAnchors:
 
     def _mixed(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
         """(P,) the mixture of both, each relative to its mean over the image."""
-        loc = loc / mean(loc, image, count).clamp(min=TINY)[image]
-        cls = cls / mean(cls, image, count).clamp(min=TINY)[image]
+        loc = loc / mean(loc, image, count).to(loc.dtype).clamp(min=TINY)[image]
+        cls = cls / mean(cls, image, count).to(cls.dtype).clamp(min=TINY)[image]
         return self.alpha * loc + (1 - self.alpha) * cls
 
     def _cleanliness(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
         mixed = self._mixed(loc, cls, image, count)
         low, high = smallest(mixed, image, count)[image], largest(mixed, image, count)[image]
-        floor = mean(loc, image, count)[image]
+        floor = mean(loc, image, count).to(loc.dtype)[image]
         return floor + (mixed - low) * (1 - floor) / (high - low).clamp(min=TINY)
 
 

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import inside_and_centre
-from kedge.anchors.segments import largest, logsumexp, total, winners
-from kedge.assign.candidates import dynamic_k
-from kedge.assign.costs import (
-    anchors_of,
+from kedge.anchors.queries.regions import inside_and_centre
+from kedge.assign.shared.candidates import dynamic_k
+from kedge.assign.shared.contest import winners
+from kedge.assign.shared.costs import (
     checked,
     focal_background,
     focal_cost,
     predicted_boxes,
 )
+from kedge.assign.shared.transport import cheapest_transport
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -31,13 +29,6 @@ class OTA:
     every row is divided by its largest entry, and an anchor goes where its entry is then largest.
     The centre region holds the anchors inside the target and within ``radius`` strides of its
     centre.
-
-    **Sparse and equal.** The published rule adds 1e6 to the cost of pairs outside the centre
-    region. In the plan such a pair holds at most exp((spread of the potentials - 1e6) / epsilon).
-    Potentials move by a few epsilon per step, so that this is 0 in float32 and float64, and
-    leaving the pairs out changes nothing. Anchors in no region then see background only: their
-    potential is known in closed form, and their number is all that enters the sums. So the plan
-    lives on the pairs of the regions, and one entry per anchor in them.
 
     Edge cases: a target with an empty region supplies nothing and has no anchor (the dense form
     hands it arbitrary ones at a cost of 1e6). Supplies of more than all anchors leave background
@@ -69,42 +60,8 @@ class OTA:
         cost = focal_cost(predictions, pairs, background=background)
         cost = cost - self.box_weight * (overlap + 1e-7).log()
         supply = dynamic_k(pairs, overlap, self.k)
-        plan, nothing = self._transport(pairs, cost, background, supply)
+        plan, nothing = cheapest_transport(
+            pairs, cost, background, supply, epsilon=self.epsilon, steps=self.steps
+        )
         chosen = winners(pairs, plan) & (plan >= nothing)
         return pairs.select(chosen).assignment()
-
-    def _transport(
-        self, pairs: Pairs, cost: Tensor, background: Tensor, supply: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Log plan (P,) of the pairs, and of background at their anchors, relative to each row's
-        largest.
-        """
-        targets = pairs.targets
-        flat, point = anchors_of(pairs)  # u distinct anchors
-        image = flat.div(max(len(pairs.anchors), 1), rounding_mode="floor")
-        wide = torch.float32 if cost.device.type == "mps" else torch.float64
-        real = pairs.count_per_target() > 0
-        supply = torch.where(real, supply, 0).to(wide)
-        rest = len(pairs.anchors) - total(supply, targets.image, targets.batch_size)
-        rest = rest.clamp(min=1e-8).log()
-        others = len(pairs.anchors) - torch.bincount(image, minlength=targets.batch_size)
-        others = others.to(wide).log()  # anchors in no region; -inf if there are none
-        reward = -cost.to(wide) / self.epsilon
-        empty = reward.new_zeros(len(flat)).scatter_(0, point, -background.to(wide) / self.epsilon)
-        u, b, v = supply.new_zeros(len(targets)), torch.zeros_like(rest), torch.zeros_like(empty)
-        before = b
-        for _ in range(self.steps):
-            best = logsumexp(reward + u[pairs.target], point, len(flat))
-            v = -torch.logaddexp(best, empty + b[image])
-            u = torch.where(
-                real, supply.log() - logsumexp(reward + v[point], pairs.target, len(u)), u
-            )
-            before = b
-            seen = logsumexp(empty + v, image, len(b))
-            b = rest - torch.logaddexp(seen, others - before)
-        plan = reward + u[pairs.target] + v[point]
-        nothing = empty + b[image] + v
-        lead = torch.where(torch.isfinite(others), b - before, -torch.inf)
-        lead = torch.maximum(largest(nothing, image, len(b)), lead)
-        plan = plan - largest(plan, pairs.target, len(u))[pairs.target]
-        return plan, (nothing - lead[image])[point]

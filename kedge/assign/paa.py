@@ -7,8 +7,8 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
-from kedge.assign.costs import checked, focal_cost, giou_cost
-from kedge.assign.mixture import two_gaussians
+from kedge.assign.shared.costs import checked, focal_cost, giou_cost
+from kedge.assign.shared.mixture import two_gaussians
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -52,7 +52,7 @@ class PAA:
         pairs = own_targets(anchors, targets, self.min_iou)
         loss = focal_cost(predictions, pairs, self.alpha, self.gamma)
         loss = loss + self.box_weight * giou_cost(predictions, pairs)
-        levels = pairs.target * _num_levels(pairs) + pairs.level()
+        levels = pairs.target * anchors.num_levels + pairs.level()
         rows = (rank(loss, levels) < self.k).nonzero()[:, 0]
         pairs, loss = pairs.select(rows), loss[rows]
         return pairs.select(low_component(loss, pairs)).assignment()
@@ -82,7 +82,3 @@ def low_component(loss: Tensor, pairs: Pairs) -> Tensor:
     last = density.argmax(1)  # the lowest loss among equals
     last = torch.where((fit.first & real).any(1), last, count)
     return place <= last[pairs.target]
-
-
-def _num_levels(pairs: Pairs) -> int:
-    return int(pairs.level().max()) + 1 if len(pairs) else 1

@@ -7,13 +7,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.boxes import area, centres, rfd, sizes
+from kedge.boxes import area, rfd, scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
-
-
-def _shrunk(boxes: Tensor, factor: float) -> Tensor:
-    centre, half = centres(boxes), sizes(boxes) * factor / 2
-    return torch.cat([centre - half, centre + half], dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +59,7 @@ class RFLA:
     @staticmethod
     def _round(anchors: Anchors, targets: Targets, k: int, shrink: float) -> Pairs:
         """The ``k`` best anchors of every object, of which later objects overwrite earlier ones."""
-        pairs = anchors.closest(targets, k, by=lambda a, b: rfd(_shrunk(a, shrink), b))
+        pairs = anchors.closest(targets, k, by=lambda a, b: rfd(scaled(a, shrink), b))
         return pairs.select(area(pairs.target_boxes()) > 0).last_target_per_anchor()
 
     def _similar(self, anchors: Anchors, targets: Targets) -> Tensor:
@@ -73,5 +68,5 @@ class RFLA:
         Then KL <= 1 / ignore_above - 1, so the centres are at most sqrt(KL / 2) sides apart.
         """
         reach = 2 * math.sqrt((1 / self.ignore_above - 1) / 2) * (1 + 1e-4) + 1e-4
-        near = anchors.inside(targets, _shrunk(targets.boxes, reach))
+        near = anchors.inside(targets, scaled(targets.boxes, reach))
         return near.anchor[rfd(near.boxes(), near.target_boxes()) >= self.ignore_above]

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import inside_or_centre
-from kedge.anchors.segments import rank, settle, where
-from kedge.assign.candidates import dynamic_k, with_overlapping
-from kedge.assign.costs import (
+from kedge.anchors.queries.regions import inside_or_centre
+from kedge.anchors.segments import rank, where
+from kedge.assign.shared.candidates import dynamic_k, with_overlapping
+from kedge.assign.shared.contest import settle
+from kedge.assign.shared.costs import (
     checked,
     class_logit,
     objectness,

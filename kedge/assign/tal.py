@@ -1,16 +1,17 @@
 """TAL: task-aligned assignment. A prediction's score and overlap choose the positives together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from kedge.anchors.join import overlapping_predictions
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.regions import enlarged
-from kedge.anchors.segments import pick, rank, settle, where, winners
-from kedge.assign.costs import checked, class_logit, predicted_boxes
+from kedge.anchors.queries.predicted import overlapping_outside
+from kedge.anchors.queries.regions import enlarged
+from kedge.anchors.segments import pick, rank, where
+from kedge.assign.shared.contest import settle, winners
+from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import ciou, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -94,10 +95,11 @@ class TAL:
         metric, overlap = self._alignment(predictions, pairs)
         rows = where(metric > 0)
         pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
-        claimed = rank(metric, pairs.target, largest=True) < self.k
         if self.among == "all":
-            claimed &= self._place(predictions, pairs, metric, claimed, region) < self.k
-        rows = where(self._settle(pairs, claimed, overlap))
+            place = self._place_among_all(predictions, pairs, metric, region)
+        else:
+            place = rank(metric, pairs.target, largest=True)
+        rows = where(self._settle(pairs, place < self.k, overlap))
         pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
         scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
         return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
@@ -108,26 +110,19 @@ class TAL:
         metric = class_logit(predictions, pairs).sigmoid() ** self.alpha * overlap**self.beta
         return torch.where(overlap > 0, metric, 0), overlap
 
-    def _place(
-        self,
-        predictions: Predictions,
-        pairs: Pairs,
-        metric: Tensor,
-        claimed: Tensor,
-        region: Tensor,
+    def _place_among_all(
+        self, predictions: Predictions, pairs: Pairs, metric: Tensor, region: Tensor
     ) -> Tensor:
-        """(P,) the place of the ``claimed`` (P,) pairs among the target's pairs with *all* anchors.
+        """(P,) the place of every pair among its target's pairs with *all* anchors, right for those
+        that can be among the ``k`` first.
 
-        ``pairs``: all those inside the ``region`` (G, 4) of their target. The others that matter
-        have more than the least metric claimed.
+        Of the anchors outside those matter whose t is above the least of the k first inside.
         """
-        least = pairs.min_per_target(torch.where(claimed, metric, torch.inf))
+        first = rank(metric, pairs.target, largest=True) < self.k
+        least = pairs.min_per_target(torch.where(first, metric, torch.inf))
         floor = least ** (1 / self.beta) if self.beta > 0 else torch.zeros_like(least)
-        asked = replace(pairs.targets, ignore=pairs.targets.ignore | ~torch.isfinite(least))
-        anchor, target, _ = overlapping_predictions(predictions, asked, floor * (1 - 1e-5))
-        more = replace(pairs, anchor=anchor, target=target, _iou=None)
-        box, point = pick(region, target), more.points()
-        more = more.select(~((point > box[:, :2]) & (box[:, 2:] > point)).all(1))
+        floor = torch.where(torch.isfinite(least), floor * (1 - 1e-5), torch.inf)
+        more = overlapping_outside(pairs, predictions, region, floor)
         value = self._alignment(predictions, more)[0]
         rivals = where(value > pick(least, more.target))
         every = torch.cat([metric, pick(value, rivals)])

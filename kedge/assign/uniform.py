@@ -1,47 +1,19 @@
 """Uniform: the same number of positives for every object, whatever its size (YOLOF)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kedge.anchors.join import points_in_windows, well_predicted
-from kedge.anchors.pairs import Pairs
-from kedge.assign.candidates import with_more
+from kedge.anchors.queries.predicted import nearest_predictions, well_predicted
+from kedge.assign.shared.candidates import with_more
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
-
-FAR = 1e9  # pixels
 
 
 def _nearness(a: Tensor, b: Tensor) -> Tensor:
     """Minus the L1 distance of two boxes as (cx, cy, w, h)."""
     return -((centres(a) - centres(b)).abs() + (sizes(a) - sizes(b)).abs()).sum(-1)
-
-
-def _nearest_predictions(predictions: Predictions, near: Pairs, k: int) -> Pairs:
-    """For every object the ``k`` nearest predictions; those that are not finite are nowhere.
-
-    ``near``: the object's nearest anchors. The k-th nearest of *their* predictions bounds how far
-    the k nearest of all can be, so only centres in a window need a look.
-    """
-    batch, count = predictions.shape
-    targets, flat = near.targets, torch.arange(batch * count, device=near.anchor.device)
-    boxes = predictions.boxes_at(flat)
-    known = _nearness(boxes[near.anchor], near.target_boxes()).nan_to_num(nan=-FAR, neginf=-FAR)
-    reach = near.min_per_target(known).neg() * (1 + 1e-5) + 1e-3
-    rows = near.count_per_target().nonzero()[:, 0]
-    middle, reach = centres(targets.boxes[rows]), reach[rows, None]
-    windows = torch.cat([middle - reach, middle + reach], dim=1)
-    image = flat.div(max(count, 1), rounding_mode="floor")
-    anchor, target = [near.anchor[:0]], [near.target[:0]]
-    for i, j in points_in_windows(centres(boxes), image, windows, targets.image[rows]):
-        close = -_nearness(boxes[j], targets.boxes[rows[i]]) <= reach[i, 0]
-        anchor.append(j[close])
-        target.append(rows[i[close]])
-    found = replace(near, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None)
-    value = _nearness(boxes[found.anchor], found.target_boxes())
-    return found.select(found.top_per_target(value, k))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +56,14 @@ class Uniform:
         ignored = pairs.anchor[:0]
         if predictions is not None:
             predictions = predictions.detach()
-            more = _nearest_predictions(predictions, pairs, self.k)
+            more = nearest_predictions(pairs, predictions, self.k, _nearness)
             pairs, _ = with_more(pairs, more.anchor, more.target)
             boxes = predictions.boxes_at(pairs.anchor)
             near = torch.maximum(
                 _nearness(pairs.boxes(), pairs.target_boxes()),
                 _nearness(boxes, pairs.target_boxes()).nan_to_num(nan=-torch.inf),
             )
-            ignored = well_predicted(predictions, targets, self.ignore_above)
+            ignored = well_predicted(anchors, targets, predictions, self.ignore_above)
         best = pairs.best_target_per_anchor(by=near)
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
         return best.select(fits).assignment(ignored=torch.cat([ignored, best.anchor[~fits]]))

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -40,31 +39,28 @@ class YOLOv5:
     ) -> Assignment:
         """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
         del predictions
-        if not isinstance(anchors, Grid):
-            raise ValueError(f"YOLOv5 needs the cells of a Grid, got {type(anchors).__name__}")
         cell = anchors.in_cell(targets)
-        side = anchors.shape_of(cell.index())
-        object_side = sizes(cell.target_boxes())
+        side, object_side = anchors.shape_of(cell.anchor), sizes(cell.target_boxes())
         ratio = torch.maximum(object_side / side, side / object_side).amax(1)
         cell = cell.select(ratio < self.max_ratio)
-        return self._with_neighbours(anchors, cell).assignment()
+        return self._with_neighbours(cell).assignment()
 
-    def _with_neighbours(self, grid: Grid, pairs: Pairs) -> Pairs:
+    def _with_neighbours(self, pairs: Pairs) -> Pairs:
         """The pairs, and the same shapes in the neighbours nearest to the object's centre."""
-        row, y, x = grid.row_and_cell(pairs.index())
-        at = centres(pairs.target_boxes()) / grid.rows.stride[row]
-        size = grid.rows.cells[row]
+        at = centres(pairs.target_boxes()) / pairs.stride()
+        size = pairs.anchors.cells(pairs.anchor)
         within = ((at >= 0) & (at < size)).all(1)
         part = at - at.floor()
         before = (part < self.reach) & (at > 1) & within[:, None]
         after = (part > 1 - self.reach) & (at < size - 1) & within[:, None]
         moves = (
-            (row, y, x - 1, before[:, 0]),
-            (row, y - 1, x, before[:, 1]),
-            (row, y, x + 1, after[:, 0]),
-            (row, y + 1, x, after[:, 1]),
+            (-1, 0, before[:, 0]),
+            (0, -1, before[:, 1]),
+            (1, 0, after[:, 0]),
+            (0, 1, after[:, 1]),
         )
-        first = pairs.anchor - pairs.index()  # of the pair's image
-        anchor = torch.cat([(first + grid.index(*to))[where] for *to, where in moves])
-        target = torch.cat([pairs.target[where] for *_, where in moves])
-        return pairs.join(replace(pairs, anchor=anchor, target=target))
+        anchor = [pairs.anchors.neighbours(pairs.anchor[w], x, y) for x, y, w in moves]
+        target = [pairs.target[where] for *_, where in moves]
+        return pairs.join(
+            replace(pairs, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None)
+        )

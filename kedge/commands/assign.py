@@ -83,7 +83,7 @@ def assign(
     ]
     _show(rows, scene, len(records), found)
     if json is not None:
-        from kedge.train.files import write_json
+        from kedge.files import write_json
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
     if draw is not None:
@@ -185,7 +185,7 @@ def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
     """What one strategy chooses, in numbers; ``note`` where it cannot run here."""
     import torch
 
-    from kedge.outcome import report
+    from kedge.assign.assignment_report import report
 
     total = dict.fromkeys(("objects", "positives", "without", "ignored", "shared"), 0)
     levels: torch.Tensor | None = None
@@ -216,8 +216,8 @@ def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
 def _draw(path: Path, strategies: dict[str, Any], scene: Scene, name: str | None) -> None:
     """The sheet of ``draw_strategies``; strategies that lack predictions are left out."""
     from kedge.data.transforms import Fit
+    from kedge.files import replacing
     from kedge.report import draw_strategies
-    from kedge.train.files import replacing
 
     at = scene.find(name)
     targets, predictions = scene.batch(at, at + 1)

@@ -32,7 +32,7 @@ def demo(
     from rich.console import Console
 
     from kedge.commands.tables import COLUMNS, scores_table, stations_table
-    from kedge.demo import demo as run
+    from kedge.demo.run import demo as run
 
     console = Console()
     result = run(

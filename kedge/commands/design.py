@@ -97,7 +97,7 @@ def design(
     """
     from rich.console import Console
 
-    from kedge.doctor.design_wish import Wish, make_design
+    from kedge.pages.design_wish import Wish, make_design
 
     wish = Wish(
         source=source,
@@ -126,10 +126,10 @@ def design(
     console.print(f"\nFor {framework}:\n")
     console.print(made.snippet, markup=False, highlight=False, soft_wrap=True)
     if json is not None:
-        from kedge.train.files import write_json
+        from kedge.files import write_json
 
         write_json(json, made.report.to_dict() | {"source": source, "snippet": made.snippet})
     if html is not None:
-        from kedge.doctor.design_page import write_page
+        from kedge.pages.design import write_page
 
         write_page(made, html)

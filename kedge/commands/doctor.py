@@ -79,7 +79,7 @@ def doctor(
     if json is not None:
         to_json(findings, json)
     if html is not None:
-        from kedge.doctor.page import write_page
+        from kedge.pages.doctor import write_page
 
         write_page(html, context, findings)
     return int(strict and any(finding.severity == "error" for finding in findings))

@@ -44,9 +44,9 @@ def evaluate(
     """
     from rich.console import Console
 
-    from kedge import predict
     from kedge.commands.tables import classes_table, scores_table
-    from kedge.train.files import write_json
+    from kedge.files import write_json
+    from kedge.predict import detect as predict
 
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")

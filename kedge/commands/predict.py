@@ -34,8 +34,8 @@ def predict(
     from rich.console import Console
     from rich.table import Table
 
-    from kedge import predict as work
     from kedge.data.images import decode
+    from kedge.predict import detect as work
     from kedge.train.result import load_run
 
     if save is not None and save.resolve() == images.resolve():

@@ -47,7 +47,7 @@ def report(
     from rich.console import Console
 
     from kedge.doctor import open_context
-    from kedge.doctor.page import write_overview
+    from kedge.pages.doctor import write_overview
 
     named = detector if detector or config or run else "retinanet"
     context = open_context(

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.detectors.images import batch_images, check_labels, pack_targets, pad_to_multiple
-from kedge.detectors.on_grid import on_grid
-from kedge.detectors.select import Selection, select
+from kedge.losses.on_grid import on_grid
+from kedge.select.selection import Selection, select
 from kedge.types import Assigner, Assignment, Coder, Detections, Predictions, Targets
 
 

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from kedge.anchors.grid import Level
 from kedge.anchors.learned import LearnedShapes
+from kedge.anchors.level import Level
 from kedge.anchors.presets import retinanet_shapes
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.base import Detector
-from kedge.detectors.likelihood import loss_for
-from kedge.detectors.retinanet_loss import DetectionLoss
-from kedge.detectors.select import Selection
+from kedge.losses.likelihood import loss_for
+from kedge.losses.retinanet import DetectionLoss
 from kedge.nn import Pyramid, Subnet
+from kedge.select.selection import Selection
 from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
 
 STRIDES = (8, 16, 32, 64, 128)

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kedge.anchors.grid import Level
 from kedge.anchors.learned import LearnedShapes
+from kedge.anchors.level import Level
 from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import YOLOv2Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.base import Detector
-from kedge.detectors.select import Selection
-from kedge.detectors.yolov2_loss import YOLOv2Loss, yolov2_loss
+from kedge.losses.yolov2 import YOLOv2Loss, yolov2_loss
 from kedge.nn import YoloNeck, YoloOutput
+from kedge.select.selection import Selection
 from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
 
 _STRIDE = {"tiny": 16}  # darknet19 and timm's backbones: 32

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kedge.anchors.windows import placed_iou
+from kedge.anchors.queries.overlap import placed_iou
 from kedge.boxes import sizes
 from kedge.doctor.objects import Objects
 from kedge.doctor.setup import Setup

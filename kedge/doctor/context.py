@@ -194,7 +194,7 @@ def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
     Half of the images are designed on, half are judged on; all for both where there are fewer than
     four. None without objects.
     """
-    from kedge.anchors.design import fit
+    from kedge.design import fit
 
     images = len(sample.size)
     even = np.arange(images) % 2 == 0 if images >= 4 else np.ones(images, bool)

@@ -59,7 +59,7 @@ class Probe:
 
 def probe(context: "Context") -> Probe | None:
     """Run the run's detector on some images of the data; None without weights or pixels."""
-    from kedge.predict import detect
+    from kedge.predict.detect import detect
     from kedge.train.result import load_run
 
     assert context.run is not None

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.files import read_lines
 from kedge.train.config import TrainConfig, load_config
-from kedge.train.files import read_lines
 from kedge.train.result import (
     CONFIG,
     METRICS,

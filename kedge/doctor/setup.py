@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kedge.anchors.grid import Grid, Level
+from kedge.anchors.grid import Grid
+from kedge.anchors.level import Level
 from kedge.anchors.presets import preset
 from kedge.assign.best_in_cell import BestInCell
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder, YOLOv2Coder
 from kedge.data import Data
+from kedge.shape_text import parse_shapes
 from kedge.train.config import TrainConfig
-from kedge.train.shape_text import parse_shapes
 from kedge.types import Assigner, Coder
 
 _PUBLISHED = {"retinanet": "retinanet", "yolov2": "yolov2_coco"}
@@ -131,10 +132,10 @@ def of_config(
 
     Needs objects for anchors that are fitted to them (``kmeans``); ``ValueError`` otherwise.
     """
-    from kedge.train.build import build_detector, strides_of
+    from kedge.train.make_detector import build_detector, strides_of
     from kedge.train.run import transforms_of
-    from kedge.train.seen import seen_sizes
-    from kedge.train.shapes import start_shapes
+    from kedge.train.seen_sizes import seen_sizes
+    from kedge.train.start_shapes import start_shapes
 
     strides = strides_of(config)
     if shapes is None:

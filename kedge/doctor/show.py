@@ -126,6 +126,6 @@ def _number(value: Any) -> str:
 
 def to_json(findings: Sequence[Finding], path: Path) -> None:
     """Write the findings as a JSON list, one object each."""
-    from kedge.train.files import write_json
+    from kedge.files import write_json
 
     write_json(path, [finding.to_dict() for finding in findings])

@@ -35,7 +35,7 @@ def auto_assign_loss(
     gradient).
     """
     targets = assignment.targets
-    boxes = unflip(predictions.boxes_at(assignment.anchor))
+    boxes = unflip(predictions.boxes_at(assignment.anchor, assignment.labels))
     loss = 1 - giou(boxes, targets.boxes[assignment.target])
     score = pair_log_score(predictions, assignment)
     p = torch.exp(score - box_weight * loss)

@@ -13,17 +13,16 @@ Term = Callable[[Tensor, Tensor], Tensor]
 
 
 def log_scores(predictions: Predictions) -> Tensor:
-    """(B * N, C) logarithm of class score times objectness, at least float32."""
-    logits = at_least_float32(predictions.logits.flatten(0, 1))[0]
-    branch = predictions.objectness
-    if branch is None:
+    """(M, C) logarithm of class score times objectness, at least float32."""
+    logits = at_least_float32(predictions.classes.log_odds(predictions.class_rows))[0]
+    if predictions.objectness is None:
         return log_score(logits, None)
-    return log_score(logits, at_least_float32(branch.flatten())[0][:, None])
+    return log_score(logits, at_least_float32(predictions.branch("objectness"))[0][:, None])
 
 
 def pair_log_score(predictions: Predictions, assignment: Assignment) -> Tensor:
     """(P,) logarithm of the target's class score times objectness, at least float32."""
-    logit = predictions.logits.flatten(0, 1)[assignment.anchor, assignment.labels]
+    logit = predictions.class_log_odds(assignment.anchor, assignment.labels)
     branch = predictions.objectness_at(assignment.anchor)
     logit = at_least_float32(logit)[0]
     return log_score(logit, None if branch is None else at_least_float32(branch)[0])

@@ -25,7 +25,7 @@ def dw_loss(
     Source: Li et al., arXiv:2203.09730, eq. 8 and 9; the authors' code.
     """
     targets, weight = assignment.targets, assignment.weight
-    boxes = unflip(predictions.boxes_at(assignment.anchor))
+    boxes = unflip(predictions.boxes_at(assignment.anchor, assignment.labels))
     loss = 1 - giou(boxes, targets.boxes[assignment.target])
     score = pair_log_score(predictions, assignment)
     scale = positive_weight / (~targets.ignore).sum().clamp(min=1)

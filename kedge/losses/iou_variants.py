@@ -55,12 +55,6 @@ def alpha_iou_loss(
     return reduce(loss, reduction)
 
 
-def _scaled(xyxy: Tensor, ratio: float) -> Tensor:
-    """The boxes with their sides times ``ratio`` around the same centres."""
-    centre, half = boxes.centres(xyxy), boxes.sizes(xyxy) * (ratio / 2)
-    return torch.cat((centre - half, centre + half), dim=-1)
-
-
 def inner_iou_loss(
     inputs: Tensor,
     targets: Tensor,
@@ -80,7 +74,7 @@ def inner_iou_loss(
     if ratio <= 0:
         raise ValueError(f"inner_iou_loss: ratio {ratio} must be positive")
     inputs, targets = prepare(inputs, targets, "inner_iou_loss")
-    loss = 1 - boxes.iou(_scaled(inputs, ratio), _scaled(targets, ratio))
+    loss = 1 - boxes.iou(boxes.scaled(inputs, ratio), boxes.scaled(targets, ratio))
     return reduce(sum(_penalties(inputs, targets, kind), loss), reduction)
 
 

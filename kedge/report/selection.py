@@ -76,7 +76,7 @@ def _drawn(image: Any, anchors: Anchors, given: Assignment) -> PIL.Image.Image:
             strokes.cross(canvas, box, MISSED)
         colour = COLOURS[i % len(COLOURS)] if count[i] else MISSED
         strokes.box(canvas, box, colour, width=3, dashed=count[i] == 0)
-    places = numbers(anchors.boxes(anchors.local(given.anchor))).reshape(-1, 4)
+    places = numbers(anchors.boxes(given.anchor)).reshape(-1, 4)
     weights = np.ones(len(places)) if given.weight is None else numbers(given.weight)
     weights = weights / max(weights.max(initial=0), 1e-12)
     owners = numbers(given.target, np.int64)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from kedge.train.files import replacing
+from kedge.files import replacing
 
 SHAPES_KEY = "anchors.log_shapes"
 

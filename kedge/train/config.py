@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from kedge.train.shape_text import SHAPE, parse_shapes
+from kedge.shape_text import SHAPE, parse_shapes
 
 
 def _shapes_as_text(value: Any) -> Any:
@@ -198,7 +198,7 @@ def save_config(config: TrainConfig, path: Path) -> None:
     """Write the settings as YAML that ``load_config`` reads back unchanged."""
     import yaml
 
-    from kedge.train.files import write_text
+    from kedge.files import write_text
 
     values = config.model_dump(mode="json")
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)

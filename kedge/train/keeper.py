@@ -9,19 +9,19 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from numpy.typing import NDArray
 
-from kedge.anchors.kmeans import kmeans
 from kedge.data import Data, DetectionDataset
+from kedge.design.kmeans import kmeans
 from kedge.detectors.base import Detector
-from kedge.predict import detect, score
-from kedge.train.anchors import AnchorTrace, fit_of
+from kedge.files import append_line, finite, forget_after
+from kedge.predict.detect import detect, score
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
-from kedge.train.facts import command, hardware, versions
-from kedge.train.files import append_line, finite, forget_after
 from kedge.train.logs import Clock
 from kedge.train.module import epochs_done
+from kedge.train.provenance import command, hardware, versions
 from kedge.train.result import LAST, SCORES, SHAPES, WEIGHTS, RunResult, Station
+from kedge.train.shape_log import AnchorTrace, fit_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from kedge.train.files import replacing
+from kedge.files import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

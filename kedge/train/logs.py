@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from kedge.train.files import append_line, forget_after
+from kedge.files import append_line, forget_after
 from kedge.train.module import DetectionModule, Diverged, epochs_done
 
 

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from kedge.detectors.base import Detector
-from kedge.detectors.warmup import AnnealedWarmup, GradientWarmup
+from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
 from kedge.train.config import TrainConfig
 from kedge.train.watch import Watch, step_facts
 from kedge.types import Assigner, Targets

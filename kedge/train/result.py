@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from kedge.detectors.base import Detector
-from kedge.train.build import build_detector
+from kedge.files import write_json
 from kedge.train.checkpoint import check_shapes, fit_weights, load_weights
 from kedge.train.config import TrainConfig, load_config
-from kedge.train.files import write_json
+from kedge.train.make_detector import build_detector
 
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
 SHAPES, METRICS, SCORES = "shapes.jsonl", "metrics.jsonl", "scores.jsonl"

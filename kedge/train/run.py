@@ -7,8 +7,8 @@ from rich.console import Console
 
 from kedge.data import Data, DetectionDataset, read, train_transforms
 from kedge.data.transforms import Pipeline
-from kedge.train.build import build_detector, strides_of
 from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.make_detector import build_detector, strides_of
 from kedge.train.result import (
     CONFIG,
     LAST,
@@ -20,8 +20,8 @@ from kedge.train.result import (
     RunResult,
     load_result,
 )
-from kedge.train.seen import seen_sizes
-from kedge.train.shapes import start_shapes
+from kedge.train.seen_sizes import seen_sizes
+from kedge.train.start_shapes import start_shapes
 
 _FREE = {"workers", "cache", "log_every", "eval_every", "save_every", "out"}  # may change at resume
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kedge import Grid, Level, Targets
-from kedge.anchors import Pairs, cells, windows
-from kedge.anchors.free import Free
+from kedge.anchors import Pairs
+from kedge.anchors.boxes import Free
+from kedge.anchors.queries import cells
+from kedge.anchors.queries import overlap as windows
 from kedge.boxes import iof, iou, nwd, rfd
 
 FEW = settings(max_examples=150, deadline=None)

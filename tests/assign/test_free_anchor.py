@@ -5,7 +5,7 @@ import torch
 from assign.dense import boxes_grid, ids, images, points, scene
 
 from kedge import Grid, Level, Predictions, Targets
-from kedge.anchors.bags import most_overlapping
+from kedge.anchors.queries.bags import most_overlapping
 from kedge.assign.free_anchor import FreeAnchor
 from kedge.boxes import iou
 

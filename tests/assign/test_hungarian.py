@@ -9,9 +9,9 @@ import torch
 from assign.dense import ids, images, points, scene
 
 from kedge import Grid, Level, Predictions, Targets
-from kedge.anchors.free import Free
+from kedge.anchors.boxes import Free
 from kedge.assign.hungarian import Hungarian
-from kedge.assign.matching import cheapest_matching, shortest_paths
+from kedge.assign.shared.matching import cheapest_matching, shortest_paths
 from kedge.boxes import giou
 
 

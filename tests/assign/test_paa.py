@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from assign.dense import boxes_grid, ids, images, points, scene
 
 from kedge import Grid, Level, Predictions, Targets
-from kedge.assign.mixture import two_gaussians
 from kedge.assign.paa import PAA
+from kedge.assign.shared.mixture import two_gaussians
 from kedge.boxes import giou, iou
 
 

@@ -5,7 +5,7 @@ import torch
 from assign.dense import points, scene
 
 from kedge import Predictions, Targets
-from kedge.anchors.free import Free
+from kedge.anchors.boxes import Free
 from kedge.assign.auto_assign import AutoAssign
 from kedge.assign.dw import DW
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel

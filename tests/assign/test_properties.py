@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kedge import Predictions
-from kedge.anchors.bags import most_overlapping
+from kedge.anchors.queries.bags import most_overlapping
 from kedge.assign import OTA, TAL, NoisyAnchors
 from kedge.boxes import iou
 

@@ -6,7 +6,8 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import box_iou
 
-from kedge.anchors.grid import Grid, Level
+from kedge.anchors.grid import Grid
+from kedge.anchors.level import Level
 from kedge.anchors.presets import retinanet_shapes
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder

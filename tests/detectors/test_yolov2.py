@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from kedge.anchors.grid import Grid, Level
+from kedge.anchors.grid import Grid
+from kedge.anchors.level import Level
 from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import YOLOv2Coder
 from kedge.detectors import Independent, Softmax, YOLOv2, YOLOv2Loss, yolov2_loss

@@ -63,7 +63,7 @@ def dense_loss(grid, targets, logits, codes, rule, alpha=0.5, gamma=2.0):
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_dense_form(rule, seed):
     grid, targets, logits, codes = setup(seed)
-    predictions = Predictions.from_codes(logits, codes, grid, CODER)
+    predictions = Predictions.from_dense(logits, codes, grid, CODER)
     assignment = rule(grid, targets, predictions)
     assert len(assignment.background_weight.anchor) > 0
     found = free_anchor_loss(predictions, assignment)
@@ -75,10 +75,10 @@ def test_equals_the_dense_form(rule, seed):
 def test_gradients():
     grid, targets, logits, codes = setup(1)
     rule = FreeAnchor(k=6, match_iou=0.2)
-    fixed = rule(grid, targets, Predictions.from_codes(logits, codes, grid, CODER))
+    fixed = rule(grid, targets, Predictions.from_dense(logits, codes, grid, CODER))
 
     def loss(logits, codes):
-        parts = free_anchor_loss(Predictions.from_codes(logits, codes, grid, CODER), fixed)
+        parts = free_anchor_loss(Predictions.from_dense(logits, codes, grid, CODER), fixed)
         return parts["positive"] + parts["negative"]
 
     assert torch.autograd.gradcheck(loss, (logits.requires_grad_(), codes.requires_grad_()))
@@ -91,7 +91,7 @@ def test_a_bag_by_hand():
     targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])
     codes = DeltaCoder().encode(boxes, targets.boxes.expand(3, 4))[None]
     logits = torch.logit(torch.tensor([[[0.2], [0.5], [0.9]]]))
-    predictions = Predictions.from_codes(logits, codes, grid, DeltaCoder())
+    predictions = Predictions.from_dense(logits, codes, grid, DeltaCoder())
     found = free_anchor_loss(predictions, FreeAnchor()(grid, targets, predictions))
     torch.testing.assert_close(found["positive"], -0.5 * torch.tensor(0.773585).log())
     assert found["negative"] == 0  # every anchor predicts the object: all match
@@ -103,7 +103,7 @@ def test_extreme_scores_stay_finite(extreme):
     logits = torch.full_like(logits, extreme).float().requires_grad_()
     codes = (codes * 30).float().requires_grad_()
     grid = grid.with_shapes(grid.shapes.float())
-    predictions = Predictions.from_codes(logits, codes, grid, CODER)
+    predictions = Predictions.from_dense(logits, codes, grid, CODER)
     parts = free_anchor_loss(predictions, FreeAnchor()(grid, targets, predictions))
     (parts["positive"] + parts["negative"]).backward()
     assert torch.isfinite(logits.grad).all()
@@ -112,7 +112,7 @@ def test_extreme_scores_stay_finite(extreme):
 
 def test_no_objects_leaves_the_background():
     grid, _, logits, codes = setup()
-    predictions = Predictions.from_codes(logits.requires_grad_(), codes, grid, CODER)
+    predictions = Predictions.from_dense(logits.requires_grad_(), codes, grid, CODER)
     empty = Targets.from_list([{"boxes": torch.zeros(0, 4).double()}] * 3)
     parts = free_anchor_loss(predictions, FreeAnchor()(grid, empty, predictions))
     assert parts["positive"] == 0
@@ -124,5 +124,5 @@ def test_decoded_boxes_are_refused():
     grid, targets, logits, _ = setup()
     predictions = Predictions.from_tensors(logits, grid.boxes().expand(3, -1, -1))
     assignment = FreeAnchor()(grid, targets, predictions)
-    with pytest.raises(ValueError, match="from_codes"):
+    with pytest.raises(ValueError, match="from_dense"):
         free_anchor_loss(predictions, assignment)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kedge.shape_text import parse_shapes
 from kedge.train.config import TrainConfig, load_config, make_config, save_config
-from kedge.train.shape_text import parse_shapes
 
 
 def write(path, text):

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from kedge.data import read
-from kedge.predict import detect, score
+from kedge.files import read_lines
+from kedge.predict.detect import detect, score
 from kedge.train.config import save_config
-from kedge.train.files import read_lines
 from kedge.train.module import DetectionModule
 from kedge.train.result import load_result, load_run
 from kedge.train.run import train

@@ -1,0 +1,175 @@
+"""Queries about centres: which anchors stand inside an object, or nearest to it, in closed form."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.layout import Layout
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.cells import (
+    Cells,
+    Found,
+    all_shapes,
+    blocks,
+    fill,
+    flat,
+    join_found,
+    kept,
+    measure,
+    rectangles,
+)
+from kedge.anchors.segments import pick, where
+from kedge.types import Targets
+
+
+@torch.no_grad()
+def inside(grid: Layout, targets: Targets, region: Tensor | None, margin: float) -> Pairs:
+    """Pairs whose anchor centre is more than ``margin`` inside the object, or its ``region``."""
+    area = targets.boxes if region is None else region
+    whole, layered = (len(targets), 4), (len(targets), grid.num_levels, 4)
+    if area.shape not in (whole, layered):
+        raise ValueError(f"region must be {whole} or {layered}, got {tuple(area.shape)}")
+    area = area.detach()
+    area = (area[:, None] if area.ndim == 2 else area).expand(layered)
+    first, every = grid.rows.start_row, area.flatten(0, 1)
+    found = []
+    for block in blocks(grid, targets, ~targets.ignore, grid.num_levels):
+        wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
+        slack = margin - block.hair.repeat_interleave(grid.num_levels)[:, None]
+        target = block.target.repeat_interleave(grid.num_levels)
+        row = first.repeat(len(block.target))
+        runs = rectangles(grid, target, row, wide[:, :2] + slack, wide[:, 2:] - slack)
+        cells = fill(runs)
+        at = cells.target * grid.num_levels + pick(grid.rows.level, cells.row)
+        exact = pick(every, at)
+        point = grid.centres(cells.row, cells.y, cells.x)
+        keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
+        cells = all_shapes(grid, kept(cells, keep)[0])
+        found.append(Found(cells.target, flat(grid, targets, cells)))
+    return join_found(grid, targets, found)
+
+
+def _nearest_on_axis(grid: Layout, centre: Tensor, axis: int, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest columns (axis 0) or rows (1) of every level, and their distance: (g, L, k).
+
+    Equal distances: the lower one first. Beyond the map's edge the distance is infinite.
+    """
+    first_row = grid.rows.start_row
+    stride, offset = grid.rows.stride[first_row, axis], grid.rows.offset[first_row]
+    cells = grid.rows.cells[first_row, axis]
+    start = (centre[:, None] / stride - offset).floor() - (k + 1) // 2
+    start = torch.minimum(start, (cells - k - 2).to(start.dtype)).clamp(min=0).long()
+    index = start[..., None] + torch.arange(k + 2, device=grid.device)
+    place = (index.to(stride.dtype) + offset[:, None]) * stride[:, None]
+    away = (place.to(centre.dtype) - centre[:, None, None]).abs()
+    away = torch.where(index < cells[:, None], away, torch.inf)
+    away, order = away.sort(dim=-1, stable=True)
+    return index.gather(-1, order)[..., :k], away[..., :k]
+
+
+def _around(grid: Layout, targets: Targets, k: int) -> Iterator[tuple[Tensor, ...]]:
+    """Block by block the rows of targets (g,), and y, x and distances along both axes (g, L, M).
+
+    The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
+    only the M with i * j <= k can be among the k nearest, by any measure of distance that grows
+    along both axes. Beyond the map's edge the distance is infinite.
+    """
+    rank = [(i, j) for j in range(k) for i in range(k) if (i + 1) * (j + 1) <= k]
+    at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
+    for block in blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_shapes):
+        centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
+        xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
+        ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
+        ys, away_y = (of_row.index_select(-1, at_y) for of_row in (ys, away_y))
+        xs, away_x = (of_column.index_select(-1, at_x) for of_column in (xs, away_x))
+        yield block.target, ys, xs, away_y, away_x
+
+
+def _at_least_one(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+
+
+def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
+    """(R, K) mask of the ``k`` largest ``values`` (R, K) of every row; equal values: the lowest of
+    ``ids`` (R, K)."""
+    if k >= values.shape[1]:
+        return torch.ones_like(values, dtype=torch.bool)
+    keep = values >= values.topk(k, dim=1).values[:, -1:]
+    tied = where(keep.sum(1) > k)  # more than k reach the k-th value
+    if len(tied):
+        by_id = pick(ids, tied).argsort(dim=1)
+        order = pick(values, tied).gather(1, by_id).argsort(dim=1, descending=True, stable=True)
+        first = torch.zeros_like(by_id, dtype=torch.bool)
+        keep[tied] = first.scatter_(1, by_id.gather(1, order[:, :k]), True)
+    return keep
+
+
+@torch.no_grad()
+def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
+    """The anchors of the ``k`` cells of every level nearest to the object's centre, with their IoU.
+
+    Fewer on a small map. Equal distances: the lower anchor first.
+    """
+    _at_least_one(k)
+    first_row = grid.rows.start_row
+    columns = pick(grid.rows.columns, first_row)[:, None]
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        away, cell = (v.flatten(0, 1) for v in (away_x**2 + away_y**2, ys * columns + xs))
+        at = where((_k_largest(-away, cell, k) & torch.isfinite(away)).flatten())
+        pair = at.div(away.shape[1], rounding_mode="floor")
+        g = pair.div(grid.num_levels, rounding_mode="floor")
+        row = pick(first_row, pair - g * grid.num_levels)
+        cells = Cells(pick(target, g), row, pick(ys.flatten(), at), pick(xs.flatten(), at))
+        cells = all_shapes(grid, cells)
+        value = measure(grid, targets, cells, grid.measure)
+        found.append(Found(cells.target, flat(grid, targets, cells), value))
+    return join_found(grid, targets, found)
+
+
+@torch.no_grad()
+def closest(grid: Layout, targets: Targets, k: int, by: Callable) -> Pairs:
+    """For every object the ``k`` anchors of all levels with the largest ``by(anchors, boxes)``.
+
+    ``by`` takes boxes (P, 4) twice and falls, for anchors of one shape, as their centre moves away
+    from the object's along either axis. Equal values: the lower anchor first.
+    """
+    _at_least_one(k)
+    level, row = grid.rows.level, torch.arange(grid.num_shapes, device=grid.device)[:, None]
+    found = []
+    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
+        y, x, real = (c.index_select(1, level) for c in (ys, xs, torch.isfinite(away_x + away_y)))
+        own = row.expand_as(y)  # (g, S, M), as all of these
+        box = pick(targets.boxes, target).repeat_interleave(own[0].numel(), 0)
+        value = by(grid.boxes_at(own.flatten(), y.flatten(), x.flatten()), box).view_as(y)
+        value = torch.where(real, value, -torch.inf).flatten(1)
+        ids = grid.index(own.flatten(), y.flatten(), x.flatten()).view_as(value)
+        keep = _k_largest(value, ids, k) & real.flatten(1)
+        at = where(keep.flatten())
+        target = pick(target, at.div(value.shape[1], rounding_mode="floor"))
+        first = grid.first_of(pick(targets.image, target))
+        found.append(Found(target, first + pick(ids.flatten(), at)))
+    return join_found(grid, targets, found)
+
+
+@torch.no_grad()
+def in_cell(grid: Layout, targets: Targets) -> Pairs:
+    """All anchors of the cell that holds the object's centre, on every level.
+
+    A centre outside the map belongs to the nearest cell.
+    """
+    first_row = grid.rows.start_row
+    target = (~targets.ignore).nonzero()[:, 0]
+    centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
+    cell = (centre[:, None] / grid.rows.stride[first_row]).floor().long().clamp(min=0)
+    cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)
+    cells = Cells(
+        target.repeat_interleave(grid.num_levels),
+        first_row.repeat(len(target)),
+        cell[..., 1].flatten(),
+        cell[..., 0].flatten(),
+    )
+    cells = all_shapes(grid, cells)
+    return join_found(grid, targets, [Found(cells.target, flat(grid, targets, cells))])

@@ -1,0 +1,122 @@
+"""Queries about predicted boxes: which objects they overlap, and which are nearest to an object."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
+from kedge.anchors.segments import pick, where
+from kedge.boxes import centres, sizes, unflip
+from kedge.types import Anchors, Predictions, Targets
+
+FAR = 1e9  # pixels
+SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
+
+
+def overlapping_predictions(
+    anchors: Anchors,
+    targets: Targets,
+    predictions: Predictions,
+    min_iou: float | Tensor,
+    among: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs of a *predicted* box and an object with IoU >= ``min_iou`` and > 0.
+
+    Anchor (a row of the batch), target and IoU, (P,) each; of ``among`` (Q,) unique rows only, if
+    given. ``min_iou`` may be (G,), one for each object. Crowds are left out. Flipped boxes are
+    turned around; those that are not finite overlap nothing.
+
+    A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
+    must not widen the search of all.
+    """
+    asked = every_row(anchors, targets) if among is None else among
+    boxes, image = unflip(predictions.boxes_at(asked)), anchors.image_of(asked)
+    least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
+    side = sizes(boxes).amax(1).clamp(min=1)
+    octave = torch.where(torch.isfinite(side), side.log2().ceil(), 0).long()
+    octave = octave.clamp(min=SMALLEST_OCTAVE)
+    found = [(asked[:0], asked[:0], boxes[:0, 0])]
+    for size in octave.unique().tolist():
+        rows = where(~targets.ignore & _of_size(targets.boxes, least, size))
+        part = where(octave == size)
+        for target, row, value in overlapping_boxes(
+            pick(targets.boxes, rows),
+            pick(targets.image, rows),
+            pick(boxes, part),
+            pick(image, part),
+            pick(least, rows),
+        ):
+            found.append((pick(part, row), pick(rows, target), value))
+    row, target, value = (torch.cat(column) for column in zip(*found))
+    return pick(asked, row), target, value
+
+
+def every_row(anchors: Anchors, targets: Targets) -> Tensor:
+    """(M,) all rows of the batch."""
+    return torch.arange(anchors.total(targets.batch_size), device=targets.boxes.device)
+
+
+def _of_size(boxes: Tensor, least: Tensor, octave: int) -> Tensor:
+    """(G,) bool: which boxes (G, 4) can have an IoU of ``least`` (G,) with one of this octave.
+
+    No IoU is above the ratio of the two boxes' longer sides.
+    """
+    side, least = sizes(boxes).amax(1), least * (1 - 1e-5)
+    fits = 2.0**octave >= least * side
+    return fits if octave == SMALLEST_OCTAVE else fits & (2.0 ** (octave - 1) * least <= side)
+
+
+def overlapping_outside(
+    inside: Pairs, predictions: Predictions, region: Tensor, min_iou: Tensor
+) -> Pairs:
+    """Pairs whose predicted box overlaps the target by ``min_iou`` (G,) while the anchor's centre
+    is *not* in the target's ``region`` (G, 4); none for a target whose ``min_iou`` is not finite.
+
+    ``inside``: the pairs with their centre in the region.
+    """
+    targets = inside.targets
+    asked = replace(targets, ignore=targets.ignore | ~torch.isfinite(min_iou))
+    anchor, target, _ = overlapping_predictions(inside.anchors, asked, predictions, min_iou)
+    more = replace(inside, anchor=anchor, target=target, _iou=None)
+    box, point = pick(region, target), more.points()
+    return more.select(~((point > box[:, :2]) & (box[:, 2:] > point)).all(1))
+
+
+def well_predicted(
+    anchors: Anchors, targets: Targets, predictions: Predictions, above: float
+) -> Tensor:
+    """Rows, possibly repeated, of anchors whose *predicted* box has IoU > ``above`` with an object:
+    YOLO's ignore rule."""
+    anchor, _, value = overlapping_predictions(anchors, targets, predictions, above)
+    return anchor[value > above]
+
+
+def nearest_predictions(
+    near: Pairs, predictions: Predictions, k: int, by: Callable[[Tensor, Tensor], Tensor]
+) -> Pairs:
+    """For every object the ``k`` predictions of largest ``by(predicted boxes, target boxes)``.
+
+    ``by`` is minus a distance in pixels of which the distance of the centres along either axis is a
+    part; predictions that are not finite are nowhere. ``near``: some ``k`` anchors of each object
+    that is asked about. The farthest of *their* predictions bounds how far the k nearest of all can
+    be, so only centres in a window need a look.
+    """
+    targets, rows = near.targets, every_row(near.anchors, near.targets)
+    boxes = predictions.boxes_at(rows)
+    known = by(boxes[near.anchor], near.target_boxes()).nan_to_num(nan=-FAR, neginf=-FAR)
+    reach = near.min_per_target(known).neg() * (1 + 1e-5) + 1e-3
+    asked = near.count_per_target().nonzero()[:, 0]
+    middle, reach = centres(targets.boxes[asked]), reach[asked, None]
+    windows = torch.cat([middle - reach, middle + reach], dim=1)
+    image = near.anchors.image_of(rows)
+    anchor, target = [near.anchor[:0]], [near.target[:0]]
+    for i, j in points_in_windows(centres(boxes), image, windows, targets.image[asked]):
+        close = -by(boxes[j], targets.boxes[asked[i]]) <= reach[i, 0]
+        anchor.append(j[close])
+        target.append(asked[i[close]])
+    found = replace(near, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None)
+    value = by(boxes[found.anchor], found.target_boxes())
+    return found.select(found.top_per_target(value, k))

@@ -1,0 +1,48 @@
+"""Candidates of rules that price every anchor for every target: those whose predictions overlap."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.predicted import overlapping_predictions
+from kedge.anchors.segments import pick, rank, where
+from kedge.assign.shared.costs import anchors_of
+from kedge.types import Predictions
+
+
+def dynamic_k(pairs: Pairs, overlap: Tensor, k: int) -> Tensor:
+    """(G,) how many anchors a target wants: the integer part of the sum of its ``k`` largest
+    overlaps (P,), at least one."""
+    top = rank(overlap, pairs.target, largest=True) < k
+    return pairs.sum_per_target(overlap * top).int().clamp(min=1)
+
+
+def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Tensor]:
+    """The pairs, and those of their anchors with any target that the anchor's *predicted* box
+    overlaps.
+
+    Ordered by target, then anchor. The second value (P,) marks the pairs that were there before.
+    """
+    rows, _ = anchors_of(pairs)
+    anchor, target, _ = overlapping_predictions(
+        pairs.anchors, pairs.targets, predictions, 0.0, among=rows
+    )
+    return with_more(pairs, anchor, target)
+
+
+def with_more(pairs: Pairs, anchor: Tensor, target: Tensor) -> tuple[Pairs, Tensor]:
+    """The pairs and those of ``anchor`` and ``target`` (Q,), each once, by target, then anchor.
+
+    The second value (P,) marks the pairs that were there before.
+    """
+    anchor, target = torch.cat([pairs.anchor, anchor]), torch.cat([pairs.target, target])
+    own = torch.arange(len(anchor), device=anchor.device) < len(pairs)
+    key = target * pairs.num_rows() + anchor
+    key, order = key.sort(stable=True)
+    new = torch.ones_like(own)  # a pair found twice keeps its first row, which was there before
+    new[1:] = key[1:] != key[:-1]
+    rows = pick(order, where(new))
+    joined = replace(pairs, anchor=pick(anchor, rows), target=pick(target, rows), _iou=None)
+    return joined, pick(own, rows)

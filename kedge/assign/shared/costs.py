@@ -1,0 +1,127 @@
+"""What a prediction costs at a pair. No (pairs x classes) table: background once per anchor.
+
+A classification cost summed over classes is the cost of "background" at the anchor, which all its
+pairs share, plus a correction at the target's class. The first is computed once per anchor in
+blocks, the second at the pair alone.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kedge.anchors.pairs import Pairs
+from kedge.boxes import at_least_float32, giou, unflip
+from kedge.types import Anchors, ClassWeights, Predictions, Targets
+
+BLOCK = 1 << 22  # logits that are held at once
+
+
+def checked(
+    predictions: Predictions | None, anchors: Anchors, targets: Targets, strategy: object
+) -> Predictions:
+    """The predictions, detached; ``ValueError`` without them or when they are for other anchors."""
+    name = type(strategy).__name__
+    if predictions is None:
+        raise ValueError(
+            f"{name} needs predictions: call it as assign(anchors, targets, predictions)"
+        )
+    batch, rows = targets.batch_size, anchors.total(targets.batch_size)
+    same = predictions.shape[0] == batch if len(predictions.shape) == 2 else True
+    if len(predictions) != rows or not same:
+        expected = rows if anchors.per_image is None else (batch, anchors.per_image)
+        raise ValueError(
+            f"{name}: predictions are for (images, anchors) = {predictions.shape}, "
+            f"anchors and targets say {expected}"
+        )
+    if len(targets) and int(targets.labels.max()) >= predictions.num_classes:
+        raise ValueError(
+            f"{name}: a target has class {int(targets.labels.max())}, the head predicts "
+            f"{predictions.num_classes} classes (0-based)"
+        )
+    return predictions.detach()
+
+
+def class_logit(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P,) logit of the target's class at every pair, at least float32."""
+    value = predictions.class_log_odds(pairs.anchor, pairs.labels())
+    return at_least_float32(value)[0]
+
+
+def objectness(predictions: Predictions, flat: Tensor) -> Tensor | None:
+    """(P,) objectness logits, at least float32, or None."""
+    value = predictions.objectness_at(flat)
+    return None if value is None else at_least_float32(value)[0]
+
+
+def predicted_boxes(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P, 4) predicted boxes, without negative sides."""
+    return unflip(predictions.boxes_at(pairs.anchor, pairs.labels()))
+
+
+def anchors_of(pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """The distinct rows (U,) of the pairs, ascending, and every pair's place (P,) there."""
+    seen = torch.zeros(pairs.num_rows(), dtype=torch.bool, device=pairs.anchor.device)
+    seen[pairs.anchor] = True
+    return seen.nonzero()[:, 0], (seen.cumsum(0) - 1)[pairs.anchor]
+
+
+def per_anchor(
+    predictions: Predictions, pairs: Pairs, cost: Callable[[Tensor, Tensor | None], Tensor]
+) -> Tensor:
+    """(P,) ``cost(logits (u, C), objectness (u,) | None)`` (u,) at every pair's anchor."""
+    flat, place = anchors_of(pairs)
+    values = [
+        cost(at_least_float32(predictions.log_odds_at(part))[0], objectness(predictions, part))
+        for part in flat.split(max(1, BLOCK // max(predictions.num_classes, 1)))
+    ]
+    return torch.cat(values)[place] if len(flat) else predictions.class_rows.new_zeros(0).float()
+
+
+def focal_negative(logit: Tensor, alpha: float, gamma: float) -> Tensor:
+    """The focal loss of "not this class"; shape as ``logit``."""
+    return logit.sigmoid().pow(gamma).mul_(F.softplus(logit)).mul_(1 - alpha)
+
+
+def focal_positive(logit: Tensor, alpha: float, gamma: float) -> Tensor:
+    """The focal loss of "this class"; shape as ``logit``."""
+    return alpha * (1 - logit.sigmoid()) ** gamma * F.softplus(-logit)
+
+
+def focal_background(
+    predictions: Predictions, pairs: Pairs, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """(P,) focal loss, summed over classes, of calling the pair's anchor background."""
+    return per_anchor(
+        predictions, pairs, lambda logits, _: focal_negative(logits, alpha, gamma).sum(-1)
+    )
+
+
+def focal_cost(
+    predictions: Predictions,
+    pairs: Pairs,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    background: Tensor | None = None,
+) -> Tensor:
+    """(P,) focal loss, summed over classes, of calling the anchor its target's class.
+
+    ``background`` (P,) is ``focal_background`` where the caller has it.
+    """
+    if background is None:
+        background = focal_background(predictions, pairs, alpha, gamma)
+    logit = class_logit(predictions, pairs)
+    return background + focal_positive(logit, alpha, gamma) - focal_negative(logit, alpha, gamma)
+
+
+def giou_cost(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P,) GIoU loss of the predicted box against the target."""
+    return 1 - giou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+
+
+def class_weights(anchor: Tensor, label: Tensor, weight: Tensor, num_classes: int) -> ClassWeights:
+    """Weights of (anchor, class) terms, each once: the smallest where several objects name one."""
+    key, place = (anchor * num_classes + label).unique(return_inverse=True)
+    least = weight.new_ones(len(key)).scatter_reduce(0, place, weight, "amin")
+    return ClassWeights(key.div(num_classes, rounding_mode="floor"), key % num_classes, least)

@@ -1,0 +1,72 @@
+"""Anchor shapes from data: ``fit`` for arrays, ``design_command`` for whole data sets."""
+
+from kedge.design.choose_k import Curve, k_curve
+from kedge.design.command import design_command
+from kedge.design.compare import Candidate, Verdict, compare, split_images
+from kedge.design.fit import OBJECTIVES, fit
+from kedge.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
+from kedge.design.levels import assign_levels
+from kedge.design.measure import Metrics, measure
+from kedge.design.network import (
+    Letterbox,
+    Recipe,
+    ShorterSide,
+    Stretch,
+    as_seen,
+    letterbox,
+    multi_scale,
+)
+from kedge.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall
+from kedge.design.placed import Floor, Placed, floors
+from kedge.design.points import Points
+from kedge.design.pyramid import Pyramid, pyramid
+from kedge.design.report import DesignReport
+from kedge.design.result import Design
+from kedge.design.search import METHODS
+from kedge.design.settings import DesignSettings, even_split
+from kedge.design.streaming import sketch_of_table
+from kedge.design.table import BoxTable, read_table, table_from_records
+
+__all__ = [
+    "BPR",
+    "METHODS",
+    "OBJECTIVES",
+    "RETINANET_STRIDES",
+    "BoxTable",
+    "Candidate",
+    "Curve",
+    "Design",
+    "DesignReport",
+    "DesignSettings",
+    "Floor",
+    "Letterbox",
+    "MeanIoU",
+    "Metrics",
+    "Objective",
+    "Placed",
+    "Points",
+    "Pyramid",
+    "RatioFitness",
+    "Recall",
+    "Recipe",
+    "ShorterSide",
+    "Stretch",
+    "Verdict",
+    "as_seen",
+    "assign_levels",
+    "compare",
+    "design_command",
+    "even_split",
+    "fit",
+    "fit_pyramid",
+    "floors",
+    "k_curve",
+    "letterbox",
+    "measure",
+    "multi_scale",
+    "pyramid",
+    "read_table",
+    "sketch_of_table",
+    "split_images",
+    "table_from_records",
+]

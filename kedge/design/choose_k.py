@@ -1,0 +1,62 @@
+"""How many shapes? The curve of the objective over k, and its knee."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from kedge.design.ascent import ascend, spread_starts
+from kedge.design.kmeans import one_thread
+from kedge.design.objectives import value
+from kedge.design.problem import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Objective for every number of shapes tried, and the number at the knee."""
+
+    k: tuple[int, ...]
+    value: tuple[float, ...]
+    knee: int
+
+    def text(self) -> str:
+        """The curve as lines of text, the knee marked."""
+        top = max(self.value)
+        rows = []
+        for k, v in zip(self.k, self.value, strict=True):
+            mark = "  <- knee" if k == self.knee else ""
+            rows.append(f"{k:3d}  {v:.4f}  {'#' * round(40 * v / top)}{mark}")
+        return "\n".join(rows)
+
+
+@one_thread()
+def k_curve(problem: Problem, ks: Sequence[int] = tuple(range(1, 16)), restarts: int = 12) -> Curve:
+    """The best value found for each k, on the problem's coarse stages, and the knee.
+
+    A cheap search per k (``restarts`` starts on the coarsest stage, judged on the next), made
+    non-decreasing. The knee is the point farthest above the chord of the curve (Kneedle: Satopaa et
+    al., 2011); a curve that is flat has it at its first k.
+    """
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks: expected one or more numbers of shapes >= 1, got {list(ks)}")
+    judge = problem.stages[1]
+    values: list[float] = []
+    ordered = sorted(set(ks))
+    for k in ordered:
+        part = replace(problem, k=k)
+        points = part.stages[0]
+        starts = spread_starts(part.objective, points, k, restarts, part.generator())
+        params, score = ascend(part.objective, points, starts, iterations=30)
+        best = params[score.topk(min(2, restarts)).indices].exp()
+        found = float(value(part.objective, judge, best).max())
+        values.append(max([found, *values]))
+    return Curve(k=tuple(ordered), value=tuple(values), knee=ordered[_knee(ordered, values)])
+
+
+def _knee(ks: Sequence[int], values: Sequence[float]) -> int:
+    x = torch.tensor(ks, dtype=torch.float64)
+    y = torch.tensor(values, dtype=torch.float64)
+    if len(x) < 3 or y[-1] - y[0] < 1e-6:
+        return 0
+    gap = (y - y[0]) / (y[-1] - y[0]) - (x - x[0]) / (x[-1] - x[0])
+    return int(gap.argmax())

@@ -1,0 +1,144 @@
+"""Boxes as the network sees them: after the training recipe's resizing, scaling and cropping."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from kedge.design.table import BoxTable
+
+
+class Resize(Protocol):
+    """How an image comes to the network's input size."""
+
+    def factors(self, size: np.ndarray) -> np.ndarray:
+        """Factors (n, 2) for y and x of images of ``size`` (n, 2) (H, W)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterbox:
+    """The largest scale at which the image fits into ``size`` (H, W); padded to it, centred."""
+
+    size: tuple[int, int]
+
+    def factors(self, size: np.ndarray) -> np.ndarray:
+        return np.repeat((np.asarray(self.size) / size).min(1, keepdims=True), 2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Both sides to ``size`` (H, W), whatever happens to the aspect ratio (SSD)."""
+
+    size: tuple[int, int]
+
+    def factors(self, size: np.ndarray) -> np.ndarray:
+        return np.asarray(self.size) / size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShorterSide:
+    """The shorter side to ``side``, or less where the longer would exceed ``longest``
+    (torchvision).
+    """
+
+    side: int = 800
+    longest: int = 1333
+
+    def factors(self, size: np.ndarray) -> np.ndarray:
+        scale = np.minimum(self.side / size.min(1), self.longest / size.max(1))
+        return np.repeat(scale[:, None], 2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A training recipe as far as box sizes go.
+
+    ``resizes``: one, or several of which an image gets each equally often (multi-scale training).
+    ``scale``: range of a random factor after it, uniform. ``crop`` (H, W): after scaling up, a
+    window of that size at a random place; boxes are cut at its border and dropped when less than
+    ``min_visible`` of their area remains. ``passes``: how often every image is drawn, with other
+    random choices.
+    """
+
+    resizes: tuple[Resize, ...]
+    scale: tuple[float, float] = (1.0, 1.0)
+    crop: tuple[int, int] | None = None
+    min_visible: float = 0.1
+    passes: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.resizes:
+            raise ValueError("resizes: expected at least one")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale: expected 0 < low <= high, got {self.scale}")
+        if self.passes < 1:
+            raise ValueError(f"passes: expected at least 1, got {self.passes}")
+
+
+def letterbox(size: int | tuple[int, int]) -> Recipe:
+    """Only resizing: the image fitted into ``size`` (a side, or (H, W))."""
+    both = (size, size) if isinstance(size, int) else size
+    return Recipe(resizes=(Letterbox(size=both),))
+
+
+def multi_scale(sides: Sequence[int]) -> Recipe:
+    """Letterbox to each of the square ``sides`` equally often (YOLO's multi-scale training)."""
+    return Recipe(resizes=tuple(Letterbox(size=(s, s)) for s in sides), passes=len(sides))
+
+
+def as_seen(table: BoxTable, recipe: Recipe, seed: int = 0) -> BoxTable:
+    """The boxes in pixels of the network's input; ``size`` becomes the resized image's (H, W).
+
+    One choice of resize, scale and crop per image and pass; the same for the same seed. Pass p of
+    an image takes the p-th resize after its first, so that ``passes = len(resizes)`` shows every
+    image at every size.
+    """
+    random = np.random.default_rng(seed)
+    names, index = np.unique(table.image, return_inverse=True)
+    first = random.integers(len(recipe.resizes), size=len(names))
+    parts = [_one_pass(table, recipe, index, first, p, random) for p in range(recipe.passes)]
+    return BoxTable(
+        xyxy=np.concatenate([p.xyxy for p in parts]),
+        size=np.concatenate([p.size for p in parts]),
+        image=np.concatenate([p.image for p in parts]),
+        label=np.concatenate([p.label for p in parts]),
+    )
+
+
+def _one_pass(
+    table: BoxTable,
+    recipe: Recipe,
+    index: np.ndarray,
+    first: np.ndarray,
+    number: int,
+    random: np.random.Generator,
+) -> BoxTable:
+    choice = (first + number) % len(recipe.resizes)
+    factors = np.empty((len(table), 2), np.float32)
+    for i, resize in enumerate(recipe.resizes):
+        mine = choice[index] == i
+        factors[mine] = resize.factors(table.size[mine])
+    factors *= random.uniform(*recipe.scale, len(first))[index, None].astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        xyxy = table.xyxy * factors[:, [1, 0, 1, 0]]
+    seen = replace(table, xyxy=xyxy, size=table.size * factors)
+    return seen if recipe.crop is None else _cropped(seen, recipe, index, len(first), random)
+
+
+def _cropped(
+    seen: BoxTable, recipe: Recipe, index: np.ndarray, images: int, random: np.random.Generator
+) -> BoxTable:
+    assert recipe.crop is not None
+    window = np.minimum(np.asarray(recipe.crop, np.float32), seen.size)
+    place = random.random((images, 2)).astype(np.float32)[index] * (seen.size - window)
+    low, far = place[:, ::-1], window[:, ::-1]  # x, y
+    with np.errstate(invalid="ignore"):
+        corner = np.clip(seen.xyxy[:, :2] - low, 0, far)
+        opposite = np.clip(seen.xyxy[:, 2:] - low, 0, far)
+        whole = (seen.xyxy[:, 2:] - seen.xyxy[:, :2]).prod(1)
+        left = (opposite - corner).prod(1)
+        keep = (left > 0) & (left >= recipe.min_visible * whole)
+    cut = replace(seen, xyxy=np.concatenate([corner, opposite], 1), size=window)
+    return cut[keep]

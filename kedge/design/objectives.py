@@ -1,0 +1,156 @@
+"""What a set of shapes is judged by. Each objective is a similarity and what is made of the best
+one.
+
+Every objective looks at ``best``, the largest similarity of a box with any of the shapes, for R
+sets of shapes at a time. Gradients flow through the shape that is best for a box (the others do
+not matter), so only (R, n) values are differentiated, never (R, k, n).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from kedge.design.kmeans import shape_iou
+from kedge.design.points import Points
+
+_TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
+
+
+class Objective(Protocol):
+    """A score of shapes to be made large; 1 is perfect."""
+
+    @property
+    def name(self) -> str: ...
+
+    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+        """Similarity of every box with shapes ``w``, ``h``, which broadcast against (n,).
+
+        ``shape`` is the index of the shape (an int, or a tensor that broadcasts likewise), for
+        objectives in which shapes stand on different levels.
+        """
+        ...
+
+    def score(self, best: Tensor) -> Tensor:
+        """What a best similarity is worth, exactly."""
+        ...
+
+    def smooth(self, best: Tensor, temperature: float) -> Tensor:
+        """A differentiable stand-in for ``score``, closer the lower the temperature."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanIoU:
+    """Mean over the boxes of the best centre-aligned IoU (YOLOv2's and darknet's "avg IoU")."""
+
+    name: str = "mean_iou"
+
+    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+        del shape
+        return shape_iou(points.w, points.h, w, h)
+
+    def score(self, best: Tensor) -> Tensor:
+        return best
+
+    def smooth(self, best: Tensor, temperature: float) -> Tensor:
+        del temperature
+        return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Share of boxes whose best centre-aligned IoU reaches ``threshold``."""
+
+    threshold: float = 0.5
+    name: str = "recall"
+
+    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+        del shape
+        return shape_iou(points.w, points.h, w, h)
+
+    def score(self, best: Tensor) -> Tensor:
+        return (best >= self.threshold).float() + _TIE * best
+
+    def smooth(self, best: Tensor, temperature: float) -> Tensor:
+        return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + _TIE * best
+
+
+def shape_ratio(points: Points, w: Tensor, h: Tensor) -> Tensor:
+    """YOLOv5's metric: the smaller of min(r, 1/r) over width and height; 1 when equal."""
+    rw, rh = points.w / w, points.h / h
+    return torch.minimum(torch.minimum(rw, 1 / rw), torch.minimum(rh, 1 / rh))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioFitness:
+    """YOLOv5's fitness: mean of the best ratio metric, counted only above 1 / ``threshold``."""
+
+    threshold: float = 4.0
+    name: str = "fitness"
+
+    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+        del shape
+        return shape_ratio(points, w, h)
+
+    def score(self, best: Tensor) -> Tensor:
+        return best * (best > 1 / self.threshold)
+
+    def smooth(self, best: Tensor, temperature: float) -> Tensor:
+        gate = torch.sigmoid((best - 1 / self.threshold) / (0.1 * temperature))
+        return best * gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BPR:
+    """Best possible recall by YOLOv5's metric: share of boxes with a shape within ``threshold``.
+
+    Among sets of equal recall (many reach 1) the one with the larger mean metric is better.
+    """
+
+    threshold: float = 4.0
+    name: str = "bpr"
+
+    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+        del shape
+        return shape_ratio(points, w, h)
+
+    def score(self, best: Tensor) -> Tensor:
+        return (best > 1 / self.threshold).float() + _TIE * best
+
+    def smooth(self, best: Tensor, temperature: float) -> Tensor:
+        margin = (best * self.threshold).clamp(min=1e-6).log()
+        return torch.sigmoid(margin / (0.5 * temperature)) + _TIE * best
+
+
+def best_shape(
+    objective: Objective, points: Points, shapes: Tensor, chunk: int = 65536
+) -> tuple[Tensor, Tensor]:
+    """Best similarity (R, n) of every box over the shapes (R, k, 2), and which shape gives it.
+
+    Ties go to the first shape. Memory is a few (R, n) arrays; the work is done in cache-sized
+    pieces.
+    """
+    best = torch.empty(len(shapes), len(points))
+    which = torch.empty(best.shape, dtype=torch.int64)
+    step = max(1024, chunk // len(shapes))
+    for start in range(0, len(points), step):
+        part = points[slice(start, start + step)]
+        w, h = shapes[:, 0, :1], shapes[:, 0, 1:]
+        top = objective.similarity(part, w, h, 0).contiguous()
+        index = torch.zeros(top.shape, dtype=torch.int64)
+        for k in range(1, shapes.shape[1]):
+            other = objective.similarity(part, shapes[:, k, :1], shapes[:, k, 1:], k)
+            index.masked_fill_(other > top, k)
+            torch.maximum(top, other, out=top)
+        best[:, start : start + step] = top
+        which[:, start : start + step] = index
+    return best, which
+
+
+def value(objective: Objective, points: Points, shapes: Tensor) -> Tensor:
+    """Exact weighted mean score (R,) of the sets of shapes (R, k, 2), float64."""
+    best, _ = best_shape(objective, points, shapes)
+    weight = points.weight.double()
+    return objective.score(best).double() @ weight / weight.sum()

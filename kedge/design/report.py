@@ -1,0 +1,115 @@
+"""What ``kedge design`` answers: the shapes, the verdict and the curve, as text and as JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kedge.anchors.presets import PresetLevel
+from kedge.design.choose_k import Curve
+from kedge.design.compare import Row, Verdict
+from kedge.design.result import Design
+from kedge.design.settings import DesignSettings
+
+_APART = 0.05  # share of the objects whose shape fits where no anchor stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DesignReport:
+    """The design on all boxes, the verdict on held-out images, and the curve over k.
+
+    ``verdict`` is None without held-out images, ``curve`` when it was not asked for.
+    """
+
+    design: Design
+    verdict: Verdict | None
+    curve: Curve | None
+    images: int
+    settings: DesignSettings
+
+    @property
+    def levels(self) -> tuple[PresetLevel, ...]:
+        """Shapes by feature map, empty maps left out; one map of stride 32 without strides."""
+        if self.design.levels is None:
+            pairs = tuple((w, h) for w, h in self.design.shapes.tolist())
+            return (PresetLevel(32.0, pairs),)
+        return tuple(level for level in self.design.levels if level.shapes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``--json FILE`` holds: the design's keys, and ``verdict``, ``comparison``,
+        ``curve``.
+        """
+        result = {**self.design.to_dict(), "images": self.images}
+        if self.verdict is not None:
+            result["verdict"] = {
+                "keep": self.verdict.keep,
+                "in_use": self.verdict.in_use,
+                "gain": self.verdict.gain,
+                "error": self.verdict.error,
+                "boxes": self.verdict.boxes,
+                "text": self.verdict.text,
+            }
+            result["comparison"] = [row_dict(row) for row in self.verdict.rows]
+        if self.curve is not None:
+            pairs = zip(self.curve.k, self.curve.value, strict=True)
+            result["curve"] = {"k": self.curve.knee, "points": [list(p) for p in pairs]}
+        return result
+
+    def text(self) -> str:
+        """Everything for a terminal, in plain lines."""
+        design = self.design
+        lines = [
+            f"{design.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
+            f"{design.seconds:.2f} s",
+            *(f"note: {note}" for note in design.notes),
+            "",
+        ]
+        for stride, shapes in self.levels:
+            where = "" if design.levels is None else f"stride {stride:g}: "
+            lines.append(where + ", ".join(f"{w:.1f} x {h:.1f}" for w, h in shapes))
+        if design.pyramid is not None:
+            lines += ["", design.pyramid.text()]
+        lines += ["", _metrics_line(design)]
+        if self.verdict is not None:
+            lines += ["", *comparison_lines(self.verdict), "", self.verdict.text]
+        if self.curve is not None:
+            what = "mean_iou" if design.objective == "placed" else design.objective
+            lines += ["", f"{what} by number of shapes:", self.curve.text()]
+            if self.curve.knee != len(design.shapes):
+                lines.append(f"The curve bends at k = {self.curve.knee}.")
+        return "\n".join(lines)
+
+
+def row_dict(row: Row) -> dict[str, Any]:
+    """One comparison row as plain numbers."""
+    return {
+        "name": row.name,
+        "shapes": row.shapes,
+        "score": row.score,
+        **row.metrics.to_dict(),
+    }
+
+
+def comparison_lines(verdict: Verdict) -> list[str]:
+    """The comparison as an aligned table."""
+    names = ("shapes", "score", "mean IoU", "IoU>=.5", "BPR", "placed")
+    lines = [f"{'on held-out images':24s} " + " ".join(f"{name:>8s}" for name in names)]
+    for row in sorted(verdict.rows, key=lambda r: -r.score):
+        m = row.metrics
+        numbers = (row.score, m.mean_best_iou, m.recall, m.bpr)
+        cells = [f"{row.shapes:8d}", *(f"{x:8.4f}" for x in numbers)]
+        cells.append(f"{'-':>8s}" if m.placed_recall is None else f"{m.placed_recall:8.4f}")
+        lines.append(f"{row.name:24s} " + " ".join(cells))
+    return lines
+
+
+def _metrics_line(design: Design) -> str:
+    m = design.metrics
+    text = (
+        f"mean best IoU {m.mean_best_iou:.4f}, IoU >= 0.5 for {m.recall:.1%}, "
+        f"BPR {m.bpr:.4f}, {m.aat:.2f} shapes above threshold per box"
+    )
+    if m.placed_recall is None:
+        return text
+    text += f"; on the real grid {m.placed_recall:.1%} get a positive"
+    if design.objective != "placed" and m.recall - m.placed_recall > _APART:
+        text += " (--objective placed designs for that)"
+    return text

@@ -1,0 +1,160 @@
+"""The page of a design."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kedge.anchors.presets import preset
+from kedge.design import DesignReport
+from kedge.pages.design_wish import Made, Wish, in_use_of
+
+
+def write_page(made: Made, path: Path) -> Path:
+    """The page of this design, written whole or not at all."""
+    from kedge.report import write_report
+
+    return write_report(
+        path,
+        f"Anchors for {made.wish.source}",
+        sections(made),
+        subtitle=headline(made),
+        facts=facts(made.wish, made.report),
+    )
+
+
+def headline(made: Made) -> str:
+    """The verdict, or the fit."""
+    verdict = made.report.verdict
+    if verdict is not None:
+        return verdict.text
+    return f"mean best IoU {made.report.design.mean_best_iou:.4f}"
+
+
+def facts(wish: Wish, report: DesignReport) -> Mapping[str, str]:
+    """What stands under the title."""
+    height, width = wish.image_size
+    split = f", {wish.split}" if wish.split else ""
+    return {
+        "data": f"{wish.source}{split}: {report.design.boxes:,.0f} boxes in {report.images:,} "
+        "images",
+        "input": f"{height} x {width}, letterboxed; strides "
+        + ", ".join(f"{s:g}" for s in wish.levels),
+        "objective": report.design.objective,
+        "time": f"{report.design.seconds:.1f} s",
+    }
+
+
+def sections(made: Made) -> list[Any]:
+    """Shapes, the snippet, the comparison, the curve."""
+    from kedge.report import Block, Code, Figure, Numbers, Section, Table, Text
+    from kedge.report import figures as draw
+
+    report, design = made.report, made.report.design
+    sets = {"new": design.shapes.numpy(), **_others(made)}
+    rng = np.random.default_rng(made.wish.seed)
+    wh = made.seen.wh[rng.permutation(len(made.seen))[:200_000]]
+    items = [
+        (f"{design.mean_best_iou:.3f}", "mean best IoU", "centres moved together"),
+        (f"{design.bpr:.3f}", "BPR", "YOLOv5's ratio, threshold 4"),
+    ]
+    if design.placed_recall is not None and design.placed is not None:
+        remark = f"IoU {design.placed.threshold:g} on the real grid"
+        items.append((f"{design.placed_recall:.1%}", "get a positive", remark))
+    rows = [
+        [f"stride {stride:g}", f"{w:.1f} x {h:.1f}", h / w]
+        for stride, shapes in report.levels
+        for w, h in shapes
+    ]
+    first: list[Block] = [
+        Numbers(items=items),
+        *(Text(text=note) for note in design.notes),
+        Code(code=made.snippet, caption=f"For {made.wish.framework}"),
+        *(
+            _parameters(made)
+            or [Table(columns=["level", "w x h (px)", "h / w"], rows=rows, digits=2)]
+        ),
+    ]
+    found = [
+        Section(title="Shapes", blocks=first),
+        Section(
+            title="Boxes and shapes",
+            blocks=[
+                Figure(
+                    figure=draw.shape_plane(wh, sets),
+                    caption="Grey: boxes, as the network sees them. Marks: shapes. Dotted: COCO's "
+                    "borders of small and large; diagonal: squares.",
+                )
+            ],
+        ),
+    ]
+    if report.verdict is not None:
+        found.append(Section(title="Comparison", blocks=_comparison(report)))
+    if report.curve is not None:
+        curve = report.curve
+        figure = draw.knee_curve(curve.k, {report.design.objective: curve.value}, curve.knee)
+        words = f"The curve bends at k = {curve.knee}: further shapes gain less than earlier ones."
+        found.append(Section(title="How many", blocks=[Figure(figure=figure, caption=words)]))
+    return found
+
+
+def _parameters(made: Made) -> list[Any]:
+    """Sizes, scales and ratios of a pyramid."""
+    from kedge.report import Table
+
+    found = made.report.design.pyramid
+    if found is None:
+        return []
+    sizes = (
+        (f"size at stride {s:g} (px)", x) for s, x in zip(sorted(made.wish.levels), found.sizes)
+    )
+    rows = [[name, f"{value:g}"] for name, value in sizes]
+    rows += [["scales", ", ".join(f"{x:g}" for x in found.scales)]]
+    rows += [["h / w", ", ".join(f"{x:g}" for x in found.h_over_w)]]
+    words = "w = size * scale / sqrt(h / w), h = size * scale * sqrt(h / w)"
+    return [Table(columns=["parameter", "value"], rows=rows, caption=words)]
+
+
+def _others(made: Made) -> dict[str, Any]:
+    """The set in use, or the best published one, for the plane."""
+    in_use, verdict = in_use_of(made.wish.in_use), made.report.verdict
+    if isinstance(in_use, tuple):
+        return {"in use": np.array(in_use)}
+    if in_use is not None:
+        return {in_use: np.array(preset(in_use).shapes)}
+    if verdict is None:
+        return {}
+    rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= made.wish.number]
+    best = max(rows, key=lambda row: row.score, default=None)
+    return {} if best is None else {best.name: np.array(preset(best.name).shapes)}
+
+
+def _comparison(report: DesignReport) -> list[Any]:
+    from kedge.report import Table, Text
+
+    verdict = report.verdict
+    assert verdict is not None
+    rows = [
+        [
+            row.name,
+            row.shapes,
+            row.score,
+            row.metrics.mean_best_iou,
+            row.metrics.recall,
+            row.metrics.bpr,
+            row.metrics.placed_recall,
+        ]
+        for row in sorted(verdict.rows, key=lambda row: -row.score)
+    ]
+    columns = ["anchors", "shapes", "score", "mean best IoU", "IoU >= 0.5", "BPR", "placed"]
+    return [
+        Text(text=f"**{verdict.text}**"),
+        Table(
+            columns=columns,
+            rows=rows,
+            digits=4,
+            caption="On images held out: the new shapes of this table were designed without them. "
+            "Published sets stand on their own strides.",
+        ),
+    ]

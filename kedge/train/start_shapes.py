@@ -1,0 +1,86 @@
+"""The shapes that a run starts from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kedge.anchors.presets import Shape, preset
+from kedge.design import fit
+from kedge.design.kmeans import kmeans
+from kedge.train.config import TrainConfig
+
+LevelShapes = list[list[Shape]]  # per level, (w, h) in pixels
+
+
+def start_shapes(
+    config: TrainConfig, strides: Sequence[float], seen: NDArray[np.floating]
+) -> LevelShapes:
+    """Shapes per level for `config.anchors`.
+
+    `strides`: of the detector's levels, in pixels. `seen` (n, 2): sizes of training boxes as the
+    network sees them, for ``kmeans``.
+
+    ``uniform`` and ``identical`` are Zhong et al.'s, in cells: 3 x 3, 3 x 9, 9 x 9, 9 x 3, 6 x 6,
+    and 5 x 5 for every shape. A list or a preset with another number of levels is sorted
+    by area and dealt out evenly, small shapes to fine levels. k-means knows nothing of levels: for
+    several it gives way to the shapes with which most objects get a positive on the real grid.
+    """
+    levels = len(strides)
+    if config.explicit_shapes is not None:
+        shapes = _deal(config.explicit_shapes, levels, config.anchors)
+    elif config.anchors == "kmeans":
+        shapes = _from_boxes(config, strides, seen)
+    elif config.anchors == "identical":
+        shapes = [[(5.0 * s, 5.0 * s)] * config.num_anchors for s in strides]
+    elif config.anchors == "uniform":
+        cells = ((3.0, 3.0), (3.0, 9.0), (9.0, 9.0), (9.0, 3.0), (6.0, 6.0))
+        shapes = [[(w * s, h * s) for w, h in cells] for s in strides]
+    else:
+        shapes = _published(config.anchors, levels)
+    factor = config.anchor_scale
+    return [[(w * factor, h * factor) for w, h in level] for level in shapes]
+
+
+def _from_boxes(
+    config: TrainConfig, strides: Sequence[float], seen: NDArray[np.floating]
+) -> LevelShapes:
+    if len(strides) == 1:
+        found = kmeans(seen, config.num_anchors, seed=config.seed).tolist()
+        return [[(w, h) for w, h in found]]
+    design = fit(
+        seen,
+        config.num_anchors * len(strides),
+        "placed",
+        image_size=config.image_size,
+        strides=strides,
+        per_level=[config.num_anchors] * len(strides),
+        offset=0.0,
+        restarts=8,
+        seed=config.seed,
+    )
+    assert design.levels is not None, "strides were given"
+    return [[(w, h) for w, h in level.shapes] for level in design.levels]
+
+
+def _published(name: str, levels: int) -> LevelShapes:
+    try:
+        found = preset(name)
+    except ValueError as error:
+        raise ValueError(f"anchors: {error}; or kmeans, or a list such as 10x13,16x30") from None
+    if len(found.levels) == levels:
+        return [list(level.shapes) for level in found.levels]
+    return _deal(list(found.shapes), levels, name)
+
+
+def _deal(shapes: list[Shape], levels: int, name: str) -> LevelShapes:
+    """Shapes sorted by area, the same number to every level; one level keeps the order given."""
+    if levels == 1:
+        return [list(shapes)]
+    each, rest = divmod(len(shapes), levels)
+    if rest:
+        raise ValueError(
+            f"anchors: {name!r} has {len(shapes)} shapes, which {levels} levels cannot share evenly"
+        )
+    ordered = sorted(shapes, key=lambda shape: shape[0] * shape[1])
+    return [ordered[i * each : (i + 1) * each] for i in range(levels)]

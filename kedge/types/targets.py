@@ -1,0 +1,132 @@
+"""Targets: the ground truth of a batch, packed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _where_bad(bad: Tensor, image: Tensor) -> str:
+    row = int(bad.nonzero()[0, 0])
+    before = int((image[:row] == image[row]).sum())
+    return f"image {int(image[row])}, object {before} (row {row})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Targets:
+    """The ground truth of a batch, packed.
+
+    Attributes:
+        boxes: (G, 4) float ``xyxy`` pixels, finite, ``x1 <= x2`` and ``y1 <= y2``. A box without
+            area is accepted, overlaps nothing (IoU 0) and is counted in the diagnostics.
+        labels: (G,) int64, 0-based class index.
+        image: (G,) int64, ascending: the image of each object, in ``[0, batch_size)``.
+        ignore: (G,) bool: a crowd. Never a positive; the anchors that it covers are ignored.
+        batch_size: number of images, those without objects included.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    image: Tensor
+    batch_size: int
+    ignore: Tensor = None  # pyright: ignore[reportAssignmentType]  # None means: no crowds
+
+    def __post_init__(self) -> None:
+        if self.ignore is None:
+            object.__setattr__(self, "ignore", torch.zeros_like(self.image, dtype=torch.bool))
+        if not self.boxes.is_floating_point():
+            object.__setattr__(self, "boxes", self.boxes.float())
+        self._check()
+
+    def _check(self) -> None:
+        boxes, image, count = self.boxes, self.image, len(self.image)
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"Targets.boxes must be (G, 4) xyxy, got {tuple(boxes.shape)}")
+        for name in ("labels", "ignore"):
+            if getattr(self, name).shape != (len(boxes),):
+                shape = tuple(getattr(self, name).shape)
+                raise ValueError(f"Targets.{name} must be ({len(boxes)},) like boxes, got {shape}")
+        if count != len(boxes):
+            raise ValueError(f"Targets.image must be ({len(boxes)},) like boxes, got ({count},)")
+        if count == 0:
+            return
+        finite = torch.isfinite(boxes).all(1)
+        flipped = (boxes[:, 2:] < boxes[:, :2]).any(1)
+        misplaced = (image < 0) | (image >= self.batch_size) | (self.labels < 0)
+        unsorted = torch.zeros_like(misplaced)
+        unsorted[1:] = image[1:] < image[:-1]
+        # one transfer to the host for all four checks
+        if bool((~finite | flipped | misplaced | unsorted).any()):
+            self._explain(finite, flipped, misplaced, unsorted)
+
+    def _explain(
+        self, finite: Tensor, flipped: Tensor, misplaced: Tensor, unsorted: Tensor
+    ) -> None:
+        for bad, what in (
+            (~finite, "has a NaN or infinite box"),
+            (flipped, "has a flipped box (x2 < x1 or y2 < y1); boxes are xyxy, not xywh"),
+            (misplaced, "has an image index outside the batch or a negative label"),
+            (unsorted, "is out of order: sort the objects by image"),
+        ):
+            if bool(bad.any()):
+                row = self.boxes[bad.nonzero()[0, 0]].tolist()
+                raise ValueError(f"target of {_where_bad(bad, self.image)} {what}: {row}")
+
+    @classmethod
+    def from_list(cls, targets: Sequence[Mapping[str, Any]]) -> "Targets":
+        """Packs torchvision's target dictionaries, one per image.
+
+        Each has ``boxes`` (n, 4) and optionally ``labels`` (n,) (default 0) and ``iscrowd`` (n,)
+        (default 0)."""
+        boxes = [torch.as_tensor(t["boxes"]).reshape(-1, 4) for t in targets]
+        if not boxes:
+            empty = torch.zeros(0, dtype=torch.int64)
+            return cls(boxes=torch.zeros(0, 4), labels=empty, image=empty, batch_size=0)
+        device = boxes[0].device
+
+        def column(key: str, dtype: torch.dtype) -> Tensor:
+            rows = []
+            for i, (target, box) in enumerate(zip(targets, boxes)):
+                value = target.get(key)
+                row = (
+                    torch.zeros(len(box), device=device)
+                    if value is None
+                    else torch.as_tensor(value)
+                )
+                if row.numel() != len(box):
+                    raise ValueError(
+                        f"target of image {i}: {key!r} has {row.numel()} entries "
+                        f"for {len(box)} boxes"
+                    )
+                rows.append(row.reshape(-1).to(device=device, dtype=dtype))
+            return torch.cat(rows)
+
+        count = torch.tensor([len(b) for b in boxes], device=device)
+        return cls(
+            boxes=torch.cat([b if b.is_floating_point() else b.float() for b in boxes]),
+            labels=column("labels", torch.int64),
+            image=torch.arange(len(boxes), device=device).repeat_interleave(count),
+            ignore=column("iscrowd", torch.bool),
+            batch_size=len(boxes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def count(self) -> Tensor:
+        """(B,) objects per image, crowds included."""
+        return torch.bincount(self.image, minlength=self.batch_size)
+
+    @property
+    def first(self) -> Tensor:
+        """(B,) row of the first object of every image."""
+        count = self.count
+        return count.cumsum(0) - count
+
+    def to(self, device: torch.device | str) -> "Targets":
+        """The same targets on ``device``."""
+        moved = {k: getattr(self, k).to(device) for k in ("boxes", "labels", "image", "ignore")}
+        return replace(self, **moved)

@@ -1,0 +1,66 @@
+"""The shapes a run starts from."""
+
+import numpy as np
+import pytest
+import torch
+
+from kedge import Grid, Level
+from kedge.anchors.queries.overlap import placed_iou
+from kedge.design.kmeans import kmeans
+from kedge.train.config import make_config
+from kedge.train.start_shapes import start_shapes
+
+SEEN = np.array([[10, 20], [11, 20], [40, 30], [42, 30], [10, 21], [41, 31]] * 5, np.float32)
+
+
+def shapes(strides=(32.0,), **settings):
+    return start_shapes(make_config(settings), strides, SEEN)
+
+
+def test_the_papers_uniform_and_identical_are_in_cells():
+    assert shapes(anchors="uniform") == [[(96, 96), (96, 288), (288, 288), (288, 96), (192, 192)]]
+    assert shapes(anchors="identical", num_anchors=3, strides=(16.0,)) == [[(80, 80)] * 3]
+
+
+def test_kmeans_finds_the_two_clusters():
+    (found,) = shapes(anchors="kmeans", num_anchors=2)
+    assert np.allclose(found, [(10.33, 20.33), (41, 30.33)], atol=1.5)
+
+
+def test_a_list_is_taken_as_it_is_and_scaled():
+    assert shapes(anchors="20x10,4x8") == [[(20, 10), (4, 8)]]
+    assert shapes(anchors="20x10,4x8", anchor_scale=0.5) == [[(10, 5), (2, 4)]]
+
+
+def test_levels_share_a_list_by_area():
+    dealt = shapes(anchors="40x40,1x1,10x10,2x2", strides=(8.0, 16.0))
+    assert dealt == [[(1, 1), (2, 2)], [(10, 10), (40, 40)]]
+    with pytest.raises(ValueError, match="3 shapes, which 2 levels cannot share"):
+        shapes(anchors="40x40,1x1,10x10", strides=(8.0, 16.0))
+
+
+def test_presets_go_level_by_level_or_onto_one():
+    assert [len(level) for level in shapes(anchors="yolov3", strides=(8.0, 16.0, 32.0))] == [3] * 3
+    (single,) = shapes(anchors="yolov2_coco")
+    assert len(single) == 5
+    with pytest.raises(ValueError, match=r"anchors: .*kmeanz"):
+        shapes(anchors="kmeanz")
+
+
+def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
+    """Objects of 12 to 24 px, strides of 8 to 128: dealt by area, most stand on coarse cells."""
+    random = np.random.default_rng(0)
+    seen = random.uniform(12, 24, (2000, 2))
+    config = make_config({"anchors": "kmeans", "num_anchors": 1, "image_size": (256, 320)})
+    strides = (8.0, 16.0, 32.0, 64.0, 128.0)
+    found = start_shapes(config, strides, seen)
+    assert [len(level) for level in found] == [1] * 5
+    centre = random.uniform(0, 1, (2000, 2)) * (320, 256)
+    boxes = torch.tensor(np.concatenate([centre - seen / 2, centre + seen / 2], 1)).float()
+
+    def share(levels) -> float:
+        rows = [Level(stride=s, shapes=m, offset=0.0) for s, m in zip(strides, levels)]
+        return float((placed_iou(Grid((256, 320), rows), boxes).amax(1) >= 0.5).float().mean())
+
+    dealt = [[tuple(shape)] for shape in kmeans(seen, 5).tolist()]
+    assert share(found) > share(dealt) + 0.05
