@@ -18,6 +18,10 @@ class ClassScores(Protocol):
         """C, for outputs of ``width`` columns."""
         ...
 
+    def outputs(self, num_classes: int) -> int:
+        """W, the columns that C classes need."""
+        ...
+
     def probability(self, logits: Tensor) -> Tensor:
         """(..., C) in [0, 1]."""
         ...
@@ -38,6 +42,9 @@ class Sigmoid:
     def num_classes(self, width: int) -> int:
         return width
 
+    def outputs(self, num_classes: int) -> int:
+        return num_classes
+
     def probability(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
 
@@ -56,6 +63,9 @@ class Softmax:
 
     def num_classes(self, width: int) -> int:
         return width - self.background
+
+    def outputs(self, num_classes: int) -> int:
+        return num_classes + self.background
 
     def probability(self, logits: Tensor) -> Tensor:
         return logits.softmax(-1)[..., : self.num_classes(logits.shape[-1])]

@@ -50,7 +50,8 @@ def test_train_prints_the_shapes_and_the_scores(trained, capsys):
 def test_a_yaml_file_and_flags(mini, tmp_path, capsys):
     file = tmp_path / "c.yaml"
     file.write_text(
-        f"data: {mini}\nimage_size: [64, 96]\nepochs: 9\nanchors: [[10, 20], [40, 40]]\n"
+        f"data:\n  source: {mini}\n  image_size: [64, 96]\n"
+        "model: {anchors: [[10, 20], [40, 40]]}\nschedule: {epochs: 9}\n"
     )
     out = tmp_path / "run"
     words = ["train", "--config", str(file), "--epochs", "1", "--out", str(out), "--quiet"]

@@ -80,13 +80,15 @@ def test_the_printed_cure_is_a_command_that_runs(mini, tmp_path, capsys):
 
 def test_doctor_of_a_configuration(mini, tmp_path, capsys):
     config = tmp_path / "c.yaml"
-    config.write_text(f"data: {mini}\nimage_size: [128, 160]\nanchor_scale: 0.1\n")
+    config.write_text(
+        f"data: {{source: {mini}, image_size: [128, 160]}}\nmodel: {{anchor_scale: 0.1}}\n"
+    )
     out = tmp_path / "f.json"
     assert run(["doctor", "--config", str(config), "--json", str(out)]) == 0
     found = {row["check"]: row for row in json.loads(out.read_text())}
     assert "another scale" in found["far_regression_targets"]["cause"]
     assert "--anchor-scale 1" in found["poorly_covered"]["cure"]
-    config.write_text(f"data: {mini}\nimage_size: [128, 160]\n")
+    config.write_text(f"data: {{source: {mini}, image_size: [128, 160]}}\n")
     assert run(["doctor", "--config", str(config), "--json", str(out), "--strict"]) == 0
     assert "128 x 160" in capsys.readouterr().out
 

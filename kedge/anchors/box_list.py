@@ -108,6 +108,12 @@ class BoxList:
             strides=part(self.strides), levels=part(self.levels), per_image=None,
         )  # fmt: skip
 
+    @property
+    def per_level(self) -> tuple[int, ...] | None:
+        """All of an image's, where there is one level and each image has equally many."""
+        one = self.num_levels == 1 and self.per_image is not None
+        return (self.per_image,) if one else None  # pyright: ignore[reportReturnType]
+
     # -- rows
 
     def total(self, batch: int) -> int:

@@ -165,6 +165,11 @@ class Layout:
         """N, the same for every image."""
         return len(self)
 
+    @property
+    def per_level(self) -> tuple[int, ...]:
+        """Anchors of every level."""
+        return self.anchors_per_level
+
     def total(self, batch: int) -> int:
         """Rows of a batch of so many images."""
         return batch * len(self)

@@ -1,4 +1,4 @@
-"""The strategies by name, for configuration files and the command line."""
+"""The strategies by name: the one table of them."""
 
 from collections.abc import Callable
 
@@ -25,6 +25,7 @@ from kedge.assign.tal import TAL
 from kedge.assign.uniform import Uniform
 from kedge.assign.yolov3 import YOLOv3
 from kedge.assign.yolov5 import YOLOv5
+from kedge.parts import Spec, build
 from kedge.types import Assigner
 
 STRATEGIES: dict[str, Callable[[], Assigner]] = {
@@ -54,9 +55,7 @@ STRATEGIES: dict[str, Callable[[], Assigner]] = {
 }
 
 
-def strategy(name: str) -> Assigner:
-    """The strategy called ``name``, with its defaults; ``ValueError`` lists the names."""
-    found = STRATEGIES.get(name.lower().replace("-", "_"))
-    if found is None:
-        raise ValueError(f"no strategy {name!r}; there are {', '.join(STRATEGIES)}")
-    return found()
+def strategy(spec: Spec) -> Assigner:
+    """The strategy that ``spec`` means: ``"tal"``, ``"TAL"``, ``"tal:k=10,beta=4"``, ``{"name":
+    "tal", "k": 10}``; ``ValueError`` lists the names, or the settings that it has."""
+    return build(STRATEGIES, spec, "strategy")

@@ -63,6 +63,12 @@ class YOLOv2Coder:
             ratio = ratio.clamp(max=self.max_log_size)
         return from_centre(centre, sizes(anchor_boxes) * torch.exp(ratio))
 
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) difference of the places in the cell, after the sigmoid, and of tw and th."""
+        codes, goal = at_least_float32(codes, goal)
+        place = codes[..., :2].sigmoid() - goal[..., :2].sigmoid()
+        return torch.cat((place, codes[..., 2:] - goal[..., 2:]), dim=-1)
+
 
 YOLOv3Coder = YOLOv2Coder
 """YOLOv3 writes boxes exactly as YOLOv2 does; only its anchors and its assignment differ."""
@@ -109,3 +115,8 @@ class YOLOv5Coder:
         place = 2 * torch.sigmoid(codes)
         centre = centres(anchor_boxes) + (place[..., :2] - 1) * stride
         return from_centre(centre, sizes(anchor_boxes) * place[..., 2:] ** 2)
+
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) difference after the sigmoid."""
+        codes, goal = at_least_float32(codes, goal)
+        return codes.sigmoid() - goal.sigmoid()

@@ -84,3 +84,8 @@ class DeltaCoder:
         if lowest is not None or highest is not None:
             ratio = ratio.clamp(min=lowest, max=highest)
         return from_centre(centres(anchor_boxes) + shift, anchor_size * torch.exp(ratio))
+
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) difference of the codes."""
+        codes, goal = at_least_float32(codes, goal)
+        return codes - goal

@@ -57,3 +57,8 @@ class DistributionCoder:
             anchor_boxes, codes, require_stride(stride, self)
         )
         return around(centres(anchor_boxes), self.integral(codes) * stride.repeat(1, 2))
+
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) expected minus wanted distances, in strides."""
+        codes, goal = at_least_float32(codes, goal)
+        return self.integral(codes) - goal

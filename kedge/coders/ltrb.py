@@ -90,6 +90,11 @@ class LTRBCoder:
         lengths = _activate(codes, self.activation) * self._unit(codes, stride)
         return around(centres(anchor_boxes), lengths)
 
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) difference of the codes."""
+        codes, goal = at_least_float32(codes, goal)
+        return codes - goal
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TBLRCoder:
@@ -133,3 +138,8 @@ class TBLRCoder:
         anchor_boxes, codes = at_least_float32(anchor_boxes, codes)
         ltrb = _activate(codes[..., [2, 0, 3, 1]], self.activation) * self._unit(anchor_boxes)
         return around(centres(anchor_boxes), ltrb)
+
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) difference of the codes."""
+        codes, goal = at_least_float32(codes, goal)
+        return codes - goal

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kedge.detectors import DETECTORS
+
 if TYPE_CHECKING:
     from kedge.data import Data, Record
     from kedge.types import Anchors, Predictions, Targets
@@ -18,7 +20,7 @@ def assign(
     *,
     data: str,
     strategy: str | None = None,
-    detector: Literal["retinanet", "yolov2"] = "retinanet",
+    detector: Literal[*DETECTORS] = "retinanet",
     anchors: str | None = None,
     run: Path | None = None,
     split: str | None = None,
@@ -174,18 +176,25 @@ def _of_run(folder: Path, records: "list[Record]") -> Scene:
     return Scene(
         title=f"the anchors and predictions of {folder}",
         image_size=size,
-        grid=run.detector.anchors(size).detach(),
+        grid=_grid_of(run, size),
         objects=_as_seen(records, size),
         records=records,
         model=run,
     )
 
 
+def _grid_of(run: Any, size: tuple[int, int]) -> Any:
+    grid = run.detector.grid(size)
+    if grid is None:
+        raise ValueError(f"{run.result.out}: {run.result.detector} has no anchors to assign")
+    return grid.detach()
+
+
 def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
     """What one strategy chooses, in numbers; ``note`` where it cannot run here."""
     import torch
 
-    from kedge.assign.assignment_report import report
+    from kedge.assign import report
 
     total = dict.fromkeys(("objects", "positives", "without", "ignored", "shared"), 0)
     levels: torch.Tensor | None = None
@@ -198,7 +207,7 @@ def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
         except ValueError as error:
             return {"note": str(error)}
         seconds += time.perf_counter() - begin
-        found = report(assignment, scene.grid)
+        found = report(assignment)
         for key in total:
             value = getattr(found, key)
             total[key] += len(value) if key == "without" else value

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from kedge.commands.words import Sides, height_and_width
+from kedge.detectors import DETECTORS
 
 
 def doctor(
     *,
     data: str | None = None,
     split: str | None = None,
-    detector: Literal["retinanet", "yolov2"] | None = None,
+    detector: Literal[*DETECTORS] | None = None,
     anchors: str | None = None,
     config: Path | None = None,
     run: Path | None = None,

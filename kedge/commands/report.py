@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 from kedge.commands.words import Sides, height_and_width
+from kedge.detectors import DETECTORS
 
 
 def report(
     *,
     data: str | None = None,
     split: str | None = None,
-    detector: Literal["retinanet", "yolov2"] | None = None,
+    detector: Literal[*DETECTORS] | None = None,
     anchors: str | None = None,
     config: Path | None = None,
     run: Path | None = None,

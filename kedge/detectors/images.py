@@ -1,5 +1,7 @@
 """Images of several sizes to one batch, and the checks on what a detector is given."""
 
+import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +10,9 @@ from torch import Tensor, nn
 
 from kedge.types import Targets
 
+_READ = ("boxes", "labels", "iscrowd")
+_OTHERS = ("image_id", "area", "masks", "keypoints", "size")  # torchvision's, not read here
+_SLACK = 0.01  # resampling and colour jitter may overshoot by a little
 PADDING = 114 / 255  # the grey that letterboxing uses too
 
 
@@ -25,8 +30,8 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
     Images are padded with grey at the right and the bottom to the largest height and width; boxes
     keep their coordinates.
 
-    Raises ``ValueError`` naming an image that is not a float (3, H, W) or has a side below
-    ``smallest``, one cell of the detector's finest level.
+    Raises ``ValueError`` naming an image that is not a float (3, H, W) of values in [0, 1], or has
+    a side below ``smallest``, one cell of the detector's finest level.
     """
     for number, image in enumerate(images):
         if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
@@ -39,6 +44,7 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
                 f"image {number} has {image.shape[1]} x {image.shape[2]} pixels, less than one "
                 f"cell of the detector's finest level ({smallest} x {smallest}): enlarge it"
             )
+        _check_range(number, image)
     if len(images) == 0:
         raise ValueError("images: the batch is empty; a detector needs at least one image")
     sizes = torch.tensor([image.shape[-2:] for image in images])
@@ -51,10 +57,36 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
     return batch, sizes.to(batch.device)
 
 
+def _check_range(number: int, image: Tensor) -> None:
+    low, high = (float(value) for value in image.detach().aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"image {number} holds NaN or infinite values")
+    if low < -_SLACK or high > 1 + _SLACK:
+        raise ValueError(
+            f"image {number} has values from {low:.4g} to {high:.4g}: a detector takes [0, 1] and "
+            "normalises colours itself; divide bytes by 255"
+        )
+
+
 def pack_targets(targets: Sequence[Mapping[str, Any]], batch_size: int) -> Targets:
-    """torchvision's target dictionaries as ``Targets``; ``ValueError`` unless one per image."""
+    """torchvision's target dictionaries as ``Targets``.
+
+    Raises ``ValueError`` unless there is one per image, each with ``boxes`` and ``labels``; a key
+    that is nearly one of those read (``label``, ``is_crowd``) is named, others are left alone.
+    """
     if len(targets) != batch_size:
         raise ValueError(f"got {batch_size} images but {len(targets)} targets: pass one per image")
+    for number, target in enumerate(targets):
+        for key in target.keys() - {*_READ, *_OTHERS}:
+            close = difflib.get_close_matches(str(key).lower(), _READ, n=1, cutoff=0.7)
+            if close and close[0] not in target:
+                raise ValueError(
+                    f"target of image {number} has {key!r}: is {close[0]!r} meant? That is the key "
+                    "that is read"
+                )
+        for key in ("boxes", "labels"):
+            if key not in target:
+                raise ValueError(f"target of image {number} has no {key!r}, only {sorted(target)}")
     return Targets.from_list(targets)
 
 

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from kedge.anchors.learned import LearnedShapes
-from kedge.anchors.level import Level
+from kedge.anchors import Level
 from kedge.anchors.presets import retinanet_shapes
 from kedge.assign.max_iou import MaxIoU
-from kedge.coders import DeltaCoder
+from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
-from kedge.detectors.base import Detector
-from kedge.losses.likelihood import loss_for
-from kedge.losses.retinanet import DetectionLoss
+from kedge.detectors.dense import Dense, Maps
+from kedge.losses import CodeL1, DenseLoss, Focal, Loss
 from kedge.nn import Pyramid, Subnet
-from kedge.select.selection import Selection
-from kedge.types import Assigner, Assignment, Coder, Predictions, Targets
+from kedge.sample import Sampler
+from kedge.select import Selection
+from kedge.types import Assigner
 
 STRIDES = (8, 16, 32, 64, 128)
 
@@ -39,7 +38,7 @@ def _levels(
     return [Level(stride=s, shapes=a, offset=offset) for s, a in zip(STRIDES, shapes)]
 
 
-class RetinaNet(Detector):
+class RetinaNet(Dense):
     """RetinaNet with fixed or learned anchors.
 
     Args:
@@ -56,12 +55,18 @@ class RetinaNet(Detector):
         from_c5: P6 from C5 (the paper) or from P5.
         prior: what the untrained detector says of every class at every anchor.
         pretrained: download timm's weights.
-        assign, coder, loss, selection: parts to swap. ``loss`` is by default the one that belongs
-            to ``assign``: RetinaNet's, or its published likelihood (``loss_for``).
+        assign, sample, coder, loss, selection: parts to swap.
+
+    The loss is focal on every anchor that is not ignored, and plain L1 on the codes of the pairs;
+    both sums are divided by the sum of the pairs' weights over the batch, at least 1.
 
     Source: Lin et al., arXiv:1708.02002, section 4. Deviations: plain L1 as in torchvision
-    (``RetinaNetLoss(box=CodeL1(beta=0.11))`` is the authors').
+    (``DenseLoss(box=CodeL1(beta=0.11))`` is the authors'); torchvision divides per image by max(1,
+    positives) and averages over images, Detectron2 by a running mean: for one image the three
+    agree, but for the running mean.
     """
+
+    published = "retinanet"
 
     def __init__(
         self,
@@ -78,40 +83,34 @@ class RetinaNet(Detector):
         prior: float = 0.01,
         pretrained: bool = False,
         assign: Assigner | None = None,
+        sample: Sampler | None = None,
         coder: Coder | None = None,
-        loss: DetectionLoss | None = None,
+        loss: Loss | None = None,
         selection: Selection | None = None,
     ) -> None:
         levels = _levels(shapes, offset)
+        coder = DeltaCoder() if coder is None else coder
         super().__init__(
             num_classes=num_classes,
-            anchors=LearnedShapes(levels, learn=learn),
+            levels=levels,
+            learn=learn,
             assign=MaxIoU(positive=0.5, negative=0.4) if assign is None else assign,
-            coder=DeltaCoder() if coder is None else coder,
+            sample=sample,
+            coder=coder,
+            loss=DenseLoss(classes=Focal(), box=CodeL1()) if loss is None else loss,
             selection=Selection() if selection is None else selection,
             multiple=32,
-            smallest=STRIDES[0],
         )
-        self.loss_of = loss_for(self.assign) if loss is None else loss
         tiny = backbone == "tiny"
         width = (64 if tiny else 256) if width is None else width
         norm = tiny if norm is None else norm
         per_cell = len(levels[0].shapes_tensor())
+        outputs = self.loss.class_scores.outputs(num_classes)
         self.backbone = make_backbone(backbone, strides=STRIDES[:3], pretrained=pretrained)
         self.pyramid = Pyramid(self.backbone.channels, width, from_c5=from_c5)
-        self.classes = Subnet(width, per_cell, num_classes, depth=depth, prior=prior, norm=norm)
-        self.boxes = Subnet(width, per_cell, 4, depth=depth, norm=norm)
+        self.classes = Subnet(width, per_cell, outputs, depth=depth, prior=prior, norm=norm)
+        self.boxes = Subnet(width, per_cell, coder.code_size, depth=depth, norm=norm)
 
-    def predict_maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def predict_maps(self, images: Tensor) -> Maps:
         maps = self.pyramid(self.backbone(images))
-        return self.classes(maps), self.boxes(maps), None
-
-    def losses(
-        self, predictions: Predictions, targets: Targets, assignment: Assignment
-    ) -> dict[str, Tensor]:
-        """``classification`` and ``box``, or the terms of the strategy's own likelihood."""
-        return self.loss_of(predictions, targets, assignment)
-
-    def scores(self, predictions: Predictions) -> Tensor:
-        """A sigmoid per class."""
-        return predictions.logits.sigmoid()
+        return Maps(logits=self.classes(maps), codes=self.boxes(maps))

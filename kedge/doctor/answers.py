@@ -68,18 +68,15 @@ def answer(setup: Setup, objects: Objects) -> Answers:
     for targets in batches(setup, objects):
         fair = ~targets.ignore
         assignment = setup.assign(grid, targets)
-        index = grid.local(assignment.anchor)
-        row, _, _ = grid.row_and_cell(index)
-        per_shape += torch.bincount(row, minlength=grid.num_shapes)
+        index = assignment.anchor
+        per_shape += torch.bincount(grid.shape_index(index), minlength=grid.num_shapes)
         ignored += len(assignment.ignored)
         boxes, truth = grid.boxes(index), targets.boxes[assignment.target]
         stride = grid.stride(index)
         shift = ((truth[:, :2] + truth[:, 2:]) - (boxes[:, :2] + boxes[:, 2:])) / 2 / stride
         growth = (sizes(truth).clamp(min=1e-6) / sizes(boxes)).log()
         positives = torch.bincount(assignment.target, minlength=len(targets))
-        image = torch.bincount(
-            assignment.anchor.div(len(grid), rounding_mode="floor"), minlength=targets.batch_size
-        )
+        image = torch.bincount(assignment.image, minlength=targets.batch_size)
         parts.append(
             (
                 *fit_of(setup, targets.boxes[fair]),

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms
+from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
-from kedge.train.watch import class_losses
 from kedge.types import Targets
 
 if TYPE_CHECKING:
@@ -198,18 +198,15 @@ def _meant(
 
 
 @torch.no_grad()
-def _background_share(detector: Any, data: Data, image_size: tuple[int, int]) -> float | None:
-    """Part of classification and objectness loss that comes from background anchors."""
+def _background_share(detector: Detector, data: Data, image_size: tuple[int, int]) -> float | None:
+    """Part of classification and objectness loss that comes from background anchors, on average of
+    some images; None where the loss does not know it."""
     part = replace(data, records=data.records[:_LOSS_IMAGES])
     dataset = DetectionDataset(part, eval_transforms(image_size), cache=False)
-    background = total = 0.0
+    shares = []
     for i in range(len(dataset)):
         images, rows = collate([dataset[i]])
-        targets = Targets.from_list(rows)
-        predictions = detector.head(images)
-        assignment = detector.assign(predictions.anchors, targets, predictions)
-        whole, positive = class_losses(detector, predictions, assignment)
-        count = max(1.0, float(assignment.weight.sum()))  # what the losses were divided by
-        background += (whole - positive) * count
-        total += whole * count
-    return background / total if total > 0 else None
+        share = detector.losses(images, Targets.from_list(rows)).background_share
+        if share is not None:
+            shares.append(float(share))
+    return float(np.mean(shares)) if shares else None

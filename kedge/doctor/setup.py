@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.anchors.presets import preset
-from kedge.assign.best_in_cell import BestInCell
 from kedge.assign.max_iou import MaxIoU
-from kedge.coders import DeltaCoder, YOLOv2Coder
 from kedge.data import Data
+from kedge.detectors import detector_class
 from kedge.shape_text import parse_shapes
 from kedge.train.config import TrainConfig
+from kedge.train.make_detector import make_detector, sketch_of
+from kedge.train.run import transforms_of
+from kedge.train.seen_sizes import seen_sizes
+from kedge.train.start_shapes import start_shapes
 from kedge.types import Assigner, Coder
 
-_PUBLISHED = {"retinanet": "retinanet", "yolov2": "yolov2_coco"}
-DETECTORS = tuple(_PUBLISHED)
 GOOD_FIT = 0.5  # IoU that counts as covered where a strategy has no threshold of its own
 
 
@@ -80,33 +81,33 @@ class Setup:
 def of_detector(
     name: str, image_size: tuple[int, int] = (640, 640), anchors: str | None = None
 ) -> Setup:
-    """RetinaNet or YOLOv2 as published, or on other ``anchors`` (a preset, or ``10x13,16x30``).
+    """A detector as published, or on other ``anchors`` (a preset, or ``10x13,16x30``).
 
     Listed anchors are dealt out to the detector's levels in order of their area.
 
     Raises ``ValueError`` for an unknown detector or preset, and for a list that the levels cannot
     share evenly.
     """
-    if name not in _PUBLISHED:
-        raise ValueError(f"--detector: expected one of {', '.join(DETECTORS)}, got {name!r}")
-    base = preset(_PUBLISHED[name])
-    levels = [Level(stride=s, shapes=m, offset=base.offset) for s, m in base.levels]
+    detector = detector_class(name)(num_classes=1)
+    if detector.shapes is None or detector.rule is None or detector.first_coder is None:
+        raise ValueError(f"--detector: {name} has no anchors whose fit could be looked at")
+    levels, title = list(detector.shapes.levels), f"{name} with its default anchors"
+    if detector.published is not None:
+        base = preset(detector.published)
+        levels = [Level(stride=s, shapes=m, offset=base.offset) for s, m in base.levels]
+        title = f"{name} with its published anchors ({base.name})"
     flags = f"--detector {name} --image-size {image_size[0]} {image_size[1]}"
-    title = f"{name} with its published anchors ({base.name})"
     if anchors is not None:
         levels = _other_levels(levels, anchors)
         flags += f" --anchors {anchors}"
         title = f"{name} with anchors {anchors}"
-    grid = Grid(image_size, levels)
-    if name == "yolov2":
-        return Setup(title=title, grid=grid, assign=BestInCell(), coder=YOLOv2Coder(), flags=flags)
     return Setup(
         title=title,
-        grid=grid,
-        assign=MaxIoU(positive=0.5, negative=0.4),
-        coder=DeltaCoder(),
+        grid=Grid(image_size, levels),
+        assign=detector.rule,
+        coder=detector.first_coder,
         flags=flags,
-        focal=True,
+        focal=detector.copes_with_background,
     )
 
 
@@ -127,37 +128,38 @@ def _other_levels(levels: Sequence[Level], anchors: str) -> list[Level]:
 
 def of_config(
     config: TrainConfig, data: Data, flags: str, shapes: Sequence[Sequence[float]] | None = None
-) -> Setup:
-    """What ``kedge train`` would use with ``config`` on ``data``; or with the ``shapes`` of a run.
+) -> Setup | None:
+    """What ``kedge train`` would use with ``config`` on ``data``; or with the ``shapes`` of a run;
+    None for a detector without anchors.
 
     Needs objects for anchors that are fitted to them (``kmeans``); ``ValueError`` otherwise.
     """
-    from kedge.train.make_detector import build_detector, strides_of
-    from kedge.train.run import transforms_of
-    from kedge.train.seen_sizes import seen_sizes
-    from kedge.train.start_shapes import start_shapes
-
-    strides = strides_of(config)
     if shapes is None:
         fitted = config.anchors == "kmeans"
         if fitted and data.num_boxes == 0:
             raise ValueError(f"{data.source}: has no objects to fit the anchors of {flags} to")
         transforms = transforms_of(config, colour=False)
-        seen = seen_sizes(data, transforms, config.seed, passes=1) if fitted else torch.zeros(0, 2)
-        start = start_shapes(config, strides, seen)  # pyright: ignore[reportArgumentType]
+        seen = np.zeros((0, 2), np.float32)
+        if fitted:
+            seen = seen_sizes(data, transforms, config.seed, passes=1)
+        start = start_shapes(config, sketch_of(config), seen)
         title = f"{config.detector} with anchors {config.anchors}"
     else:
+        strides = sketch_of(config).strides
         each = len(shapes) // len(strides)
         pairs = [(float(w), float(h)) for w, h in shapes]
         start = [pairs[i * each : (i + 1) * each] for i in range(len(strides))]
         title = f"{config.detector} with the shapes of the run"
-    detector = build_detector(config, max(1, len(data.classes)), start)
+    detector = make_detector(config, max(1, len(data.classes)), start)
+    grid, rule, coder = detector.grid(config.image_size), detector.rule, detector.first_coder
+    if grid is None or rule is None or coder is None:
+        return None
     return Setup(
         title=title,
-        grid=detector.anchors(config.image_size).detach(),
-        assign=detector.assign,
-        coder=detector.coder,
+        grid=grid.detach(),
+        assign=rule,
+        coder=coder,
         flags=flags,
-        focal=config.detector == "retinanet",
+        focal=detector.copes_with_background,
         configurable=True,
     )

@@ -1,11 +1,33 @@
-"""Losses: ``loss(inputs, targets, *, settings, reduction)`` with reduction "none", "sum" or "mean".
+"""Losses: functions and modules of numbers, and how a detector joins them.
 
-Functions when stateless, `nn.Module` when they keep running statistics. No positives give 0
-connected to the graph, never NaN. At least float32. A normaliser such as the number of positives is
-the caller's: ``focal_loss(..., reduction="sum") / max(1, len(assignment))``.
+``loss(inputs, targets, *, settings, reduction)`` with reduction "none", "sum" or "mean": functions
+when stateless, `nn.Module` when they keep running statistics. No positives give 0 connected to the
+graph, never NaN. At least float32.
+
+``DenseLoss(classes=Focal(), box=CodeL1())`` puts such losses together for a detector: on any
+assignment, with any sampler.
 """
 
 from kedge.losses.auto_assign import auto_assign_loss
+from kedge.losses.box_terms import (
+    BoxOverlap,
+    BoxTerm,
+    CodeL1,
+    CodeSquares,
+    Distribution,
+    HarmonisedCodes,
+)
+from kedge.losses.class_terms import (
+    ClassTerm,
+    CrossEntropy,
+    Focal,
+    Harmonised,
+    QualityFocal,
+    SoftmaxCrossEntropy,
+    Varifocal,
+)
+from kedge.losses.codes import codes_of_pairs
+from kedge.losses.dense import DenseLoss
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.dw import dw_loss
 from kedge.losses.focal import focal_loss
@@ -21,22 +43,67 @@ from kedge.losses.iou import (
     siou_loss,
 )
 from kedge.losses.iou_variants import alpha_iou_loss, bounded_iou_loss, inner_iou_loss
+from kedge.losses.loss import Loss, Losses
 from kedge.losses.mean_max import mean_max
+from kedge.losses.normalise import (
+    per_element,
+    per_image,
+    per_positive,
+    per_quality,
+    per_sampled,
+)
+from kedge.losses.objectness import Objectness
 from kedge.losses.quality import quality_focal_loss, varifocal_loss
+from kedge.losses.quality_terms import (
+    Centreness,
+    PredictedIoU,
+    QualityTerm,
+    by_centreness,
+    by_iou,
+    by_quality,
+    by_score,
+)
 from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.losses.targets import centreness_target, iou_target
 from kedge.losses.wise_iou import WiseIoULoss
+from kedge.losses.yolov2 import AnchorPull, yolov2_loss
 
 __all__ = [
     "GHMC",
     "GHMR",
+    "AnchorPull",
+    "BoxOverlap",
+    "BoxTerm",
+    "Centreness",
+    "ClassTerm",
+    "CodeL1",
+    "CodeSquares",
+    "CrossEntropy",
+    "DenseLoss",
+    "Distribution",
+    "Focal",
+    "Harmonised",
+    "HarmonisedCodes",
+    "Loss",
+    "Losses",
+    "Objectness",
+    "PredictedIoU",
+    "QualityFocal",
+    "QualityTerm",
+    "SoftmaxCrossEntropy",
+    "Varifocal",
     "WiseIoULoss",
     "alpha_iou_loss",
     "auto_assign_loss",
     "balanced_l1_loss",
     "bounded_iou_loss",
+    "by_centreness",
+    "by_iou",
+    "by_quality",
+    "by_score",
     "centreness_target",
     "ciou_loss",
+    "codes_of_pairs",
     "diou_loss",
     "distribution_focal_loss",
     "dw_loss",
@@ -49,8 +116,14 @@ __all__ = [
     "iou_target",
     "mean_max",
     "nwd_loss",
+    "per_element",
+    "per_image",
+    "per_positive",
+    "per_quality",
+    "per_sampled",
     "quality_focal_loss",
     "siou_loss",
     "smooth_l1_loss",
     "varifocal_loss",
+    "yolov2_loss",
 ]

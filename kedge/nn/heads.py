@@ -24,9 +24,9 @@ def rows(maps: Tensor, shapes: int) -> Tensor:
 
 
 class YoloOutput(nn.Module):
-    """A 1 x 1 convolution to 4 codes, objectness and C class scores per shape.
+    """A 1 x 1 convolution to ``code_size`` codes, objectness and C class scores per shape.
 
-    Channels are in darknet's order. Returns codes (B, N, 4), objectness (B, N) and logits (B, N,
+    Channels are in darknet's order. Returns codes (B, N, D), objectness (B, N) and logits (B, N,
     C); anchors in the order y, x, shape. ``scale_only_bn`` puts the two size outputs of every shape
     through ``ScaleNorm``. ``prior`` is the objectness that the untrained output gives every anchor
     (darknet: 0.5).
@@ -38,28 +38,31 @@ class YoloOutput(nn.Module):
         shapes: int,
         num_classes: int,
         *,
+        code_size: int = 4,
         prior: float = 0.5,
         scale_only_bn: bool = False,
     ) -> None:
         super().__init__()
-        self.shapes = shapes
-        self.conv = nn.Conv2d(inputs, shapes * (5 + num_classes), 1)
+        if scale_only_bn and code_size != 4:
+            raise ValueError(f"scale_only_bn norms tw and th: the coder has {code_size} numbers")
+        self.shapes, self.code_size = shapes, code_size
+        self.conv = nn.Conv2d(inputs, shapes * (code_size + 1 + num_classes), 1)
         self.size_norm = ScaleNorm(2 * shapes) if scale_only_bn else None
         nn.init.normal_(self.conv.weight, std=0.01)
         nn.init.zeros_(self.conv.bias)  # pyright: ignore[reportArgumentType]
         with torch.no_grad():
-            self.conv.bias.view(shapes, -1)[:, 4] = prior_bias(prior)  # pyright: ignore
+            self.conv.bias.view(shapes, -1)[:, code_size] = prior_bias(prior)  # pyright: ignore
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         maps = self.conv(x)
         out = rows(maps, self.shapes)
-        codes = out[..., :4]
+        codes = out[..., : self.code_size]
         if self.size_norm is not None:
             batch, _, height, width = maps.shape
             split = maps.view(batch, self.shapes, -1, height, width)
             size = self.size_norm(split[:, :, 2:4].flatten(1, 2))
             codes = torch.cat([out[..., :2], rows(size, self.shapes)], -1)
-        return codes, out[..., 4], out[..., 5:]
+        return codes, out[..., self.code_size], out[..., self.code_size + 1 :]
 
 
 class Subnet(nn.Module):

@@ -20,7 +20,7 @@ from kedge.data import (
     to_original,
 )
 from kedge.data.images import SUFFIXES, look
-from kedge.detectors.base import Detector
+from kedge.detectors.detector import Detector
 
 Rows = list[dict[str, Tensor]]
 

@@ -1,13 +1,14 @@
 """Samplers that look for the anchors that cost most: hard negatives and OHEM."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kedge.sample.sampler import (
+    Rows,
     Sample,
-    flat,
     positives_per_image,
     require,
     top_pairs,
@@ -29,6 +30,9 @@ class HardNegatives:
     image without objects adds no negatives, so it teaches nothing; ``empty_image=0`` gives that.
     """
 
+    needs: ClassVar = frozenset({"loss"})
+    everything: ClassVar = False
+
     ratio: float = 3.0
     empty_image: int = 16
 
@@ -47,12 +51,13 @@ class HardNegatives:
     ) -> Sample:
         """The sample of ``assignment``."""
         del iou, generator  # part of the contract; the loss alone decides
-        loss = require(loss, "loss", assignment, self)
+        loss, rows = require(loss, "loss", assignment, self), Rows(assignment)
         count = positives_per_image(assignment)
         wanted = torch.where(count > 0, (self.ratio * count).long(), self.empty_image)
-        chosen = top_per_row(loss, assignment.background(), wanted)
+        background = rows.table(assignment.is_background(), False)
+        chosen = top_per_row(rows.table(loss, 0), background, wanted)
         everything = torch.arange(len(assignment), device=loss.device)
-        return Sample(positive=everything, negative=flat(chosen))
+        return Sample(positive=everything, negative=rows.flat(chosen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,9 @@ class OHEM:
     Source: Shrivastava et al., arXiv:1604.03540, section 4. Deviation: the paper first removes
     duplicates by NMS on the losses, which needs boxes; do that, if wanted, before.
     """
+
+    needs: ClassVar = frozenset({"loss"})
+    everything: ClassVar = False
 
     size: int = 512
     positive_share: float | None = None
@@ -88,18 +96,19 @@ class OHEM:
     ) -> Sample:
         """The sample of ``assignment``."""
         del iou, generator  # part of the contract; the loss alone decides
-        loss = require(loss, "loss", assignment, self)
-        background = assignment.background()
+        loss, rows = require(loss, "loss", assignment, self), Rows(assignment)
+        background = rows.table(assignment.is_background(), False)
         if self.positive_share is not None:
             count = positives_per_image(assignment)
             quota = count.clamp(max=int(self.size * self.positive_share))
-            positive = top_pairs(loss.flatten()[assignment.anchor], assignment, quota)
-            return Sample(
-                positive=positive, negative=flat(top_per_row(loss, background, self.size - quota))
-            )
-        eligible = background.flatten().index_fill(0, assignment.anchor, True).view_as(background)
-        wanted = torch.full((len(loss),), self.size, device=loss.device)
-        chosen = top_per_row(loss, eligible, wanted)
+            positive = top_pairs(loss[assignment.anchor], assignment, quota)
+            chosen = top_per_row(rows.table(loss, 0), background, self.size - quota)
+            return Sample(positive=positive, negative=rows.flat(chosen))
+        eligible = assignment.is_background().index_fill(0, assignment.anchor, True)
+        wanted = torch.full((len(background),), self.size, device=loss.device)
+        chosen = top_per_row(rows.table(loss, 0), rows.table(eligible, False), wanted)
+        taken = torch.zeros_like(eligible).index_fill_(0, rows.flat(chosen), True)
         return Sample(
-            positive=flat(chosen.flatten()[assignment.anchor]), negative=flat(chosen & background)
+            positive=taken[assignment.anchor].nonzero()[:, 0],
+            negative=rows.flat(chosen & background),
         )

@@ -1,13 +1,14 @@
 """The IoU-balanced sampler of Libra R-CNN."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kedge.sample.sampler import (
+    Rows,
     Sample,
-    flat,
     positives_per_image,
     random_like,
     require,
@@ -34,6 +35,9 @@ class IoUBalancedNegatives:
     as in the authors' code in MMDetection.
     """
 
+    needs: ClassVar = frozenset({"iou"})
+    everything: ClassVar = False
+
     size: int = 256
     positive_share: float = 0.5
     bins: int = 3
@@ -59,10 +63,11 @@ class IoUBalancedNegatives:
         iou = require(iou, "iou", assignment, self)
         quota = positives_per_image(assignment).clamp(max=int(self.size * self.positive_share))
         positive = top_pairs(random_like(assignment.anchor, generator), assignment, quota)
-        background = assignment.background()
+        rows = Rows(assignment)
+        background = rows.table(assignment.is_background(), False)
         keys = random_like(background, generator)
-        chosen = self._negatives(iou, keys, background, self.size - quota)
-        return Sample(positive=positive, negative=flat(chosen))
+        chosen = self._negatives(rows.table(iou, 0), keys, background, self.size - quota)
+        return Sample(positive=positive, negative=rows.flat(chosen))
 
     def _negatives(self, iou: Tensor, keys: Tensor, background: Tensor, wanted: Tensor) -> Tensor:
         """(B, N) bool: ``wanted`` (B,) negatives of every image."""

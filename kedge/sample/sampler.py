@@ -1,11 +1,13 @@
 """The contract of samplers, and choosing per image without a loop over images."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from kedge.anchors.boxes import Boxes
 from kedge.types import Assignment
 
 
@@ -14,8 +16,8 @@ class Sample:
     """Which anchors enter the losses.
 
     Attributes:
-        positive: (P',) int64 ascending, indices into the assignment's pairs. negative: (M,) int64
-        ascending, flat anchor ids (``image * N + anchor``) of background anchors.
+        positive: (P',) int64 ascending, indices into the assignment's pairs. negative: (Q,) int64
+        ascending, rows of background anchors.
     """
 
     positive: Tensor
@@ -24,14 +26,36 @@ class Sample:
     def __len__(self) -> int:
         return len(self.positive) + len(self.negative)
 
+    def keep(self, boxes: Boxes, assignment: Assignment) -> tuple[Boxes, Assignment, "Sample"]:
+        """The sampled boxes alone, with their assignment and a sample of all of them: what a second
+        stage computes features of."""
+        pairs = assignment.anchor[self.positive]
+        rows = torch.cat([pairs, self.negative]).unique()
+        kept = boxes.select(rows)
+        chosen = Assignment(
+            anchor=torch.searchsorted(rows, pairs),
+            target=assignment.target[self.positive],
+            weight=assignment.weight[self.positive],
+            quality=assignment.quality[self.positive],
+            targets=assignment.targets,
+            anchors=kept,
+        )
+        everything = torch.arange(len(pairs), device=pairs.device)
+        negative = torch.searchsorted(rows, self.negative)
+        return kept, chosen, Sample(positive=everything, negative=negative)
+
 
 class Sampler(Protocol):
     """Chooses for the whole batch at once, each image by itself. Ignored anchors are never chosen.
 
-    ``loss`` (B, N) is the current loss of every anchor, ``iou`` (B, N) its largest IoU with any
-    target; a sampler that needs one raises ValueError without it. The same ``generator`` state
-    gives the same sample. Positives are counted in pairs. Nothing carries gradients.
+    ``loss`` (M,) or (B, N) is the current loss of every anchor, ``iou`` alike its largest IoU with
+    any target; a sampler that needs one says so in ``needs`` and raises ValueError without it. The
+    same ``generator`` state gives the same sample. Positives are counted in pairs. Nothing carries
+    gradients. ``everything``: all anchors enter, always.
     """
+
+    needs: ClassVar[frozenset[Literal["loss", "iou"]]]
+    everything: ClassVar[bool]
 
     def __call__(
         self,
@@ -45,15 +69,55 @@ class Sampler(Protocol):
 
 
 def require(values: Tensor | None, name: str, assignment: Assignment, sampler: object) -> Tensor:
-    """``values`` detached, or a ValueError naming the argument that is missing or misshapen."""
+    """``values`` (M,) detached, or a ValueError naming the argument that is missing or
+    misshapen."""
     if values is None:
         raise ValueError(f"{type(sampler).__name__} needs the argument `{name}` (B, N)")
-    if values.shape != assignment.shape:
+    uniform = assignment.num_anchors is not None
+    if values.shape not in ((assignment.total,), assignment.shape if uniform else None):
         raise ValueError(
             f"{type(sampler).__name__}: {name} {tuple(values.shape)} must be (B, N), "
-            f"here {assignment.shape}"
+            f"here {assignment.shape if uniform else (assignment.total,)}"
         )
-    return values.detach()
+    return values.detach().flatten()
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Values of a batch's anchors (M,) as a table with a row for every image, and back.
+
+    A view where every image has equally many anchors; else padded to the longest.
+    """
+
+    assignment: Assignment
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """(M,) place of every anchor in the flattened table."""
+        count = self.assignment.rows_per_image()
+        image = torch.repeat_interleave(count)
+        first = count.cumsum(0) - count
+        return image * self.width + torch.arange(len(image), device=image.device) - first[image]
+
+    @cached_property
+    def width(self) -> int:
+        """Columns of the table."""
+        count = self.assignment.rows_per_image()
+        return int(count.max()) if len(count) else 0
+
+    def table(self, values: Tensor, fill: float) -> Tensor:
+        """(B, width) of values (M,); ``fill`` where an image has fewer."""
+        batch = self.assignment.targets.batch_size
+        if self.assignment.num_anchors is not None:
+            return values.view(batch, self.assignment.num_anchors)
+        out = values.new_full((batch * self.width,), fill)
+        return out.index_copy_(0, self._places, values).view(batch, self.width)
+
+    def flat(self, mask: Tensor) -> Tensor:
+        """Rows of the batch, ascending, where a table (B, width) is true."""
+        if self.assignment.num_anchors is None:
+            mask = mask.flatten()[self._places]
+        return mask.flatten().nonzero()[:, 0]
 
 
 def random_like(mask: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -65,7 +129,8 @@ def random_like(mask: Tensor, generator: torch.Generator | None) -> Tensor:
 def positives_per_image(assignment: Assignment) -> Tensor:
     """(B,) number of pairs of every image."""
     image = assignment.image
-    return image.new_zeros(assignment.shape[0]).index_add(0, image, torch.ones_like(image))
+    batch = assignment.targets.batch_size
+    return image.new_zeros(batch).index_add(0, image, torch.ones_like(image))
 
 
 def top_per_row(keys: Tensor, candidates: Tensor, k: Tensor) -> Tensor:
@@ -101,8 +166,3 @@ def top_pairs(keys: Tensor, assignment: Assignment, k: Tensor) -> Tensor:
     count = positives_per_image(assignment)
     place = torch.arange(len(order), device=order.device) - (count.cumsum(0) - count)[image]
     return order[place < k[image]].sort().values
-
-
-def flat(mask: Tensor) -> Tensor:
-    """Flat anchor ids, ascending, of a (B, N) mask."""
-    return mask.flatten().nonzero()[:, 0]

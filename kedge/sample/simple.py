@@ -1,13 +1,14 @@
 """Samplers that do not look at the predictions: everything, and a random share."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from kedge.sample.sampler import (
+    Rows,
     Sample,
-    flat,
     positives_per_image,
     random_like,
     top_pairs,
@@ -20,6 +21,9 @@ from kedge.types import Assignment
 class All:
     """Every positive and every background anchor: for losses that balance themselves (focal)."""
 
+    needs: ClassVar = frozenset()
+    everything: ClassVar = True
+
     def __call__(
         self,
         assignment: Assignment,
@@ -30,7 +34,8 @@ class All:
         """The sample of ``assignment``."""
         del loss, iou, generator  # part of the contract; nothing is chosen here
         everything = torch.arange(len(assignment), device=assignment.anchor.device)
-        return Sample(positive=everything, negative=flat(assignment.background()))
+        negative = assignment.is_background().nonzero()[:, 0]
+        return Sample(positive=everything, negative=negative)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,9 @@ class RandomSample:
     Source: Ren et al., arXiv:1506.01497, section 3.1.3; ``max_negatives`` is MMDetection's
     neg_pos_ub.
     """
+
+    needs: ClassVar = frozenset()
+    everything: ClassVar = False
 
     size: int = 256
     positive_share: float = 0.5
@@ -73,6 +81,7 @@ class RandomSample:
         wanted = self.size - quota
         if self.max_negatives is not None:
             wanted = torch.minimum(wanted, (self.max_negatives * quota.clamp(min=1)).long())
-        background = assignment.background()
+        rows = Rows(assignment)
+        background = rows.table(assignment.is_background(), False)
         chosen = top_per_row(random_like(background, generator), background, wanted)
-        return Sample(positive=positive, negative=flat(chosen))
+        return Sample(positive=positive, negative=rows.flat(chosen))

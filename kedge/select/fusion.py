@@ -134,3 +134,34 @@ def weighted_box_fusion(
     best = torch.argsort(result, descending=True, stable=True)
     fused = (fused / mass[:, None])[best].to(device, boxes.dtype)
     return fused, result[best].to(device, scores.dtype), label[best].to(device)
+
+
+@torch.no_grad()
+def fuse_groups(
+    boxes: Tensor, scores: Tensor, groups: Tensor, *, threshold: float = 0.55
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``weighted_box_fusion`` of one model within groups (n,), for a single detector's boxes.
+
+    Gives for every fused box the row (k,) of the best box in it, its score (k,), the mean of its
+    members', and the box (k, 4), best first.
+    """
+    kept, score, fused = [], [], []
+    for group in groups.unique().tolist():
+        rows = (groups == group).nonzero()[:, 0]
+        rows = rows[torch.argsort(scores[rows], descending=True, stable=True)]
+        place, own = boxes[rows].cpu().double(), scores[rows].cpu().double()
+        member = _clusters(place, own, torch.zeros(len(rows), dtype=torch.int64), threshold)
+        used = int(member.max()) + 1
+        mass = own.new_zeros(used).index_add(0, member, own)
+        mean = own.new_zeros(used, 4).index_add(0, member, own[:, None] * place) / mass[:, None]
+        first = torch.full((used,), len(rows)).scatter_reduce(
+            0, member, torch.arange(len(rows)), "amin"
+        )
+        kept.append(rows[first.to(rows.device)])
+        score.append((mass / torch.bincount(member)).to(scores))
+        fused.append(mean.to(boxes))
+    if not kept:
+        return groups[:0], scores[:0], boxes[:0]
+    rows, score, fused = torch.cat(kept), torch.cat(score), torch.cat(fused)
+    order = torch.argsort(score, descending=True, stable=True)
+    return rows[order], score[order], fused[order]

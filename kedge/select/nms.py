@@ -1,4 +1,4 @@
-"""Duplicate removal: NMS, soft-NMS, DIoU-NMS, matrix NMS, score voting, weighted box fusion.
+"""Duplicate removal: NMS, soft-NMS, DIoU-NMS, matrix NMS.
 
 All take ``boxes`` (n, 4) ``xyxy`` in pixels, finite, ``scores`` (n,) and ``labels`` (n,) int64 or
 None. Boxes of different labels never touch each other; None means one class. To process a batch in
@@ -55,9 +55,10 @@ def nms(
 ) -> Tensor:
     """Greedy NMS: a box goes when its IoU with a better kept one is *above* ``threshold``.
 
-    Gives the kept indices (k,), best first. Classes are kept apart by shifting their boxes, in
-    float64 and from the smallest coordinate: `torchvision.ops.batched_nms` shifts by the largest
-    alone, so that boxes with negative coordinates can land on another class.
+    Gives the kept indices (k,), best first. Labels are kept apart exactly, at any number and any
+    coordinate: label by label on a CPU; on a GPU, where that would be many launches, by shifting
+    boxes in float64 from the smallest coordinate. (`torchvision.ops.batched_nms` shifts in float32
+    and by the largest coordinate alone, so that boxes can land on another class.)
 
     Source: the suppression itself is `torchvision.ops.nms`.
     """
@@ -65,12 +66,29 @@ def nms(
     if not len(boxes):
         return group
     (wide,) = at_least_float32(boxes)
-    if labels is not None:
+    order = _best_first(scores)  # torchvision's own order of equal scores differs by device
+    if labels is None:
+        return order[_nms_sorted(wide[order], threshold)]
+    if boxes.is_cuda:
         wide = boxes.double() - boxes.min()
         wide = wide + (group * (wide.max() + 1))[:, None]
-    order = _best_first(scores)  # torchvision's own order of equal scores differs by device
-    rank = torch.arange(len(order), 0, -1, device=order.device, dtype=wide.dtype)
-    return order[torchvision.ops.nms(wide[order], rank, threshold)]
+        return order[_nms_sorted(wide[order], threshold)]
+    order = order[torch.argsort(group[order], stable=True)]
+    parts = order.split(torch.bincount(group).tolist())
+    kept = torch.cat([part[_nms_sorted(wide[part], threshold)] for part in parts])
+    return kept[_best_first_of(scores, kept)]
+
+
+def _nms_sorted(boxes: Tensor, threshold: float) -> Tensor:
+    """Rows (k,) kept of boxes (n, 4) that stand best first."""
+    rank = torch.arange(len(boxes), 0, -1, device=boxes.device, dtype=boxes.dtype)
+    return torchvision.ops.nms(boxes, rank, threshold)
+
+
+def _best_first_of(scores: Tensor, rows: Tensor) -> Tensor:
+    """Order of ``rows`` (k,) by score, the lower row first among equals."""
+    by_row = torch.argsort(rows)
+    return by_row[_best_first(scores[rows[by_row]])]
 
 
 @torch.no_grad()
@@ -165,7 +183,8 @@ def matrix_nms(
 
     ``decay_j = min over better i of f(IoU_ij) / f(largest IoU of i with a better box)`` with
     ``f(x) = exp(-sigma x^2)`` or ``1 - x``. Gives indices (k,) and scores (k,) of the boxes whose
-    new score is above ``min_score``, best first. Memory n x n: cut to the best few thousand first.
+    new score is above ``min_score``, best first. Memory: for each label the square of the largest
+    one's boxes; cut to the best few thousand first.
 
     Source: Wang et al., arXiv:2003.10152 (SOLOv2), with box IoU for mask IoU.
     Deviation: the linear form's division by zero, when i itself repeats a better box, counts as no
@@ -178,43 +197,19 @@ def matrix_nms(
     order = _best_first(scores)
     if not len(order):
         return order, scores
-    ranked, group = boxes[order], group[order]
-    overlap = iou(ranked[:, None], ranked[None]).triu(diagonal=1)
-    overlap = overlap * (group[:, None] == group[None])
-    worst = overlap.amax(dim=0)[:, None]  # of the suppressor, row i
+    table = _columns(group, order)  # a row a label, best first
+    ranked = boxes[table]
+    overlap = iou(ranked[:, :, None], ranked[:, None]).triu(diagonal=1)
+    overlap = overlap * (table >= 0)[:, None]
+    worst = overlap.amax(dim=1)[..., None]  # of the suppressor, row i
     if method == "gaussian":
         decay = torch.exp(-sigma * (overlap.square() - worst.square()))
     else:
         decay = torch.where(worst < 1, (1 - overlap) / (1 - worst).clamp(min=1e-6), 1.0)
+    real = table >= 0
+    decay = torch.where(real[..., None], decay, 1.0)
     result = torch.zeros_like(scores)
-    result[order] = scores[order] * decay.amin(dim=0).clamp(max=1)
+    result[table[real]] = (scores[table] * decay.amin(dim=1).clamp(max=1))[real]
     order = _best_first(result)
     order = order[result[order] > min_score]
     return order, result[order]
-
-
-@torch.no_grad()
-def score_voting(
-    boxes: Tensor,
-    scores: Tensor,
-    labels: Tensor | None = None,
-    *,
-    keep: Tensor,
-    sigma: float = 0.025,
-    min_iou: float = 0.01,
-) -> Tensor:
-    """Moves the boxes that NMS kept towards all boxes of their class, by score and closeness.
-
-    ``keep`` (k,) indexes ``boxes``, which are all boxes *before* NMS. The voted box is the mean of
-    the boxes with IoU above ``min_iou``, weighted by ``score * exp(-(1 - IoU)^2 / sigma)``. Gives
-    boxes (k, 4). Memory k x n. A kept box without area or with score 0 stays as it is.
-
-    Source: Kim and Lee, arXiv:2007.08103 (PAA), score voting.
-    """
-    group = _check(boxes, scores, labels)
-    boxes, scores = at_least_float32(boxes, scores)
-    overlap = iou(boxes[keep][:, None], boxes[None])
-    near = (group[keep][:, None] == group[None]) & (overlap > min_iou)
-    weight = torch.exp(-(1 - overlap).square() / sigma) * scores * near
-    total = weight.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, weight @ boxes / total.clamp(min=1e-30), boxes[keep])

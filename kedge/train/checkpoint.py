@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kedge.files import replacing
 
-SHAPES_KEY = "anchors.log_shapes"
+SHAPES_KEY = "shapes.log_shapes"
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -59,9 +59,12 @@ def fit_weights(detector: nn.Module, weights: dict[str, Tensor], path: Path) -> 
 def check_shapes(weights: dict[str, Tensor], expected: list[list[float]], path: Path) -> None:
     """``ValueError`` unless the shapes in `weights` are finite and are those in `expected`.
 
-    `expected`: (w, h) in pixels as run.json states them, to a hundredth of a pixel.
+    `expected`: (w, h) in pixels as run.json states them, to a hundredth of a pixel; none for a
+    detector without shapes.
     """
     stored = weights.get(SHAPES_KEY)
+    if stored is None and not expected:
+        return  # a detector without shapes
     if stored is None:
         raise ValueError(f"{path}: holds no anchor shapes ({SHAPES_KEY})")
     if not bool(torch.isfinite(stored).all()):

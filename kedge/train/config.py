@@ -1,6 +1,7 @@
-"""Settings of a training run: one flat list, from a YAML file, the command line, or Python.
+"""Settings of a training run: four blocks, from a YAML file, the command line, or Python.
 
-Needs pydantic only; nothing here imports torch.
+In a file the settings stand in their blocks (``data``, ``model``, ``schedule``, ``output``); flags
+and Python name them directly. Needs pydantic only; nothing here imports torch.
 """
 
 import difflib
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from kedge.detectors import DETECTORS
+from kedge.parts import text_of
 from kedge.shape_text import SHAPE, parse_shapes
 
 
@@ -32,10 +35,18 @@ def _square(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
-class TrainConfig(BaseModel):
-    """What to train, on what, and how. Every field is a key of the YAML file and a flag."""
+def _as_text(value: Any) -> Any:
+    """A part as a mapping (YAML) becomes the text that the command line takes."""
+    return value if value is None or isinstance(value, str) else text_of(value)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataSettings(BaseModel):
+    """What to train on, and how images reach the network."""
+
+    model_config = _STRICT
 
     data: str = ""
     """Data set: a folder or file (COCO JSON, Pascal VOC, YOLO; the format is found out), or toy."""
@@ -45,17 +56,60 @@ class TrainConfig(BaseModel):
     """Split to score on; by default val, else test, else none."""
     on_bad_box: Literal["error", "drop", "clip"] = "error"
     """What to do with a box that cannot be right."""
+    image_size: Annotated[tuple[int, int], BeforeValidator(_square)] = (256, 320)
+    """Height and width of the network's input; images are letterboxed into it."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
+    scale: tuple[float, float] = (0.8, 1.2)
+    """Range of random zoom."""
+    colour: float = Field(0.2, ge=0, le=1)
+    """Strength of brightness, contrast and saturation jitter."""
+    cache: bool = True
+    """Keep decoded images in memory."""
+    workers: int = Field(0, ge=0, le=256)
+    """Processes that load images; 0: the training process itself."""
 
-    detector: Literal["yolov2", "retinanet"] = "yolov2"
+    @field_validator("image_size")
+    @classmethod
+    def _sides(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if min(value) < 32 or any(side % 32 for side in value):
+            raise ValueError("height and width must be positive multiples of 32")
+        return value
+
+    @field_validator("scale")
+    @classmethod
+    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("the range of zoom must be 0 < low <= high")
+        return value
+
+
+class ModelSettings(BaseModel):
+    """Which detector, of which parts, with which anchors."""
+
+    model_config = _STRICT
+
+    detector: Literal[*DETECTORS] = "yolov2"  # pyright: ignore
     """Detector."""
     backbone: str = "tiny"
-    """tiny, darknet19 (YOLOv2), or a timm name (RetinaNet)."""
-    stride: Literal[8, 16, 32] | None = None
-    """Step of the map that YOLOv2 predicts on; by default 16 for tiny, else 32."""
+    """tiny, darknet19, or a name of timm's."""
+    stride: int | None = None
+    """YOLOv2: step of the map that it predicts on, 8, 16 or 32; by default 16 for tiny, else 32."""
     pretrained: bool = False
     """Start a timm backbone from its published weights (downloads them)."""
-    assign: str | None = None
-    """Assignment strategy, by name (max_iou, atss, simota ...); by default the detector's own."""
+    assign: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Assignment strategy, by name with settings where wanted: atss, tal:k=10,beta=4; by default
+    the detector's own."""
+    coder: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Box coder: delta, ltrb, distribution:reg_max=8 ...; by default the detector's own."""
+    sample: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Sampler: hard_negatives:ratio=3, random:size=256 ...; by default the detector's own."""
+    loss: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Terms of the loss in place of the detector's: classes=varifocal,box=giou."""
+    selection: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300."""
+    options: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Other keyword arguments of the detector: width=128,depth=2."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
     """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
     identical, a published preset, or a list such as 10x13,16x30 (w x h, pixels)."""
@@ -77,21 +131,25 @@ class TrainConfig(BaseModel):
     scale_only_bn: bool = False
     """YOLOv2: batch norm without shift on the size outputs, the paper's third aid. Off, because it
     cost several points of AP in short runs with small batches."""
-    anchor_lr: float = Field(0.1, ge=0)
-    """Learning rate of the shapes, as a multiple of `lr`."""
 
-    image_size: Annotated[tuple[int, int], BeforeValidator(_square)] = (256, 320)
-    """Height and width of the network's input; images are letterboxed into it."""
-    flip: float = Field(0.5, ge=0, le=1)
-    """Probability of a horizontal flip."""
-    scale: tuple[float, float] = (0.8, 1.2)
-    """Range of random zoom."""
-    colour: float = Field(0.2, ge=0, le=1)
-    """Strength of brightness, contrast and saturation jitter."""
-    cache: bool = True
-    """Keep decoded images in memory."""
-    workers: int = Field(0, ge=0, le=256)
-    """Processes that load images; 0: the training process itself."""
+    @field_validator("anchors")
+    @classmethod
+    def _anchors(cls, value: str) -> str:
+        if any(character.isdigit() for character in value) and "x" in value and "," in value:
+            parse_shapes(value)
+        return value
+
+    @property
+    def explicit_shapes(self) -> list[tuple[float, float]] | None:
+        """The listed shapes (w, h), or None where `anchors` is a name."""
+        listed = all(SHAPE.match(word) for word in self.anchors.split(","))
+        return parse_shapes(self.anchors) if listed else None
+
+
+class ScheduleSettings(BaseModel):
+    """How long and how it is trained."""
+
+    model_config = _STRICT
 
     epochs: int = Field(40, ge=1)
     """Passes over the training split."""
@@ -109,6 +167,8 @@ class TrainConfig(BaseModel):
     """Learning rate over the run: cosine to 1 %, tenths at 2/3 and 8/9, or constant."""
     lr_warmup: float = Field(0.1, ge=0)
     """Linear rise of the learning rate: steps (1 or more) or a share of all steps (below 1)."""
+    anchor_lr: float = Field(0.1, ge=0)
+    """Learning rate of the shapes, as a multiple of `lr`."""
     grad_clip: float = Field(10.0, ge=0)
     """Largest norm of the gradient; 0: no limit."""
     ema: float = Field(0.98, ge=0, lt=1)
@@ -116,58 +176,95 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "32", "bf16", "16"] = "32"
     """Number format: 32; automatic mixed precision with bf16 or 16; auto: bf16 where the hardware
     has it."""
-
     seed: int = Field(0, ge=0, lt=2**31)
     """The same seed and machine give the same weights."""
+
+
+class OutputSettings(BaseModel):
+    """Where a run goes, and how often it says so."""
+
+    model_config = _STRICT
+
+    out: Path = Path("runs/train")
+    """Folder of the run."""
     eval_every: int = Field(0, ge=0)
     """Score every so many epochs; 0: at the end only."""
     save_every: int = Field(1, ge=1)
     """Write the checkpoint to resume from every so many epochs."""
     log_every: int = Field(10, ge=1)
     """Write losses every so many steps."""
-    out: Path = Path("runs/train")
-    """Folder of the run."""
 
-    @field_validator("image_size")
-    @classmethod
-    def _sides(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if min(value) < 32 or any(side % 32 for side in value):
-            raise ValueError("height and width must be positive multiples of 32")
-        return value
 
-    @field_validator("scale")
-    @classmethod
-    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < value[0] <= value[1]:
-            raise ValueError("the range of zoom must be 0 < low <= high")
-        return value
-
-    @field_validator("anchors")
-    @classmethod
-    def _anchors(cls, value: str) -> str:
-        if any(character.isdigit() for character in value) and "x" in value and "," in value:
-            parse_shapes(value)
-        return value
-
-    @property
-    def explicit_shapes(self) -> list[tuple[float, float]] | None:
-        """The listed shapes (w, h), or None where `anchors` is a name."""
-        listed = all(SHAPE.match(word) for word in self.anchors.split(","))
-        return parse_shapes(self.anchors) if listed else None
+class TrainConfig(OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
+    """What to train, on what, and how. Every field is a key of a block of the YAML file and a
+    flag."""
 
     def steps_of(self, length: float, total: int) -> int:
         """A length in steps: itself, or a share of `total` when below 1."""
         return round(length * total) if length < 1 else round(length)
 
 
+BLOCKS: dict[str, type[BaseModel]] = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "schedule": ScheduleSettings,
+    "output": OutputSettings,
+}
+_IN_FILES = {"data": "source", "schedule": "curve"}  # fields that are called like their block
+
+
 def load_config(path: Path | str | None, overrides: dict[str, Any] | None = None) -> TrainConfig:
     """The settings of a YAML file, with `overrides` (flags) on top.
 
-    Raises ``ValueError`` that names file and key for a file that is not a mapping, an unknown key
-    or a value that does not fit.
+    Raises ``ValueError`` that names file and key for a file that is not a mapping of blocks, an
+    unknown key or a value that does not fit.
     """
-    values = {} if path is None else _read_yaml(Path(path))
-    return make_config(values | (overrides or {}), source=str(path or "settings"))
+    source = str(path or "settings")
+    values = {} if path is None else _flat(_read_yaml(Path(path)), source)
+    return make_config(values | (overrides or {}), source=source)
+
+
+def _flat(blocks: dict[str, Any], source: str) -> dict[str, Any]:
+    """The settings of a file's blocks by name. What `model` has beyond them are options
+    of the detector."""
+    values: dict[str, Any] = {}
+    for block, settings in blocks.items():
+        if block not in BLOCKS:
+            raise ValueError(f"{source}: {_misplaced(block)}")
+        if not isinstance(settings, dict):
+            raise ValueError(f"{source}: {block}: expected a mapping, got {settings!r:.60}")
+        own = {_IN_FILES.get(name, name): name for name in BLOCKS[block].model_fields}
+        options = {}
+        for key, value in settings.items():
+            name = str(key)
+            if name in own:
+                values[own[name]] = value
+            elif block == "model" and difflib.get_close_matches(name, own, 1, 0.85) == []:
+                options[name] = value
+            else:
+                close = difflib.get_close_matches(name, own, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else _elsewhere(name)
+                raise ValueError(f"{source}: {block}: unknown key {name!r}{hint}")
+        if options:
+            values["options"] = text_of(options)
+    return values
+
+
+def _elsewhere(name: str) -> str:
+    for block, model in BLOCKS.items():
+        if name in model.model_fields:
+            return f"; it belongs to {block}"
+    return ""
+
+
+def _misplaced(key: str) -> str:
+    """What is wrong with a first word that is no block."""
+    found = _elsewhere(key)
+    if found:
+        return f"{key!r} stands outside of the blocks{found}"
+    close = difflib.get_close_matches(key, [*BLOCKS, *TrainConfig.model_fields], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown key {key!r}{hint} (a file has the blocks {', '.join(BLOCKS)})"
 
 
 def make_config(values: dict[str, Any], source: str = "settings") -> TrainConfig:
@@ -201,7 +298,11 @@ def save_config(config: TrainConfig, path: Path) -> None:
     from kedge.files import write_text
 
     values = config.model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+    blocks = {
+        block: {_IN_FILES.get(name, name): values[name] for name in model.model_fields}
+        for block, model in BLOCKS.items()
+    }
+    text = yaml.safe_dump(blocks, sort_keys=False, default_flow_style=None)
     write_text(path, text)
 
 

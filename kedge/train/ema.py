@@ -29,6 +29,7 @@ class EMA(Callback):
         step = trainer.global_step
         rate = 1 - min(self.decay, (1 + step) / (10 + step))
         now = self.detector.state_dict()
+        self._follow(now)
         if not self.average:
             self.average = {name: value.detach().clone() for name, value in now.items()}
             return
@@ -36,6 +37,11 @@ class EMA(Callback):
         torch._foreach_lerp_([self.average[n] for n in floats], [now[n] for n in floats], rate)
         for name in now.keys() - set(floats):
             self.average[name].copy_(now[name])
+
+    def _follow(self, now: dict[str, Tensor]) -> None:
+        """The average on the detector's device: a run is resumed before its detector moves."""
+        if self.average and any(v.device != now[n].device for n, v in self.average.items()):
+            self.average = {name: v.to(now[name].device) for name, v in self.average.items()}
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights, or the weights themselves while there is no average."""
@@ -55,5 +61,4 @@ class EMA(Callback):
         return {"average": self.average}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        device = next(self.detector.parameters()).device
-        self.average = {name: v.to(device) for name, v in state_dict["average"].items()}
+        self.average = dict(state_dict["average"])

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from kedge.data import DetectionDataset, collate
-from kedge.detectors.base import Detector
+from kedge.detectors.detector import Detector
 from kedge.train.config import TrainConfig
 from kedge.train.keeper import Keeper, Material
 from kedge.train.lightning_io import AtomicCheckpointIO

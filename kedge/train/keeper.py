@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kedge.data import Data, DetectionDataset
 from kedge.design.kmeans import kmeans
-from kedge.detectors.base import Detector
+from kedge.detectors.detector import Detector
 from kedge.files import append_line, finite, forget_after
 from kedge.predict.detect import detect, score
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
@@ -46,8 +46,12 @@ class Keeper(Checkpoint):
         self.ema = EMA(detector, config.ema)
         self.trace = AnchorTrace(config.out / SHAPES, material.seen)
         self.clock = Clock()
-        self.initial = detector.anchors.shapes.tolist()
-        self.reference = kmeans(material.seen, len(self.initial), seed=config.seed).tolist()
+        self.initial = [] if detector.shapes is None else detector.shapes.shapes.tolist()
+        self.reference = (
+            kmeans(material.seen, len(self.initial), seed=config.seed).tolist()
+            if self.initial
+            else []
+        )
         self.epochs = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,7 +90,8 @@ class Keeper(Checkpoint):
     def result(self) -> RunResult:
         """The run so far, unfinished."""
         config, data, scored = self.config, self.material.data, self.material.scored
-        final = self.ema.weights()[SHAPES_KEY].exp().tolist()
+        learned = self.ema.weights().get(SHAPES_KEY)
+        final = [] if learned is None else learned.exp().tolist()
         return RunResult(
             out=config.out,
             finished=False,
@@ -103,13 +108,17 @@ class Keeper(Checkpoint):
         )
 
     def _levels(self, shapes: list[list[float]]) -> list[dict[str, Any]]:
-        rest = iter(shapes)
+        rest, module = iter(shapes), self.detector.shapes
+        if module is None:
+            return [{"stride": stride, "shapes": []} for stride in self.detector.strides]
         return [
             {"stride": level.strides[0], "shapes": list(islice(rest, len(level.shapes_tensor())))}
-            for level in self.detector.anchors(self.config.image_size).levels
+            for level in module.levels
         ]
 
     def _stations(self, final: list[list[float]]) -> list[Station]:
+        if not self.initial:
+            return []
         stations = {"initial": self.initial}
         if self.trace.after_warmup is not None:
             stations["after warm-up"] = self.trace.after_warmup

@@ -1,42 +1,87 @@
-"""A detector from settings: the one place that knows detectors by name."""
+"""A detector from settings: of which class, with which parts and shapes."""
 
-from kedge.assign.by_name import strategy
-from kedge.detectors.base import Detector
-from kedge.detectors.retinanet import RetinaNet
-from kedge.detectors.yolov2 import YOLOv2
+from typing import Any
+
+from kedge.assign.by_name import STRATEGIES, strategy
+from kedge.coders.by_name import CODERS
+from kedge.detectors import detector_class
+from kedge.detectors.dense import Dense
+from kedge.detectors.detector import Detector
+from kedge.losses.by_name import change_loss_
+from kedge.losses.dense import DenseLoss
+from kedge.parts import assignments, build, checked, find, keywords, parse
+from kedge.sample.by_name import SAMPLERS
+from kedge.select.by_name import changed_selection
 from kedge.train.config import TrainConfig
 from kedge.train.start_shapes import LevelShapes
 
-
-def build_detector(config: TrainConfig, num_classes: int, shapes: LevelShapes) -> Detector:
-    """The detector of `config`, with `shapes` (w, h) in pixels on its levels."""
-    assign = None if config.assign is None else strategy(config.assign)
-    if config.detector == "yolov2":
-        return YOLOv2(
-            num_classes=num_classes,
-            assign=assign,
-            shapes=shapes[0],
-            backbone=config.backbone,
-            stride=config.stride,
-            pretrained=config.pretrained,
-            learn=config.learn_anchors,
-            scale_only_bn=config.scale_only_bn,
-        )
-    return RetinaNet(
-        num_classes=num_classes,
-        assign=assign,
-        shapes=shapes,
-        backbone=config.backbone,
-        pretrained=config.pretrained,
-        learn=config.learn_anchors,
-    )
+_OPTIONAL = ("backbone", "stride", "pretrained", "scale_only_bn")
+_PARTS = ("assign", "coder", "sample", "loss", "selection", "shapes", "learn", "num_classes")
 
 
-def strides_of(config: TrainConfig) -> list[float]:
-    """Strides of the detector's levels in pixels, finest first, from a throw-away detector."""
-    config = config.model_copy(update={"pretrained": False})
-    if config.detector == "yolov2":
-        sketch = build_detector(config, 1, [[(32.0, 32.0)]])
-    else:
-        sketch = RetinaNet(num_classes=1, shapes=None, backbone=config.backbone)
-    return [float(level.strides[0]) for level in sketch.anchors(config.image_size).levels]
+def make_detector(
+    config: TrainConfig, num_classes: int, shapes: LevelShapes | None = None
+) -> Detector:
+    """The detector of `config`, with `shapes` (w, h) in pixels on its levels, or its own.
+
+    Raises ``ValueError`` for a setting that this detector does not have, a part by a name that does
+    not exist, or parts that do not fit each other.
+    """
+    make = detector_class(config.detector)
+    arguments = _arguments(config, make) | _parts(config, num_classes)
+    if shapes is not None:
+        arguments["shapes"] = shapes
+    if "learn" in keywords(make):
+        arguments["learn"] = config.learn_anchors
+    elif config.learn_anchors:
+        raise ValueError(f"learn_anchors: {config.detector} has no anchor shapes to learn")
+    detector = make(num_classes=num_classes, **arguments)
+    if config.loss is not None:
+        loss = _changed_loss(config, detector)  # made with it again: it may need other outputs
+        detector = make(num_classes=num_classes, loss=loss, **arguments)
+    if config.selection is not None:
+        if not isinstance(detector, Dense):
+            raise ValueError(f"selection: {config.detector} has none that settings can change")
+        changes = assignments(config.selection, "selection")
+        detector.selection = changed_selection(detector.selection, changes)
+    return detector
+
+
+def _arguments(config: TrainConfig, make: Any) -> dict[str, Any]:
+    """Keyword arguments that are settings of their own, and options."""
+    accepted, arguments = keywords(make), {}
+    for name in _OPTIONAL:
+        value = getattr(config, name)
+        if name in accepted:
+            arguments[name] = value
+        elif value != TrainConfig.model_fields[name].default:
+            raise ValueError(f"{name}: {config.detector} has no such setting")
+    options = assignments(config.options or "", "options")
+    return arguments | checked(make, options, config.detector, without=(*_PARTS, *_OPTIONAL))
+
+
+def _parts(config: TrainConfig, num_classes: int) -> dict[str, Any]:
+    """The parts that settings name. A strategy with parameters of every class learns them."""
+    parts: dict[str, Any] = {}
+    if config.assign is not None:
+        name, settings = parse(config.assign, "assign")
+        if "num_classes" in keywords(find(STRATEGIES, name, "strategy")):
+            settings = {"num_classes": num_classes} | settings
+        parts["assign"] = strategy({"name": name} | settings)
+    if config.coder is not None:
+        parts["coder"] = build(CODERS, config.coder, "coder")
+    if config.sample is not None:
+        parts["sample"] = build(SAMPLERS, config.sample, "sampler")
+    return parts
+
+
+def _changed_loss(config: TrainConfig, detector: Detector) -> DenseLoss:
+    if not isinstance(detector, Dense) or not isinstance(detector.loss, DenseLoss):
+        raise ValueError(f"loss: {config.detector} has none that settings can change")
+    change_loss_(detector.loss, assignments(config.loss or "", "loss"))
+    return detector.loss
+
+
+def sketch_of(config: TrainConfig) -> Detector:
+    """A throw-away detector of the same kind: its strides, and how many shapes it has."""
+    return make_detector(config.model_copy(update={"pretrained": False, "loss": None}), 1)

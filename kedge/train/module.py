@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
-from kedge.detectors.base import Detector
+from kedge.detectors.detector import Detector
 from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
 from kedge.train.config import TrainConfig
-from kedge.train.watch import Watch, step_facts
-from kedge.types import Assigner, Targets
+from kedge.train.step_facts import step_facts
+from kedge.types import Targets
 
 Batch = tuple[Tensor, list[dict[str, Any]]]
 
@@ -24,12 +24,6 @@ def epochs_done(trainer: Trainer) -> int:
     """Epochs that are over; unlike ``trainer.current_epoch`` right in an epoch's last hooks too."""
     progress: Any = trainer.fit_loop.epoch_progress.current
     return progress.processed
-
-
-def at_progress(assign: Assigner, progress: float) -> Assigner:
-    """The strategy when the share ``progress`` of the run is over: some change on the way (MAL)."""
-    at = getattr(assign, "at", None)
-    return assign if at is None else at(progress)
 
 
 class DetectionModule(LightningModule):
@@ -46,6 +40,8 @@ class DetectionModule(LightningModule):
         self.total_steps = total_steps
         self.warmup_steps = 0
         self.warmup = self._make_warmup()
+        if self.warmup is not None and detector.shapes is None:
+            raise ValueError(f"learn_anchors: {config.detector} has no anchor shapes to learn")
         self.last_losses: dict[str, float] = {}
         self.last_facts: dict[str, float] = {}
 
@@ -55,10 +51,14 @@ class DetectionModule(LightningModule):
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
         if config.warmup == "annealed":
-            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(self.detector.anchors))
+            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=self._num_shapes)
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
+
+    @property
+    def _num_shapes(self) -> int:
+        return 1 if self.detector.shapes is None else len(self.detector.shapes)
 
     @property
     def warmup_active(self) -> bool:
@@ -69,24 +69,23 @@ class DetectionModule(LightningModule):
         images, rows = batch
         images = images.contiguous(memory_format=torch.channels_last)  # as the weights are
         targets = Targets.from_list(rows)
-        active, assign = self.warmup_active, None
+        detector, shapes = self.detector, self.detector.shapes
+        detector.progress = self.global_step / self.total_steps
+        active, assign = self.warmup_active and shapes is not None, None
         if active and isinstance(self.warmup, AnnealedWarmup):
-            self.warmup.update(self.detector.anchors, targets)
+            self.warmup.update(shapes, targets)
         elif active and isinstance(self.warmup, GradientWarmup):
             assign = self.warmup.assigner()
-        predictions = self.detector.head(images)
-        if assign is None:
-            assign = at_progress(self.detector.assign, self.global_step / self.total_steps)
-        watch = Watch(assign=assign)
-        losses = self.detector.loss(predictions, targets, assign=watch)
+        outcome = detector.losses(images, targets, assign=assign)
+        losses = dict(outcome.losses)
         if active and isinstance(self.warmup, GradientWarmup):
-            grid = self.detector.anchors((images.shape[-2], images.shape[-1]))
+            grid = shapes((images.shape[-2], images.shape[-1]))
             losses["clustering"] = self.warmup.loss(grid, targets)
             self.warmup.advance()
         total = torch.stack(list(losses.values())).sum()
         self._remember(losses)
-        if self.is_logged(self.global_step + 1) and watch.last is not None:
-            self.last_facts = step_facts(self.detector, predictions, watch.last)
+        if self.is_logged(self.global_step + 1):
+            self.last_facts = step_facts(outcome)
         return total
 
     def is_logged(self, step: int) -> bool:
@@ -106,7 +105,8 @@ class DetectionModule(LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """While the annealed warm-up places the shapes, their gradient must not pull as well."""
         if self.warmup_active and isinstance(self.warmup, AnnealedWarmup):
-            self.detector.anchors.log_shapes.grad = None
+            assert self.detector.shapes is not None
+            self.detector.shapes.log_shapes.grad = None
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
@@ -151,14 +151,20 @@ class Schedule:
 
 
 def parameter_groups(detector: Detector, config: TrainConfig) -> list[dict[str, Any]]:
-    """Weights decay; biases and norms do not; shapes have their own learning rate and no decay."""
-    shapes = detector.anchors.log_shapes
+    """Weights of convolutions and linear layers decay; biases, norms, and parameters of a strategy
+    (AutoAssign's prior) do not; shapes have their own learning rate and no decay."""
+    shapes = None if detector.shapes is None else detector.shapes.log_shapes
+    heavy = {
+        id(module.weight)
+        for module in detector.modules()
+        if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding))
+    }
     rest = [p for p in detector.parameters() if p.requires_grad and p is not shapes]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in rest if id(p) in heavy], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if id(p) not in heavy], "weight_decay": 0.0},
     ]
-    if shapes.requires_grad:
+    if shapes is not None and shapes.requires_grad:
         lr = config.lr * config.anchor_lr
         groups.append({"params": [shapes], "lr": lr, "weight_decay": 0.0})
     return [group for group in groups if group["params"]]

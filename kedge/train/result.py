@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kedge.detectors.base import Detector
+from kedge.detectors.detector import Detector
 from kedge.files import write_json
 from kedge.train.checkpoint import check_shapes, fit_weights, load_weights
 from kedge.train.config import TrainConfig, load_config
-from kedge.train.make_detector import build_detector
+from kedge.train.make_detector import make_detector
 
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
 SHAPES, METRICS, SCORES = "shapes.jsonl", "metrics.jsonl", "scores.jsonl"
@@ -109,7 +109,8 @@ def load_run(path: Path | str) -> Run:
     weights = load_weights(folder / WEIGHTS)
     check_shapes(weights, result.shapes, folder / WEIGHTS)
     shapes = [[(w, h) for w, h in level["shapes"]] for level in result.levels]
+    known = shapes if any(shapes) else None
     offline = config.model_copy(update={"pretrained": False})  # the weights are at hand
-    detector = build_detector(offline, len(result.classes), shapes)
+    detector = make_detector(offline, len(result.classes), known)
     fit_weights(detector, weights, folder / WEIGHTS)
     return Run(detector=detector.eval(), config=config, result=result)

@@ -8,7 +8,7 @@ from rich.console import Console
 from kedge.data import Data, DetectionDataset, read, train_transforms
 from kedge.data.transforms import Pipeline
 from kedge.train.config import TrainConfig, load_config, save_config
-from kedge.train.make_detector import build_detector, strides_of
+from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.result import (
     CONFIG,
     LAST,
@@ -48,9 +48,9 @@ def train(
         return done
     data, scored = read_splits(config)
     seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
-    shapes = start_shapes(config, strides_of(config), seen)
+    shapes = start_shapes(config, sketch_of(config), seen)
     torch.manual_seed(config.seed)
-    detector = build_detector(config, len(data.classes), shapes)
+    detector = make_detector(config, len(data.classes), shapes)
     transforms = transforms_of(config)
     dataset = DetectionDataset(data, transforms, seed=config.seed, cache=config.cache)
 

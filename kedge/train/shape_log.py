@@ -39,7 +39,7 @@ class AnchorTrace(Callback):
         if pl_module.warmup is None or self.after_warmup is not None:
             return
         if not pl_module.warmup_active:
-            self.after_warmup = pl_module.detector.anchors.shapes.tolist()
+            self.after_warmup = _shapes_of(pl_module)
             self._write(trainer, pl_module, "warmup")
         elif trainer.global_step % max(1, pl_module.warmup_steps // _STATIONS) == 0:
             self._write(trainer, pl_module, "warmup")
@@ -50,7 +50,9 @@ class AnchorTrace(Callback):
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, DetectionModule)
-        shapes = pl_module.detector.anchors.shapes.tolist()
+        shapes = _shapes_of(pl_module)
+        if not shapes:
+            return
         row = {
             "step": trainer.global_step,
             "epoch": epochs_done(trainer),
@@ -65,6 +67,11 @@ class AnchorTrace(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.after_warmup = state_dict["after_warmup"]
+
+
+def _shapes_of(module: DetectionModule) -> list[list[float]]:
+    shapes = module.detector.shapes
+    return [] if shapes is None else shapes.shapes.tolist()
 
 
 def fit_of(shapes: list[list[float]], seen: NDArray[np.floating]) -> float | None:

@@ -8,17 +8,18 @@ from numpy.typing import NDArray
 from kedge.anchors.presets import Shape, preset
 from kedge.design import fit
 from kedge.design.kmeans import kmeans
+from kedge.detectors.detector import Detector
 from kedge.train.config import TrainConfig
 
 LevelShapes = list[list[Shape]]  # per level, (w, h) in pixels
 
 
 def start_shapes(
-    config: TrainConfig, strides: Sequence[float], seen: NDArray[np.floating]
-) -> LevelShapes:
-    """Shapes per level for `config.anchors`.
+    config: TrainConfig, sketch: Detector, seen: NDArray[np.floating]
+) -> LevelShapes | None:
+    """Shapes per level for `config.anchors`; None for a detector without shapes.
 
-    `strides`: of the detector's levels, in pixels. `seen` (n, 2): sizes of training boxes as the
+    `sketch`: a detector of the kind, for its levels. `seen` (n, 2): sizes of training boxes as the
     network sees them, for ``kmeans``.
 
     ``uniform`` and ``identical`` are Zhong et al.'s, in cells: 3 x 3, 3 x 9, 9 x 9, 9 x 3, 6 x 6,
@@ -26,11 +27,22 @@ def start_shapes(
     by area and dealt out evenly, small shapes to fine levels. k-means knows nothing of levels: for
     several it gives way to the shapes with which most objects get a positive on the real grid.
     """
+    if sketch.shapes is None:
+        return None
+    levels = sketch.shapes.levels
+    return shapes_on(config, sketch.strides, float(levels[0].offset), seen)
+
+
+def shapes_on(
+    config: TrainConfig, strides: Sequence[float], offset: float, seen: NDArray[np.floating]
+) -> LevelShapes:
+    """Shapes for levels of `strides`, whose anchors stand at `offset` in their cells: see
+    ``start_shapes``."""
     levels = len(strides)
     if config.explicit_shapes is not None:
         shapes = _deal(config.explicit_shapes, levels, config.anchors)
     elif config.anchors == "kmeans":
-        shapes = _from_boxes(config, strides, seen)
+        shapes = _from_boxes(config, strides, offset, seen)
     elif config.anchors == "identical":
         shapes = [[(5.0 * s, 5.0 * s)] * config.num_anchors for s in strides]
     elif config.anchors == "uniform":
@@ -43,7 +55,7 @@ def start_shapes(
 
 
 def _from_boxes(
-    config: TrainConfig, strides: Sequence[float], seen: NDArray[np.floating]
+    config: TrainConfig, strides: Sequence[float], offset: float, seen: NDArray[np.floating]
 ) -> LevelShapes:
     if len(strides) == 1:
         found = kmeans(seen, config.num_anchors, seed=config.seed).tolist()
@@ -55,7 +67,7 @@ def _from_boxes(
         image_size=config.image_size,
         strides=strides,
         per_level=[config.num_anchors] * len(strides),
-        offset=0.0,
+        offset=offset,
         restarts=8,
         seed=config.seed,
     )

@@ -24,6 +24,12 @@ class Anchors(Protocol[P]):
         ...
 
     @property
+    def per_level(self) -> tuple[int, ...] | None:
+        """How many anchors of each level an image has, where the same for all and level by level
+        in order, else None."""
+        ...
+
+    @property
     def num_levels(self) -> int:
         """L, the feature maps that the anchors stand on; 1 where there are none."""
         ...

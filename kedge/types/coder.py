@@ -8,7 +8,9 @@ from torch import Tensor
 class Coder(Protocol):
     """Codes for boxes, and boxes for codes. ``stride`` is the cell size (P, 2) in pixels, x then y.
 
-    ``code_size`` is the number of outputs per anchor that a head must predict."""
+    ``code_size`` is the number of outputs per anchor that a head must predict. ``residual`` is the
+    space in which a loss on codes compares: all such losses are written over it, so that any coder
+    goes with any of them."""
 
     @property
     def code_size(self) -> int:
@@ -22,4 +24,8 @@ class Coder(Protocol):
 
     def decode(self, anchor_boxes: Tensor, codes: Tensor, stride: Tensor | None = None) -> Tensor:
         """Boxes (P, 4) for ``codes`` (P, D) at ``anchor_boxes`` (P, 4)."""
+        ...
+
+    def residual(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """(P, 4) how far predicted ``codes`` (P, D) are from what ``encode`` gave."""
         ...

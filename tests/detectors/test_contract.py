@@ -1,28 +1,22 @@
 """What every detector must do. A new detector is one line in EVERY."""
 
 import copy
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from kedge.assign.soft_cell import SoftCell
-from kedge.detectors import (
-    BoxOverlap,
-    Detector,
-    Independent,
-    RetinaNet,
-    RetinaNetLoss,
-    YOLOv2,
-    YOLOv2Loss,
-)
+from kedge.detectors import Detector, RetinaNet, YOLOv2
+from kedge.losses import BoxOverlap, CrossEntropy, DenseLoss, yolov2_loss
+from kedge.losses.objectness import cross_entropy
 from kedge.nn import Tiny
 from kedge.types import Targets
 
-OTHER = YOLOv2Loss(
-    rescore=False, pull_images=5, class_scores=Independent(), objectness=1.0,
-    confidence=partial(binary_cross_entropy_with_logits, reduction="none"),
+OTHER = partial(
+    yolov2_loss, rescore=False, pull_images=5, class_term=CrossEntropy(), objectness=1.0,
+    confidence=cross_entropy,
 )  # fmt: skip
 SHAPES = [(12.0, 12.0), (40.0, 20.0), (30.0, 60.0)]
 PYRAMID = [[(s, s), (1.5 * s, s)] for s in (16.0, 32.0, 64.0, 128.0, 256.0)]
@@ -30,12 +24,12 @@ EVERY = {
     "yolov2": lambda **k: YOLOv2(num_classes=3, shapes=SHAPES, **k),
     "yolov2-scale-only": lambda **k: YOLOv2(num_classes=3, shapes=SHAPES, scale_only_bn=True, **k),
     "yolov2-stride-32": lambda **k: YOLOv2(
-        num_classes=3, shapes=SHAPES, backbone=Tiny(width=8, strides=(16, 32)), loss=OTHER, **k
+        num_classes=3, shapes=SHAPES, backbone=Tiny(width=8, strides=(16, 32)), loss=OTHER(), **k
     ),
     "retinanet": lambda **k: RetinaNet(num_classes=3, shapes=PYRAMID, width=16, **k),
     "retinanet-giou-timm": lambda **k: RetinaNet(
         num_classes=3, shapes=PYRAMID, backbone="resnet10t", width=16, depth=1,
-        loss=RetinaNetLoss(box=BoxOverlap()), **k,
+        loss=DenseLoss(box=BoxOverlap()), **k,
     ),
 }  # fmt: skip
 
@@ -183,11 +177,11 @@ def test_autocast_leaves_geometry_in_float32(make):
     plain = model.head(torch.stack(IMAGES))
     with torch.autocast("cpu", torch.bfloat16):
         predictions = model.head(torch.stack(IMAGES))
-        losses = model.loss(predictions, Targets.from_list(TARGETS))
+        losses = model.stage(predictions, Targets.from_list(TARGETS)).losses
     assert predictions.codes.dtype == predictions.logits.dtype == torch.float32
     assert predictions.boxes_at(torch.arange(5)).dtype == torch.float32
     assert all(loss.dtype == torch.float32 for loss in losses.values())
-    exact = model.loss(plain, Targets.from_list(TARGETS))
+    exact = model.stage(plain, Targets.from_list(TARGETS)).losses
     for name, loss in losses.items():
         assert torch.allclose(loss, exact[name], rtol=0.2, atol=0.05), name
     total(losses).backward()
@@ -202,7 +196,7 @@ def test_the_same_seed_gives_the_same_training(make):
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        return loss, model.anchors.log_shapes.detach()
+        return loss, model.shapes.log_shapes.detach()
 
     (loss, shapes), (again, shapes_again) = two_steps(), two_steps()
     assert torch.equal(loss, again)
@@ -212,10 +206,10 @@ def test_the_same_seed_gives_the_same_training(make):
 def test_learning_reaches_the_shapes_and_fixed_ones_stay(make):
     learning, fixed = make(learn=True), make()
     total(learning(IMAGES, TARGETS)).backward()
-    assert learning.anchors.log_shapes.grad.abs().sum() > 0
-    assert not fixed.anchors.log_shapes.requires_grad
+    assert learning.shapes.log_shapes.grad.abs().sum() > 0
+    assert not fixed.shapes.log_shapes.requires_grad
     total(fixed(IMAGES, TARGETS)).backward()
-    assert fixed.anchors.log_shapes.grad is None
+    assert fixed.shapes.log_shapes.grad is None
 
 
 def test_a_checkpoint_holds_the_shapes(make):
@@ -223,9 +217,9 @@ def test_a_checkpoint_holds_the_shapes(make):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.01)
-    assert not torch.equal(model.anchors.shapes, other.anchors.shapes)
+    assert not torch.equal(model.shapes.shapes, other.shapes.shapes)
     other.load_state_dict(copy.deepcopy(model.state_dict()))
-    assert torch.equal(model.anchors.shapes, other.anchors.shapes)
+    assert torch.equal(model.shapes.shapes, other.shapes.shapes)
     ours, theirs = (m.eval().head(IMAGES[0][None]) for m in (model, other))
     every = torch.arange(len(ours.anchors))
     assert torch.equal(ours.boxes_at(every), theirs.boxes_at(every))
@@ -242,7 +236,7 @@ def test_weights_and_quality_count(make):
         changed = copy.copy(chosen)
         object.__setattr__(changed, "weight", chosen.weight * weight)
         object.__setattr__(changed, "quality", chosen.quality * quality)
-        return model.losses(predictions, packed, changed)
+        return model.loss(predictions, changed).terms
 
     plain = losses()
     assert losses(weight=0.0)["box"] == 0
@@ -254,8 +248,8 @@ def test_another_strategy_can_be_given_to_the_loss(make):
     model = make()
     packed = Targets.from_list(TARGETS)
     predictions = model.head(torch.stack(IMAGES))
-    hard = model.loss(predictions, packed)
-    soft = model.loss(predictions, packed, assign=SoftCell(temperature=2.0))
+    hard = model.stage(predictions, packed).losses
+    soft = replace(model.stage, assign=SoftCell(temperature=2.0))(predictions, packed).losses
     assert hard.keys() == soft.keys()
     assert torch.isfinite(total(soft))
     assert total(soft) != total(hard)

@@ -11,7 +11,8 @@ from kedge.anchors.level import Level
 from kedge.anchors.presets import retinanet_shapes
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
-from kedge.detectors import BoxOverlap, CodeL1, RetinaNet, RetinaNetLoss, retinanet_loss
+from kedge.detectors import RetinaNet
+from kedge.losses import BoxOverlap, CodeL1, DenseLoss
 from kedge.types import Assignment, Predictions, Targets
 
 STRIDES = (8, 16, 32)
@@ -56,7 +57,7 @@ def test_losses_equal_torchvisions(seed, beta):
     packed = Targets.from_list(targets)
     chosen = MaxIoU(positive=0.5, negative=0.4)(grid, packed)
     said = Predictions.from_codes(logits, codes, grid, DeltaCoder())
-    ours = retinanet_loss(said, packed, chosen, RetinaNetLoss(box=CodeL1(beta=beta)))
+    ours = DenseLoss(box=CodeL1(beta=beta))(said, chosen).terms
     # torchvision divides per image and averages; ours divides the batch's sums by all positives
     sums, total = {"classification": 0.0, "bbox_regression": 0.0}, 0
     for i, target in enumerate(targets):
@@ -80,7 +81,7 @@ def test_quality_is_the_class_target_of_a_pair():
             anchor=torch.tensor([7]), target=torch.tensor([0]), num_anchors=len(grid),
             targets=packed, quality=torch.tensor([quality]),
         )  # fmt: skip
-        return retinanet_loss(said, packed, chosen, RetinaNetLoss())["classification"].item()
+        return DenseLoss()(said, chosen).terms["classification"].item()
 
     # at p = 1/2: log 2 / 4 times .25 for a positive, times .75 for a negative
     step = torch.tensor(2.0).log().item() / 4
@@ -103,7 +104,7 @@ def test_the_gradient_of_the_shapes_is_that_of_the_size_outputs(box):
     def loss(log_shapes, codes):
         learned = grid.with_shapes(log_shapes.exp())
         said = Predictions.from_codes(logits.double(), codes, learned, DeltaCoder())
-        return retinanet_loss(said, packed, chosen, RetinaNetLoss(box=box))["box"]
+        return DenseLoss(box=box)(said, chosen).terms["box"]
 
     to_shapes, to_codes = torch.autograd.grad(loss(log_shapes, codes), (log_shapes, codes))
     place = grid.place(torch.arange(len(grid)))
@@ -115,7 +116,7 @@ def test_the_gradient_of_the_shapes_is_that_of_the_size_outputs(box):
 
 def test_published_anchors_and_prior():
     model = RetinaNet(num_classes=80, backbone="resnet18", width=32)
-    grid = model.anchors((800, 1344))
+    grid = model.grid((800, 1344))
     # 9 per cell; torchvision's count for P3 to P7 of this size (P6 and P7 round up)
     assert len(grid) == 9 * (100 * 168 + 50 * 84 + 25 * 42 + 13 * 21 + 7 * 11) == 201_600
     # 32 px at h_over_w 1/2
@@ -134,11 +135,11 @@ def test_smooth_l1_by_hand():
         anchor=torch.tensor([5]), target=torch.tensor([0]), num_anchors=len(grid), targets=packed
     )
     log2 = torch.tensor(2.0).log().item()
-    assert CodeL1()(said, packed, chosen).item() == pytest.approx(0.5 + log2, rel=1e-5)
+    assert CodeL1()(said, chosen).item() == pytest.approx(0.5 + log2, rel=1e-5)
     smooth = (0.5 - 0.05) + (log2 - 0.05)
-    assert CodeL1(beta=0.1)(said, packed, chosen).item() == pytest.approx(smooth, rel=1e-5)
+    assert CodeL1(beta=0.1)(said, chosen).item() == pytest.approx(smooth, rel=1e-5)
     # the anchor is the left half of the object: IoU = GIoU = 1/2
-    assert BoxOverlap()(said, packed, chosen).item() == pytest.approx(0.5, rel=1e-5)
+    assert BoxOverlap()(said, chosen).item() == pytest.approx(0.5, rel=1e-5)
 
 
 def test_shapes_must_fit_the_levels():

@@ -1,6 +1,7 @@
 """YOLOv2's loss by hand, and the gradient that its anchor shapes receive."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import YOLOv2Coder
-from kedge.detectors import Independent, Softmax, YOLOv2, YOLOv2Loss, yolov2_loss
+from kedge.detectors import YOLOv2
+from kedge.losses import CrossEntropy, SoftmaxCrossEntropy, yolov2_loss
 from kedge.types import Assignment, Predictions, Targets
 
 # One 32 x 32 image, 2 x 2 cells of 16 px, one 16 x 16 shape. The network says 0 everywhere: every
@@ -45,7 +47,7 @@ def pairs(targets, anchors=4, anchor=(0,), **columns):
 
 def test_loss_by_hand():
     predictions, targets = setting()
-    losses = yolov2_loss(predictions, targets, pairs(targets), YOLOv2Loss())
+    losses = yolov2_loss()(predictions, pairs(targets)).terms
     # place: .75 against 1/2, and .5 against 1/2; size: log(16/16) = 0, log(8/16)
     error = 0.25**2 + math.log(0.5) ** 2
     share = 16 * 8 / 32**2
@@ -58,8 +60,8 @@ def test_loss_by_hand():
 
 def test_an_image_without_objects_counts_as_one():
     predictions, targets = setting(batch_size=2)
-    losses = yolov2_loss(predictions, targets, pairs(targets), YOLOv2Loss())
-    one = yolov2_loss(*setting(), pairs(setting()[1]), YOLOv2Loss())
+    losses = yolov2_loss()(predictions, pairs(targets)).terms
+    one = yolov2_loss()(setting()[0], pairs(setting()[1])).terms
     assert losses["box"].item() == pytest.approx(one["box"].item() / 2)
     expected = (one["objectness"].item() + 4 * 0.5**2 / 2) / 2
     assert losses["objectness"].item() == pytest.approx(expected)
@@ -68,8 +70,8 @@ def test_an_image_without_objects_counts_as_one():
 def test_ignored_anchors_are_no_background():
     predictions, targets = setting()
     ignored = pairs(targets, ignored=torch.tensor([1, 3]))
-    with_ignored = yolov2_loss(predictions, targets, ignored, YOLOv2Loss())
-    without = yolov2_loss(predictions, targets, pairs(targets), YOLOv2Loss())
+    with_ignored = yolov2_loss()(predictions, ignored).terms
+    without = yolov2_loss()(predictions, pairs(targets)).terms
     difference = without["objectness"] - with_ignored["objectness"]
     assert difference.item() == pytest.approx(2 * 0.5**2 / 2)
 
@@ -78,9 +80,7 @@ def test_without_rescoring_objectness_should_be_one_times_quality():
     predictions, targets = setting()
     for quality in (1.0, 0.4):
         chosen = pairs(targets, quality=torch.tensor([quality]))
-        losses = yolov2_loss(
-            predictions, targets, chosen, YOLOv2Loss(rescore=False, background=0.0)
-        )
+        losses = yolov2_loss(rescore=False, background=0.0)(predictions, chosen).terms
         assert losses["objectness"].item() == pytest.approx(5 * (0.5 - quality) ** 2 / 2)
         assert losses["classification"].item() == pytest.approx(quality * math.log(2))
 
@@ -88,7 +88,7 @@ def test_without_rescoring_objectness_should_be_one_times_quality():
 def test_weights_share_an_object_among_pairs():
     predictions, targets = setting(shapes=((16.0, 16.0), (16.0, 8.0)))
     chosen = pairs(targets, anchors=8, anchor=(0, 1), weight=torch.tensor([0.25, 0.75]))
-    losses = yolov2_loss(predictions, targets, chosen, YOLOv2Loss())
+    losses = yolov2_loss()(predictions, chosen).terms
     place, share = 0.25**2, 16 * 8 / 32**2
     first, second = place + math.log(0.5) ** 2, place
     expected = (2 - share) * (0.25 * first + 0.75 * second) / 2
@@ -99,17 +99,17 @@ def test_the_early_pull_draws_free_predictions_to_their_anchors():
     predictions, targets = setting()
     predictions.codes[0, 1] = torch.tensor([0.0, 0.0, 0.3, -0.4])
     predictions.codes[0, 0] = 1.0  # the positive is not pulled
-    losses = yolov2_loss(predictions, targets, pairs(targets), YOLOv2Loss(), pull=True)
+    losses = yolov2_loss(pull_images=9)(predictions, pairs(targets)).terms
     assert losses["pull"].item() == pytest.approx(0.01 * (0.3**2 + 0.4**2) / 2)
 
 
 def test_the_pull_ends_after_the_images_it_was_given():
     torch.manual_seed(0)
-    model = YOLOv2(num_classes=1, shapes=[(16, 16)], loss=YOLOv2Loss(pull_images=3))
+    model = YOLOv2(num_classes=1, shapes=[(16, 16)], loss=yolov2_loss(pull_images=3))
     batch = torch.rand(2, 3, 32, 32)
     truth = [{"boxes": OBJECT, "labels": torch.tensor([0])}] * 2
-    assert ["pull" in model(batch, truth) for _ in range(3)] == [True, True, False]
-    assert model.state_dict()["images_seen"] == 6
+    assert [bool(model(batch, truth)["pull"] > 0) for _ in range(3)] == [True, True, False]
+    assert model.state_dict()["loss.extra_pull.images_seen"] == 6
 
 
 def test_the_gradient_of_a_shape_is_the_papers_closed_form():
@@ -129,7 +129,7 @@ def test_the_gradient_of_a_shape_is_the_papers_closed_form():
         said = Predictions.from_codes(
             predictions.logits, codes, grid, YOLOv2Coder(), predictions.objectness
         )
-        return yolov2_loss(said, targets, chosen, YOLOv2Loss())["box"]
+        return yolov2_loss()(said, chosen).terms["box"]
 
     to_shapes, to_codes = torch.autograd.grad(box(log_shapes, codes), (log_shapes, codes))
     size = torch.tensor([16.0, 8.0], dtype=torch.float64).log()
@@ -150,21 +150,26 @@ def test_scores_are_objectness_times_class_probability():
     predictions, _ = setting()
     predictions.logits[0, 0] = torch.tensor([0.0, math.log(3)])
     predictions.objectness[0, 0] = math.log(4)
-    assert torch.allclose(model.scores(predictions)[0, 0], torch.tensor([0.2, 0.6]))
+    assert torch.allclose(
+        model.scores(replace(predictions, classes=model.loss.class_scores))[0],
+        torch.tensor([0.2, 0.6]),
+    )
 
 
 def test_independent_classes_are_a_sum_of_binary_cross_entropies():
     logits, labels, quality = torch.zeros(1, 3), torch.tensor([2]), torch.tensor([0.5])
-    loss = Independent().loss(logits, labels, quality)
+    counts = torch.tensor([True])
+    loss = CrossEntropy()(logits, labels, quality, counts).sum()
     assert loss.item() == pytest.approx(3 * math.log(2))
-    assert Softmax().loss(logits, labels, quality).item() == pytest.approx(math.log(3) / 2)
-    assert Independent().probability(logits)[0].tolist() == [0.5] * 3
+    softmax = SoftmaxCrossEntropy(background=False)
+    assert softmax(logits, labels, quality, counts).item() == pytest.approx(math.log(3) / 2)
+    assert CrossEntropy().scores.probability(logits)[0].tolist() == [0.5] * 3
 
 
 def test_anchors_of_the_published_sizes():
     model = YOLOv2(num_classes=20, shapes=[(32, 32)] * 5, backbone="darknet19")
-    assert len(model.anchors((416, 416))) == 845
-    assert len(model.anchors((544, 544))) == 1445
+    assert len(model.grid((416, 416))) == 845
+    assert len(model.grid((544, 544))) == 1445
     # darknet cfg/yolov2-voc.cfg: 3 x 1024, 3 x 1024, passthrough 64 x 4, 3 x 1024, 125 outputs
     assert model.neck.join[0].in_channels == 1024 + 256
     assert model.output.conv.out_channels == 125

@@ -7,7 +7,7 @@ import torch
 import torchvision.ops
 from torchvision.ops import box_iou
 
-from kedge.select import nms as N
+from kedge import select as N
 from kedge.boxes import centre_distance
 
 EVERY = {

@@ -6,7 +6,7 @@ import torch
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.coders import DeltaCoder
-from kedge.select.selection import Selection, select
+from kedge.select import NMS, Selection
 from kedge.types import Predictions
 
 GRID = Grid(
@@ -24,7 +24,7 @@ def said(batch=1, classes=2, codes=None):
 def run(scores, predictions=None, sizes=None, **settings):
     predictions = said(len(scores), scores.shape[2]) if predictions is None else predictions
     sizes = torch.tensor([[32, 64]] * len(scores)) if sizes is None else sizes
-    return select(scores, predictions, sizes, Selection(**settings)).to_list()
+    return Selection(**settings)(predictions, scores.flatten(0, 1), sizes).to_list()
 
 
 def test_the_best_come_first_and_others_are_dropped():
@@ -67,11 +67,11 @@ def test_boxes_are_clipped_before_suppression_and_empty_ones_go():
 
 def test_limits_per_level_and_per_image():
     scores = torch.rand(1, 10, 3, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.4
-    (per_level,) = run(scores, per_level=2, nms=1.0)
+    (per_level,) = run(scores, candidates=2, suppress=NMS(threshold=1.0))
     assert len(per_level["boxes"]) == 4
     sides = (per_level["boxes"][:, 2] - per_level["boxes"][:, 0]).tolist()
     assert sorted(sides) == [16, 16, 32, 32]
-    (most,) = run(scores, most=5, nms=1.0)
+    (most,) = run(scores, most=5, suppress=NMS(threshold=1.0))
     assert torch.equal(most["scores"], scores.flatten().sort(descending=True).values[:5])
-    with pytest.raises(ValueError, match="per_level 0"):
-        Selection(per_level=0)
+    with pytest.raises(ValueError, match="candidates 0"):
+        Selection(candidates=0)

@@ -11,8 +11,8 @@ class Model(nn.Module):
     def __init__(self, shapes=2, width=3):
         super().__init__()
         self.layer = nn.Linear(2, width)
-        self.anchors = nn.Module()
-        self.anchors.log_shapes = nn.Parameter(torch.arange(2.0 * shapes).reshape(shapes, 2))
+        self.shapes = nn.Module()
+        self.shapes.log_shapes = nn.Parameter(torch.arange(2.0 * shapes).reshape(shapes, 2))
 
 
 def save(path, model, facts=None):
@@ -59,12 +59,12 @@ def test_another_detector_is_said(tmp_path):
 def test_shapes_must_be_those_of_the_run(tmp_path):
     log = torch.tensor([[10.0, 20.0], [30.0, 40.0]]).log()
     path = tmp_path / "w.safetensors"
-    check_shapes({"anchors.log_shapes": log}, [[10, 20], [30, 40]], path)
+    check_shapes({"shapes.log_shapes": log}, [[10, 20], [30, 40]], path)
     with pytest.raises(ValueError, match=r"anchor shape 1 is 30.00 x 40.00, run.json says 30.00 x"):
-        check_shapes({"anchors.log_shapes": log}, [[10, 20], [30, 44]], path)
+        check_shapes({"shapes.log_shapes": log}, [[10, 20], [30, 44]], path)
     with pytest.raises(ValueError, match=r"holds 2 anchor shapes, run.json speaks of 1"):
-        check_shapes({"anchors.log_shapes": log}, [[10, 20]], path)
+        check_shapes({"shapes.log_shapes": log}, [[10, 20]], path)
     with pytest.raises(ValueError, match="not finite"):
-        check_shapes({"anchors.log_shapes": log * torch.nan}, [[10, 20], [30, 40]], path)
+        check_shapes({"shapes.log_shapes": log * torch.nan}, [[10, 20], [30, 40]], path)
     with pytest.raises(ValueError, match="holds no anchor shapes"):
         check_shapes({}, [[10, 20]], path)

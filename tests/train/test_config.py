@@ -12,7 +12,7 @@ def write(path, text):
 
 
 def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path):
-    file = write(tmp_path / "a.yaml", "data: toy\nepochs: 7\nlr: 1e-3\n")
+    file = write(tmp_path / "a.yaml", "data: {source: toy}\nschedule:\n  epochs: 7\n  lr: 1e-3\n")
     config = load_config(file, {"epochs": 3})
     assert (config.data, config.epochs, config.lr) == ("toy", 3, 1e-3)
     assert config.batch_size == TrainConfig().batch_size
@@ -20,7 +20,15 @@ def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path):
 
 def test_saved_settings_read_back_unchanged(tmp_path):
     config = make_config(
-        {"data": "x", "anchors": [[10, 13.5], [16, 30]], "image_size": [96, 64], "ema": 0.0}
+        {
+            "data": "x",
+            "anchors": [[10, 13.5], [16, 30]],
+            "image_size": [96, 64],
+            "ema": 0.0,
+            "assign": {"name": "tal", "k": 10},
+            "loss": {"box": {"name": "eiou", "gamma": 0.5}, "classes": "varifocal"},
+            "options": {"width": 32},
+        }
     )
     save_config(config, tmp_path / "c.yaml")
     assert load_config(tmp_path / "c.yaml") == config
@@ -29,15 +37,20 @@ def test_saved_settings_read_back_unchanged(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("epoch: 3", "unknown key 'epoch'; did you mean 'epochs'?"),
-        ("epochs: none", "epochs: "),
-        ("epochs: 0", "epochs: input should be greater than or equal to 1 (got 0)"),
-        ("warmup: fast", "warmup: "),
-        ("image_size: [100, 100]", "image_size: height and width must be positive multiples of 32"),
-        ("scale: [1.2, 0.8]", "scale: the range of zoom must be 0 < low <= high"),
-        ("anchors: [[10, 13], [1]]", "anchors: a shape is [w, h]"),
-        ("anchors: 10x13,axb", "anchors: 'axb' is not a shape"),
-        ("anchors: 10x0,3x3", "anchors: shape '10x0' has no area"),
+        ("schedule: {epoch: 3}", "schedule: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("epoch: 3", "unknown key 'epoch'; did you mean 'epochs'? (a file has the blocks data,"),
+        ("epochs: 3", "'epochs' stands outside of the blocks; it belongs to schedule"),
+        ("data: {epochs: 3}", "data: unknown key 'epochs'; it belongs to schedule"),
+        ("data: toy", "data: expected a mapping, got 'toy'"),
+        ("schedule: {epochs: none}", "epochs: "),
+        ("schedule: {epochs: 0}", "epochs: input should be greater than or equal to 1 (got 0)"),
+        ("model: {warmup: fast}", "warmup: "),
+        ("model: {detector: yolov9}", "detector: "),
+        ("data: {image_size: [100, 100]}", "image_size: height and width must be positive mult"),
+        ("data: {scale: [1.2, 0.8]}", "scale: the range of zoom must be 0 < low <= high"),
+        ("model: {anchors: [[10, 13], [1]]}", "anchors: a shape is [w, h]"),
+        ("model: {anchors: '10x13,axb'}", "anchors: 'axb' is not a shape"),
+        ("model: {anchors: '10x0,3x3'}", "anchors: shape '10x0' has no area"),
         ("- 1\n- 2", "expected a mapping"),
         ("a: [", "cannot be read as YAML"),
         ("!!python/object/apply:os.system ['true']", "cannot be read as YAML"),

@@ -54,7 +54,7 @@ def test_a_loaded_run_detects_as_the_run_did(settings):
     data = read(config.data, "val")
     again = score(detect(run.detector, data, (64, 96)), data)
     assert again["AP50"] == result.scores["AP50"]
-    assert run.detector.anchors.shapes.tolist() == result.shapes
+    assert run.detector.shapes.shapes.tolist() == result.shapes
 
 
 def test_mal_keeps_fewer_anchors_from_step_to_step(settings):

@@ -8,13 +8,13 @@ from kedge import Grid, Level
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.design.kmeans import kmeans
 from kedge.train.config import make_config
-from kedge.train.start_shapes import start_shapes
+from kedge.train.start_shapes import shapes_on
 
 SEEN = np.array([[10, 20], [11, 20], [40, 30], [42, 30], [10, 21], [41, 31]] * 5, np.float32)
 
 
 def shapes(strides=(32.0,), **settings):
-    return start_shapes(make_config(settings), strides, SEEN)
+    return shapes_on(make_config(settings), strides, 0.0, SEEN)
 
 
 def test_the_papers_uniform_and_identical_are_in_cells():
@@ -53,7 +53,7 @@ def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
     seen = random.uniform(12, 24, (2000, 2))
     config = make_config({"anchors": "kmeans", "num_anchors": 1, "image_size": (256, 320)})
     strides = (8.0, 16.0, 32.0, 64.0, 128.0)
-    found = start_shapes(config, strides, seen)
+    found = shapes_on(config, strides, 0.0, seen)
     assert [len(level) for level in found] == [1] * 5
     centre = random.uniform(0, 1, (2000, 2)) * (320, 256)
     boxes = torch.tensor(np.concatenate([centre - seen / 2, centre + seen / 2], 1)).float()

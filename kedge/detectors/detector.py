@@ -1,0 +1,115 @@
+"""Detector: what the trainer, the doctor and the reports may expect of any detector."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from kedge.anchors import Grid, LearnedShapes
+from kedge.coders import Coder
+from kedge.detectors.images import batch_images, pack_targets
+from kedge.detectors.stage import Outcome
+from kedge.swappable import Swappable
+from kedge.types import Assigner, Detections, Predictions, Targets
+
+
+class Detector(Swappable, ABC):
+    """A detector speaks torchvision's language.
+
+    In training ``model(images, targets)`` returns a dictionary of losses to add up; in evaluation
+    ``model(images)`` returns one dictionary of ``boxes`` (n, 4) ``xyxy`` pixels, ``labels`` (n,)
+    and ``scores`` (n,) per image. Images are float (3, H, W) in [0, 1], of any sizes; labels are
+    0-based, without a background class; ``iscrowd`` objects are never learned from.
+
+    Attributes: ``num_classes``; ``strides``, the levels' steps in pixels, finest first; ``shapes``,
+    the anchor shapes, None where the detector has none; ``multiple``, what image sides are padded
+    to; ``smallest``, the smallest side accepted, one cell of the finest level; ``progress``, the
+    share of the training that is over, which a trainer sets (some strategies change on the way).
+
+    ``published`` names the preset of the anchors that its paper has, where there is one.
+
+    A subclass defines ``losses`` and ``detect``. One with anchors also says what its first stage is
+    (``grid``, ``head``, ``rule``, ``first_coder``), which is what the doctor looks at.
+    """
+
+    published: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        strides: Sequence[float],
+        shapes: LearnedShapes | None,
+        multiple: int,
+        smallest: int,
+    ) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        self.num_classes = num_classes
+        self.strides = tuple(float(stride) for stride in strides)
+        self.shapes = shapes
+        self.multiple = multiple
+        self.smallest = smallest
+        self.progress = 0.0
+
+    @abstractmethod
+    def losses(
+        self,
+        images: Tensor,
+        targets: Targets,
+        *,
+        sizes: Tensor | None = None,
+        assign: Assigner | None = None,
+    ) -> Outcome:
+        """The losses of a batch (B, 3, H, W); ``ValueError`` for labels that are no class.
+
+        ``sizes`` (B, 2): height and width of the images within the batch, its own by default.
+        ``assign`` overrides the strategy of the first stage (soft warm-up).
+        """
+
+    @abstractmethod
+    def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
+        """The detections of a batch (B, 3, H, W), boxes clipped to ``sizes`` (B, 2)."""
+
+    # -- the first stage: what it looks like, where there are anchors ------------------------------
+
+    def grid(self, image_size: tuple[int, int]) -> Grid | None:
+        """The anchors for a batch of images (H, W); None without anchors."""
+        del image_size
+        return None
+
+    def head(self, images: Tensor) -> Predictions | None:
+        """What it says at its anchors, for a batch (B, 3, H, W); None without anchors."""
+        del images
+        return None
+
+    @property
+    def rule(self) -> Assigner | None:
+        """Which anchor answers for which object; None without anchors."""
+        return None
+
+    @property
+    def first_coder(self) -> Coder | None:
+        """How boxes are written relative to the anchors; None without anchors."""
+        return None
+
+    @property
+    def copes_with_background(self) -> bool:
+        """Whether the first stage's class loss copes with positives that are rare."""
+        return True
+
+    def forward(
+        self,
+        images: Sequence[Tensor] | Tensor,
+        targets: Sequence[Mapping[str, Any]] | None = None,
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses in training, detections in evaluation (``targets`` are then not looked at)."""
+        if self.training and targets is None:
+            raise ValueError("in training a detector needs targets: model(images, targets)")
+        batch, sizes = batch_images(images, smallest=self.smallest)
+        if self.training:
+            packed = pack_targets(targets or [], len(batch))
+            return self.losses(batch, packed, sizes=sizes).losses
+        return self.detect(batch, sizes).to_list()

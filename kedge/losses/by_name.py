@@ -1,0 +1,129 @@
+"""The terms of losses by name, one table of each kind, and losses from settings."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from kedge.losses import iou, iou_variants
+from kedge.losses.box_terms import (
+    BoxOverlap,
+    BoxTerm,
+    CodeL1,
+    CodeSquares,
+    Distribution,
+    HarmonisedCodes,
+)
+from kedge.losses.class_terms import (
+    ClassTerm,
+    CrossEntropy,
+    Focal,
+    Harmonised,
+    QualityFocal,
+    SoftmaxCrossEntropy,
+    Varifocal,
+)
+from kedge.losses.dense import DenseLoss
+from kedge.losses.quality_terms import (
+    Centreness,
+    PredictedIoU,
+    QualityTerm,
+    by_centreness,
+    by_iou,
+    by_quality,
+    by_score,
+)
+from kedge.losses.wise_iou import WiseIoULoss
+from kedge.parts import Spec, build, checked, convert, find, keywords, parse
+
+CLASS_TERMS: dict[str, Callable[..., ClassTerm]] = {
+    "focal": Focal,
+    "cross_entropy": CrossEntropy,
+    "quality_focal": QualityFocal,
+    "varifocal": Varifocal,
+    "ghm": Harmonised,
+    "softmax": SoftmaxCrossEntropy,
+}
+QUALITY_TERMS: dict[str, Callable[..., QualityTerm]] = {
+    "centreness": Centreness,
+    "iou": PredictedIoU,
+}
+_OVERLAPS: dict[str, Callable[..., Any]] = {
+    "iou": iou.iou_loss,
+    "giou": iou.giou_loss,
+    "diou": iou.diou_loss,
+    "ciou": iou.ciou_loss,
+    "eiou": iou.eiou_loss,
+    "siou": iou.siou_loss,
+    "nwd": iou.nwd_loss,
+    "alpha_iou": iou_variants.alpha_iou_loss,
+    "inner_iou": iou_variants.inner_iou_loss,
+    "bounded_iou": iou_variants.bounded_iou_loss,
+}
+_WEIGHTS = {
+    "centreness": by_centreness,
+    "iou": by_iou,
+    "quality": by_quality,
+    "score": by_score,
+}
+
+
+def _wise(*, version: int = 3, gamma: float = 0.5, alpha: float = 1.7, delta: float = 2.7,
+          momentum: float = 0.01) -> BoxTerm:  # fmt: skip
+    kind = keywords(WiseIoULoss)["version"]
+    return BoxOverlap(
+        WiseIoULoss(
+            version=convert(version, kind), gamma=gamma, alpha=alpha, delta=delta,
+            momentum=momentum, reduction="none",
+        )
+    )  # fmt: skip
+
+
+def _distribution(*, weight: float = 0.25, overlap_weight: float = 2.0) -> BoxTerm:
+    return Distribution(BoxOverlap(), weight=weight, overlap_weight=overlap_weight)
+
+
+BOX_TERMS: dict[str, Callable[..., BoxTerm]] = {
+    "l1": CodeL1,
+    "squares": CodeSquares,
+    "ghm": HarmonisedCodes,
+    "distribution": _distribution,
+    "wise_iou": _wise,
+}
+
+
+def box_term(spec: Spec) -> BoxTerm:
+    """A box term by name: one of ``BOX_TERMS``, or a loss of the IoU family with its settings."""
+    name, settings = parse(spec, "box")
+    loss = _OVERLAPS.get(name.lower().replace("-", "_"))
+    if loss is None:
+        every = BOX_TERMS | dict.fromkeys(_OVERLAPS, BoxOverlap)
+        return build(every, spec, "box loss")
+    values = checked(loss, settings, f"box {name}", without=["reduction"])
+    return BoxOverlap(partial(loss, **values) if values else loss)
+
+
+_NUMBERS = ("class_weight", "box_weight", "quality_weight")
+
+
+def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
+    """Puts other terms into ``loss``: ``{"classes": "focal", "box": {"name": "giou"}}``.
+
+    Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore`` and the weights of the
+    terms. Raises ``ValueError`` for another key or a value that does not fit.
+    """
+    for key, value in settings.items():
+        if key == "classes":
+            loss.classes = build(CLASS_TERMS, value, "classes")
+        elif key == "box":
+            loss.box = box_term(value)
+        elif key == "quality":
+            loss.quality = None if value is None else build(QUALITY_TERMS, value, "quality")
+        elif key == "weigh_boxes":
+            loss.weigh_boxes = None if value is None else find(_WEIGHTS, value, "weigh_boxes")
+        elif key == "rescore":
+            loss.rescore = convert(value, bool)
+        elif key in _NUMBERS:
+            setattr(loss, key, convert(value, float))
+        else:
+            known = ", ".join(("classes", "box", "quality", "weigh_boxes", "rescore", *_NUMBERS))
+            raise ValueError(f"loss: unknown setting {key!r} (it has {known})")
