@@ -9,27 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "kedge"
 
-# what every room may import from kedge, besides itself
-ALLOWED = {
-    "outcome": set(),
-    "types": {"outcome"},
-    "boxes": set(),
-    "anchors": {"boxes", "types"},
-    "coders": {"anchors", "boxes", "types"},
-    "nms": {"boxes", "types"},
-    "fusion": {"boxes", "nms", "types"},
-    "scores": {"boxes", "types"},
-    "assign": {"anchors", "scores", "boxes", "types"},
-    "sample": {"anchors", "boxes", "types"},
-    "losses": {"anchors", "scores", "boxes", "types"},
-    "nn": {"anchors", "boxes", "types"},
-    "detectors": {
-        "nn", "coders", "assign", "sample", "losses", "nms", "fusion", "anchors", "boxes", "types",
-    },
-    "data": {"boxes", "types"},
-    "evaluate": {"boxes", "types"},
-}  # fmt: skip
-CORE = ["types", "boxes", "anchors", "coders", "assign", "sample", "losses", "nn", "detectors"]
+# from the ground up: a room imports rooms above it in this list only, never below
+ORDER = [
+    "files", "shape_text", "parts", "swappable", "scores", "boxes", "types", "anchors", "coders",
+    "sample", "losses", "assign", "nn", "select", "data", "report", "detectors", "design",
+    "evaluate", "predict", "train", "doctor", "interop", "pages", "demo", "commands", "cli",
+]  # fmt: skip
+CORE = ORDER[: ORDER.index("select") + 1] + ["detectors"]
 LIGHT = {"torch", "torchvision", "numpy", "kedge"}
 
 
@@ -38,18 +24,12 @@ def files(room: str) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
 
 
-def _is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
 def imported(path: Path, nested: bool = True) -> set[str]:
     """Modules that a file imports; without ``nested`` only at import time."""
     found: set[str] = set()
 
     def walk(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
-            if _is_type_checking(child):
-                continue
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not nested:
                 continue
             if isinstance(child, ast.Import):
@@ -63,19 +43,68 @@ def imported(path: Path, nested: bool = True) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ALLOWED)
-def test_imports_point_down_only(room):
-    allowed = ALLOWED[room] | {room}
-    for path in files(room):
-        rooms = {m.split(".")[1] for m in imported(path) if m.startswith("kedge.")}
-        assert rooms <= allowed, f"{path.name} imports {sorted(rooms - allowed)}"
+def modules() -> dict[str, Path]:
+    """Every module of the package and its file."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def edges() -> dict[str, set[str]]:
+    """Which module imports which: at the top, in functions and under TYPE_CHECKING alike."""
+    known = modules()
+    found: dict[str, set[str]] = {name: set() for name in known}
+    for name, path in known.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names} & known.keys()
+            elif isinstance(node, ast.ImportFrom) and node.module in known:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found[name] |= (inner & known.keys()) or {node.module}
+    return {name: targets - {name} for name, targets in found.items()}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """A circle of modules, or nothing."""
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for target in sorted(graph[name]):
+            if found := walk(target, [*path, name]):
+                return found
+        done.add(name)
+        return []
+
+    for name in sorted(graph):
+        if found := walk(name, []):
+            return found
+    return []
+
+
+def test_no_two_files_import_each_other_in_a_circle():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle(edges()) == []
+
+
+def test_imports_point_down_only():
+    place = {room: i for i, room in enumerate(ORDER)}
+    for name, targets in edges().items():
+        room = name.split(".")[1] if "." in name else ""
+        for target in targets:
+            other = target.split(".")[1] if "." in target else ""
+            if room and other and room != "__main__" and room != other:
+                assert place[other] < place[room], f"{name} imports {target}"
 
 
 def test_every_room_has_a_place_in_the_order():
-    above = {"train", "doctor", "report", "interop", "commands", "cli", "predict", "demo"}
-    above |= {"demo_report", "side_by_side"}
     rooms = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith("__")}
-    assert rooms <= set(ALLOWED) | above, f"unknown: {sorted(rooms - set(ALLOWED) - above)}"
+    assert rooms == set(ORDER)
 
 
 @pytest.mark.parametrize("room", CORE)

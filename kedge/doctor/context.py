@@ -151,7 +151,7 @@ class Context:
             return None
         from kedge.doctor.probe import probe
 
-        return probe(self)
+        return probe(self.run, self.data if self.held_out is None else self.held_out, self.seed)
 
     def note_of_sample(self) -> dict[str, Any]:
         """Evidence that every check of anchors begins with."""

@@ -1,7 +1,7 @@
 """What a trained detector says about a few images: detections matched with objects, and errors."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from kedge.data import Data, DetectionDataset, collate, eval_transforms
 from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
+from kedge.doctor.records import RunRecords
+from kedge.predict.detect import detect
+from kedge.train.result import load_run
 from kedge.types import Targets
-
-if TYPE_CHECKING:
-    from kedge.doctor.context import Context
 
 SORTS: tuple[str, ...] = ("background", "badly placed", "wrong class", "twice")
 _IMAGES = 64
@@ -57,17 +57,12 @@ class Probe:
         return self.true_positives / total if total else float("nan")
 
 
-def probe(context: "Context") -> Probe | None:
-    """Run the run's detector on some images of the data; None without weights or pixels."""
-    from kedge.predict.detect import detect
-    from kedge.train.result import load_run
-
-    assert context.run is not None
-    if not context.run.has_weights:
+def probe(records: RunRecords, data: Data, seed: int = 0) -> Probe | None:
+    """Run the detector of a run on some images of the data; None without weights or pixels."""
+    if not records.has_weights:
         return None
-    run = load_run(context.run.folder)
-    data = context.data if context.held_out is None else context.held_out
-    part = few_images(data, context.seed)
+    run = load_run(records.folder)
+    part = few_images(data, seed)
     if not part.records or tuple(run.classes) != part.classes:
         return None
     found = detect(run.detector, part, run.config.image_size, batch_size=8, device=_cpu())
