@@ -15,7 +15,7 @@ ORDER = [
     "sample", "losses", "assign", "nn", "select", "data", "report", "detectors", "design",
     "evaluate", "predict", "train", "doctor", "interop", "pages", "demo", "commands", "cli",
 ]  # fmt: skip
-CORE = ORDER[: ORDER.index("select") + 1] + ["detectors"]
+CORE = [*ORDER[: ORDER.index("select") + 1], "detectors"]
 LIGHT = {"torch", "torchvision", "numpy", "kedge"}
 
 

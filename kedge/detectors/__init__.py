@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kedge.detectors.dense import Dense, Maps
     from kedge.detectors.detector import Detector
+    from kedge.detectors.faster_rcnn import FasterRCNN
     from kedge.detectors.retinanet import RetinaNet
     from kedge.detectors.stage import Outcome, Stage
     from kedge.detectors.yolov2 import YOLOv2
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 DETECTORS = {
     "yolov2": "YOLOv2",
     "retinanet": "RetinaNet",
+    "faster_rcnn": "FasterRCNN",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 
@@ -27,7 +29,18 @@ _PARTS = {
     "Stage": "stage",
 }
 
-__all__ = ["DETECTORS", "Dense", "Detector", "Maps", "Outcome", "RetinaNet", "Stage", "YOLOv2"]
+__all__ = [
+    "DETECTORS",
+    "Dense",
+    "Detector",
+    "FasterRCNN",
+    "Maps",
+    "Outcome",
+    "RetinaNet",
+    "Stage",
+    "YOLOv2",
+    "detector_class",
+]
 
 
 def detector_class(name: str) -> "type[Detector]":

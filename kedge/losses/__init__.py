@@ -63,6 +63,7 @@ from kedge.losses.quality_terms import (
     by_quality,
     by_score,
 )
+from kedge.losses.sampled import sampled_loss
 from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.losses.targets import centreness_target, iou_target
 from kedge.losses.wise_iou import WiseIoULoss
@@ -122,6 +123,7 @@ __all__ = [
     "per_quality",
     "per_sampled",
     "quality_focal_loss",
+    "sampled_loss",
     "siou_loss",
     "smooth_l1_loss",
     "varifocal_loss",

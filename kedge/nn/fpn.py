@@ -1,6 +1,7 @@
-"""Feature pyramid with the two coarse levels of RetinaNet."""
+"""Feature pyramids: with the two coarse levels of RetinaNet, and with that of Faster R-CNN."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import FeaturePyramidNetwork
 
 
@@ -31,3 +32,20 @@ class Pyramid(nn.Module):
         pyramid = list(self.top_down(named).values())
         p6 = self.p6(maps[-1] if self.from_c5 else pyramid[-1])
         return [*pyramid, p6, self.p7(nn.functional.relu(p6))]
+
+
+class PoolPyramid(nn.Module):
+    """C2 ... C5 to P2 ... P6, all ``width`` channels wide; P6 is every second cell of P5.
+
+    Any number of maps will do. Source: Lin et al., arXiv:1612.03144; torchvision's
+    LastLevelMaxPool.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int = 256) -> None:
+        super().__init__()
+        self.top_down = FeaturePyramidNetwork(list(channels), width)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        named = {str(level): x for level, x in enumerate(maps)}
+        pyramid = list(self.top_down(named).values())
+        return [*pyramid, F.max_pool2d(pyramid[-1], 1, 2)]

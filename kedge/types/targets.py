@@ -126,6 +126,10 @@ class Targets:
         count = self.count
         return count.cumsum(0) - count
 
+    def as_one_class(self) -> "Targets":
+        """The same objects, all of class 0: what a first stage looks for."""
+        return replace(self, labels=torch.zeros_like(self.labels))
+
     def to(self, device: torch.device | str) -> "Targets":
         """The same targets on ``device``."""
         moved = {k: getattr(self, k).to(device) for k in ("boxes", "labels", "image", "ignore")}

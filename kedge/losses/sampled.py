@@ -1,0 +1,14 @@
+"""The loss of the stages that sample: region proposal networks and region heads."""
+
+from kedge.losses.box_terms import CodeL1
+from kedge.losses.class_terms import ClassTerm
+from kedge.losses.dense import DenseLoss
+from kedge.losses.normalise import per_sampled
+
+
+def sampled_loss(classes: ClassTerm, beta: float = 1 / 9) -> DenseLoss:
+    """Mean class loss over the sample; smooth L1 of its positives, divided by the whole sample.
+
+    Source: Ren et al., arXiv:1506.01497, eq. 1; ``beta`` 1/9 is torchvision's, 1 Fast R-CNN's.
+    """
+    return DenseLoss(classes=classes, box=CodeL1(beta=beta), normalise=per_sampled)

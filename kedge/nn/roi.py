@@ -1,0 +1,84 @@
+"""Features of regions, and the layers that read them."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align, roi_pool
+
+
+class RoIPool(nn.Module):
+    """Features (R, C, size, size) of boxes (R, 4) of images (R,), each from the level that fits.
+
+    A box of ``canonical`` pixels a side is read from the map of ``canonical_stride``, one of twice
+    the side from the next coarser one, and so on, as far as there are maps. ``kind``: RoIAlign with
+    ``sampling`` points a bin and side (0: as many as the bin has cells; ``aligned``: half a pixel
+    of shift, as in Detectron2), or the quantised RoIPool of Fast R-CNN.
+
+    Source: Lin et al., arXiv:1612.03144, eq. 1, with torchvision's 1e-6 before the floor; He et
+    al., arXiv:1703.06870 (RoIAlign).
+    """
+
+    def __init__(
+        self,
+        strides: tuple[int, ...],
+        *,
+        size: int = 7,
+        kind: Literal["roi_align", "roi_pool"] = "roi_align",
+        sampling: int = 2,
+        aligned: bool = False,
+        canonical: float = 224.0,
+        canonical_stride: int = 16,
+    ) -> None:
+        super().__init__()
+        if kind not in ("roi_align", "roi_pool"):
+            raise ValueError(f"pool is 'roi_align' or 'roi_pool', got {kind!r}")
+        self.strides, self.size, self.kind = tuple(strides), size, kind
+        self.sampling, self.aligned = sampling, aligned
+        self.canonical, self.canonical_stride = canonical, canonical_stride
+
+    def levels(self, boxes: Tensor) -> Tensor:
+        """(R,) index of the map that every box is read from."""
+        side = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1).sqrt()
+        wanted = torch.log2(side / self.canonical + 1e-12) + math.log2(self.canonical_stride)
+        first = math.log2(self.strides[0])  # strides double from map to map
+        return (wanted - first + 1e-6).floor().clamp(0, len(self.strides) - 1).long()
+
+    def forward(self, maps: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
+        rois = torch.cat([image[:, None].to(boxes), boxes], 1)
+        level = self.levels(boxes)
+        out = maps[0].new_zeros(len(boxes), maps[0].shape[1], self.size, self.size)
+        for number, (x, stride) in enumerate(zip(maps, self.strides)):
+            mine = (level == number).nonzero()[:, 0]
+            part = rois[mine].to(x.dtype)
+            if self.kind == "roi_align":
+                got = roi_align(x, part, self.size, 1 / stride, self.sampling, self.aligned)
+            else:
+                got = roi_pool(x, part, self.size, 1 / stride)
+            out = out.index_copy(0, mine, got.to(out.dtype))
+        return out
+
+
+class TwoMLP(nn.Module):
+    """Two hidden layers, then class outputs (R, classes) and codes (R, codes), of features
+    (R, C, size, size).
+
+    Source: Lin et al., arXiv:1612.03144; initialised as Fast R-CNN's last layers.
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, classes: int, codes: int) -> None:
+        super().__init__()
+        self.fc6, self.fc7 = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+        self.classes, self.codes = nn.Linear(hidden, classes), nn.Linear(hidden, codes)
+        nn.init.normal_(self.classes.weight, std=0.01)
+        nn.init.normal_(self.codes.weight, std=0.001)
+        nn.init.zeros_(self.classes.bias)
+        nn.init.zeros_(self.codes.bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.fc7(F.relu(self.fc6(features.flatten(1)))))
+        logits, codes = self.classes(x), self.codes(x)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return logits.to(wide), codes.to(wide)
