@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from kedge.detectors.dense import Dense, Maps
     from kedge.detectors.detector import Detector
     from kedge.detectors.faster_rcnn import FasterRCNN
+    from kedge.detectors.keypoint import Keypoint
     from kedge.detectors.retinanet import RetinaNet
     from kedge.detectors.stage import Outcome, Stage
+    from kedge.detectors.two_stage import TwoStage
     from kedge.detectors.yolov2 import YOLOv2
 
 DETECTORS = {
@@ -24,9 +26,11 @@ DETECTORS = {
 _PARTS = {
     "Dense": "dense",
     "Detector": "detector",
+    "Keypoint": "keypoint",
     "Maps": "dense",
     "Outcome": "stage",
     "Stage": "stage",
+    "TwoStage": "two_stage",
 }
 
 __all__ = [
@@ -34,10 +38,12 @@ __all__ = [
     "Dense",
     "Detector",
     "FasterRCNN",
+    "Keypoint",
     "Maps",
     "Outcome",
     "RetinaNet",
     "Stage",
+    "TwoStage",
     "YOLOv2",
     "detector_class",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from kedge.anchors import Grid, LearnedShapes, Level
 from kedge.coders import Coder
 from kedge.detectors.detector import Detector
-from kedge.detectors.images import check_labels, pad_to_multiple
+from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
 from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
 from kedge.sample import All, Sampler
@@ -156,9 +156,7 @@ class Dense(Detector):
 
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
         """The detections of a batch: see ``Detector``."""
-        if sizes is None:
-            sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
-        return self.select(self.head(images), sizes)
+        return self.select(self.head(images), sizes_of(images, sizes))
 
     @torch.no_grad()
     def select(self, predictions: Predictions, sizes: Tensor) -> Detections:

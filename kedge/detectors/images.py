@@ -101,3 +101,10 @@ def check_labels(targets: Targets, num_classes: int) -> None:
         f"image {image}, object {row - int(targets.first[image])}: label {label}, but the "
         f"detector has {num_classes} classes; labels are 0-based, without a background class"
     )
+
+
+def sizes_of(images: Tensor, sizes: Tensor | None) -> Tensor:
+    """``sizes`` (B, 2) of a batch (B, 3, H, W), by default its own height and width."""
+    if sizes is not None:
+        return sizes
+    return torch.tensor([images.shape[-2:]] * len(images), device=images.device)

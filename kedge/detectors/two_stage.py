@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kedge.anchors import Boxes, Grid, LearnedShapes
 from kedge.coders import Coder
 from kedge.detectors.detector import Detector
-from kedge.detectors.images import check_labels, pad_to_multiple
+from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
 from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
 from kedge.sample import Sampler
@@ -191,10 +191,3 @@ class TwoStage(Detector):
         maps, first = self._first(images)
         boxes = Boxes.from_detections(self.proposals.propose(first, sizes))
         return self.regions.detect(maps, boxes, sizes)
-
-
-def sizes_of(images: Tensor, sizes: Tensor | None) -> Tensor:
-    """``sizes`` (B, 2), by default the batch's own height and width."""
-    if sizes is not None:
-        return sizes
-    return torch.tensor([images.shape[-2:]] * len(images), device=images.device)

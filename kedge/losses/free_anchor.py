@@ -5,9 +5,8 @@ background.
 import torch
 from torch import Tensor
 
-from kedge.boxes import at_least_float32
 from kedge.losses.background import background_sum, pair_log_score, scaled_focal
-from kedge.losses.codes import codes_of_pairs
+from kedge.losses.box_terms import residual_of_pairs
 from kedge.losses.mean_max import mean_max
 from kedge.losses.smooth_l1 import smooth_l1_loss
 from kedge.types import Assignment, Predictions
@@ -52,14 +51,7 @@ def free_anchor_loss(
 def localisation(
     predictions: Predictions, assignment: Assignment, box_weight: float, beta: float
 ) -> Tensor:
-    """(P,) ``exp(-box_weight * smooth-L1)`` of the predicted codes against the target's."""
-    codes, wanted = codes_of_pairs(predictions, assignment)
-    if codes.shape != wanted.shape:
-        raise ValueError(
-            "free_anchor_loss compares box codes: the coder's codes and its goals must be alike, "
-            f"got {tuple(codes.shape)} and {tuple(wanted.shape)}; take a DeltaCoder"
-        )
-    codes = at_least_float32(codes)[0]
-    wanted = wanted.to(codes.dtype)
-    loss = smooth_l1_loss(codes, wanted, beta=beta, reduction="none").sum(-1)
+    """(P,) ``exp(-box_weight * smooth-L1)`` of what the codes are off by."""
+    off = residual_of_pairs(predictions, assignment)
+    loss = smooth_l1_loss(off, torch.zeros_like(off), beta=beta, reduction="none").sum(-1)
     return torch.exp(-box_weight * loss)

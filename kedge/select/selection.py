@@ -79,6 +79,7 @@ class Selection:
         keep, score, chosen = left.rows[rows], left.scores[rows], left.boxes[rows]
         if self.vote is not None:
             chosen = self.vote(boxes, found.scores, groups, keep)
+            chosen = torch.minimum(chosen, limit[good][keep].repeat(1, 2))  # a mean rounds up
         return Detections(
             boxes=chosen, scores=score, labels=found.labels[keep], image=image[keep],
             batch_size=len(sizes),
