@@ -63,11 +63,13 @@ class Layout:
 
     # -- shapes and layout
 
-    @cached_property
+    @property
     def shapes(self) -> Tensor:
         """(S, 2) shapes w, h of all levels, stacked in index order."""
-        if self._shapes is not None:
-            return self._shapes
+        return self._stated if self._shapes is None else self._shapes
+
+    @cached_property
+    def _stated(self) -> Tensor:
         return torch.cat([level.shapes_tensor() for level in self.levels])
 
     @cached_property

@@ -101,14 +101,15 @@ class Hungarian:
     ) -> tuple[Tensor, Tensor]:
         """Targets and anchors of one image's matching: of targets ``rows``, anchors ``flat``."""
         count = len(flat)
-        boxes = unflip(predictions.boxes_at(flat))
+        boxes, goal = at_least_float32(unflip(predictions.boxes_at(flat)), targets.boxes[rows])
         names, label = targets.labels[rows].unique(return_inverse=True)
-        classes = self._classes(predictions, flat, names)
+        classes = self._classes(predictions, flat, names).to(boxes)
+        scale = scale.to(boxes)
         keep = min(len(rows), count)
         edges = []
         block = max(1, BLOCK // max(count, 1))
-        for part, own in zip(rows.split(block), label.split(block)):
-            cost = self._cost(targets.boxes[part], own, boxes, classes, scale)
+        for part, box, own in zip(rows.split(block), goal.split(block), label.split(block)):
+            cost = self._cost(box, own, boxes, classes, scale)
             price, column = cost.topk(keep, dim=1, largest=False)
             edges.append((part[:, None].expand_as(column), column, price))
         row, column, price = (torch.cat([e[i] for e in edges]).flatten() for i in range(3))
@@ -122,9 +123,10 @@ class Hungarian:
 
     def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
         """(K, N) cost of the classes ``names`` (K,)."""
-        logits = at_least_float32(predictions.logits_at(flat))[0]
         if self.classification == "softmax":
+            logits = at_least_float32(predictions.logits_at(flat))[0]
             return -logits.softmax(-1).T.index_select(0, names)
+        logits = at_least_float32(predictions.log_odds_at(flat))[0]
         logits = logits.T.index_select(0, names)
         return focal_positive(logits, 0.25, 2.0) - focal_negative(logits, 0.25, 2.0)
 

@@ -20,7 +20,7 @@ def assign(
     *,
     data: str,
     strategy: str | None = None,
-    detector: Literal[*DETECTORS] = "retinanet",
+    detector: Literal[*DETECTORS] = "retinanet",  # pyright: ignore[reportInvalidTypeForm]
     anchors: str | None = None,
     run: Path | None = None,
     split: str | None = None,

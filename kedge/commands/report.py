@@ -11,7 +11,7 @@ def report(
     *,
     data: str | None = None,
     split: str | None = None,
-    detector: Literal[*DETECTORS] | None = None,
+    detector: Literal[*DETECTORS] | None = None,  # pyright: ignore[reportInvalidTypeForm]
     anchors: str | None = None,
     config: Path | None = None,
     run: Path | None = None,

@@ -3,6 +3,7 @@
 Imported when first asked for: the command line lists their names without needing torch.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 
-def detector_class(name: str) -> "type[Detector]":
+def detector_class(name: str) -> "Callable[..., Detector]":
     """The detector called ``name``; ``ValueError`` lists the names."""
     if name not in DETECTORS:
         raise ValueError(f"no detector {name!r}; there are {', '.join(DETECTORS)}")

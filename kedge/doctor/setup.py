@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from torch import Tensor
@@ -134,7 +135,12 @@ def of_config(
 
     Needs objects for anchors that are fitted to them (``kmeans``); ``ValueError`` otherwise.
     """
-    if shapes is None:
+    sketch = sketch_of(config)
+    if sketch.rule is None:
+        return None
+    if sketch.shapes is None:
+        start, title = None, config.detector
+    elif shapes is None:
         fitted = config.anchors == "kmeans"
         if fitted and data.num_boxes == 0:
             raise ValueError(f"{data.source}: has no objects to fit the anchors of {flags} to")
@@ -142,13 +148,13 @@ def of_config(
         seen = np.zeros((0, 2), np.float32)
         if fitted:
             seen = seen_sizes(data, transforms, config.seed, passes=1)
-        start = start_shapes(config, sketch_of(config), seen)
+        start = start_shapes(config, sketch, seen)
         title = f"{config.detector} with anchors {config.anchors}"
     else:
-        strides = sketch_of(config).strides
-        each = len(shapes) // len(strides)
-        pairs = [(float(w), float(h)) for w, h in shapes]
-        start = [pairs[i * each : (i + 1) * each] for i in range(len(strides))]
+        rest = iter([(float(w), float(h)) for w, h in shapes])
+        counts = [len(level.shapes_tensor()) for level in sketch.shapes.levels]
+        each = len(shapes) // len(counts) if len(set(counts)) == 1 else None
+        start = [list(islice(rest, count if each is None else each)) for count in counts]
         title = f"{config.detector} with the shapes of the run"
     detector = make_detector(config, max(1, len(data.classes)), start)
     grid, rule, coder = detector.grid(config.image_size), detector.rule, detector.first_coder

@@ -1,6 +1,7 @@
 """The terms of losses by name, one table of each kind, and losses from settings."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -103,13 +104,15 @@ def box_term(spec: Spec) -> BoxTerm:
 
 
 _NUMBERS = ("class_weight", "box_weight", "quality_weight")
+_OBJECTNESS = {"objectness_weight": "positive", "background_weight": "background"}
 
 
 def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
     """Puts other terms into ``loss``: ``{"classes": "focal", "box": {"name": "giou"}}``.
 
     Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore`` and the weights of the
-    terms. Raises ``ValueError`` for another key or a value that does not fit.
+    terms, ``objectness_weight`` and ``background_weight`` where there is objectness. Raises
+    ``ValueError`` for another key or a value that does not fit.
     """
     for key, value in settings.items():
         if key == "classes":
@@ -124,6 +127,11 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
             loss.rescore = convert(value, bool)
         elif key in _NUMBERS:
             setattr(loss, key, convert(value, float))
+        elif key in _OBJECTNESS and loss.objectness is not None:
+            change = {_OBJECTNESS[key]: convert(value, float)}
+            loss.objectness = replace(loss.objectness, **change)
         else:
-            known = ", ".join(("classes", "box", "quality", "weigh_boxes", "rescore", *_NUMBERS))
+            extra = () if loss.objectness is None else tuple(_OBJECTNESS)
+            names = ("classes", "box", "quality", "weigh_boxes", "rescore", *_NUMBERS, *extra)
+            known = ", ".join(names)
             raise ValueError(f"loss: unknown setting {key!r} (it has {known})")

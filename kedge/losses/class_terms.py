@@ -20,16 +20,15 @@ from kedge.scores import ClassScores, Sigmoid, Softmax
 
 
 class ClassTerm(Protocol):
-    """The class loss of every row, and how the outputs that it trains are read."""
+    """The class loss of every row, and how the outputs that it trains are read.
+
+    ``balances``: easy background fades, so that it does not drown rare positives."""
+
+    balances: ClassVar[bool]
 
     @property
     def scores(self) -> ClassScores:
         """How the class outputs become probabilities."""
-        ...
-
-    @property
-    def balances(self) -> bool:
-        """Whether easy background fades, so that it does not drown rare positives."""
         ...
 
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, counts: Tensor) -> Tensor:

@@ -18,7 +18,10 @@ from kedge.types import Assignment, Predictions
 class QualityTerm(Protocol):
     """(P,) the loss of a branch at every pair, and what the branch should say there."""
 
-    branch: str
+    @property
+    def branch(self) -> str:
+        """The branch's name among the predictions'."""
+        ...
 
     def target(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         """(P,) in [0, 1], without a graph."""

@@ -30,8 +30,8 @@ class HardNegatives:
     image without objects adds no negatives, so it teaches nothing; ``empty_image=0`` gives that.
     """
 
-    needs: ClassVar = frozenset({"loss"})
-    everything: ClassVar = False
+    needs: ClassVar[frozenset[str]] = frozenset({"loss"})
+    everything: ClassVar[bool] = False
 
     ratio: float = 3.0
     empty_image: int = 16
@@ -74,8 +74,8 @@ class OHEM:
     duplicates by NMS on the losses, which needs boxes; do that, if wanted, before.
     """
 
-    needs: ClassVar = frozenset({"loss"})
-    everything: ClassVar = False
+    needs: ClassVar[frozenset[str]] = frozenset({"loss"})
+    everything: ClassVar[bool] = False
 
     size: int = 512
     positive_share: float | None = None

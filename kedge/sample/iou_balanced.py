@@ -35,8 +35,8 @@ class IoUBalancedNegatives:
     as in the authors' code in MMDetection.
     """
 
-    needs: ClassVar = frozenset({"iou"})
-    everything: ClassVar = False
+    needs: ClassVar[frozenset[str]] = frozenset({"iou"})
+    everything: ClassVar[bool] = False
 
     size: int = 256
     positive_share: float = 0.5

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class Sampler(Protocol):
     gradients. ``everything``: all anchors enter, always.
     """
 
-    needs: ClassVar[frozenset[Literal["loss", "iou"]]]
+    needs: ClassVar[frozenset[str]]
     everything: ClassVar[bool]
 
     def __call__(

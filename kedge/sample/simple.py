@@ -21,8 +21,8 @@ from kedge.types import Assignment
 class All:
     """Every positive and every background anchor: for losses that balance themselves (focal)."""
 
-    needs: ClassVar = frozenset()
-    everything: ClassVar = True
+    needs: ClassVar[frozenset[str]] = frozenset()
+    everything: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -53,8 +53,8 @@ class RandomSample:
     neg_pos_ub.
     """
 
-    needs: ClassVar = frozenset()
-    everything: ClassVar = False
+    needs: ClassVar[frozenset[str]] = frozenset()
+    everything: ClassVar[bool] = False
 
     size: int = 256
     positive_share: float = 0.5

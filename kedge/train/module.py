@@ -72,13 +72,13 @@ class DetectionModule(LightningModule):
         detector, shapes = self.detector, self.detector.shapes
         detector.progress = self.global_step / self.total_steps
         active, assign = self.warmup_active and shapes is not None, None
-        if active and isinstance(self.warmup, AnnealedWarmup):
+        if active and shapes is not None and isinstance(self.warmup, AnnealedWarmup):
             self.warmup.update(shapes, targets)
         elif active and isinstance(self.warmup, GradientWarmup):
             assign = self.warmup.assigner()
         outcome = detector.losses(images, targets, assign=assign)
         losses = dict(outcome.losses)
-        if active and isinstance(self.warmup, GradientWarmup):
+        if active and shapes is not None and isinstance(self.warmup, GradientWarmup):
             grid = shapes((images.shape[-2], images.shape[-1]))
             losses["clustering"] = self.warmup.loss(grid, targets)
             self.warmup.advance()

@@ -118,12 +118,6 @@ class Assignment:
         """(P, 4) box of every pair's target."""
         return self.targets.boxes[self.target]
 
-    def images_of(self, rows: Tensor) -> Tensor:
-        """(P,) image of any rows."""
-        if self.anchors is not None:
-            return self.anchors.image_of(rows)
-        return rows.div(max(self.shape[1], 1), rounding_mode="floor")
-
     def rows_per_image(self) -> Tensor:
         """(B,) anchors of every image."""
         if self.num_anchors is None:

@@ -6,7 +6,7 @@ from anchors.scenes import scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kedge import Free, Targets
+from kedge import Boxes, Detections, Free, Targets
 from kedge.boxes import iof, iou, rfd
 
 FEW = settings(max_examples=60, deadline=None)
@@ -148,3 +148,111 @@ def test_errors(boxes, message):
         free.in_cell(none)
     with pytest.raises(ValueError, match="k must be at least 1"):
         free.nearest(none, 0)
+
+
+# -- packed: any number of boxes an image ----------------------------------------------------------
+
+
+@st.composite
+def packed_scenes(draw):
+    """Targets, and shaken boxes of a grid, some of them only, in every image."""
+    grid, targets = draw(scenes())
+    rng = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    lists = []
+    for _ in range(targets.batch_size):
+        keep = torch.rand(len(grid), generator=rng) < draw(st.sampled_from([0.0, 0.3, 0.9]))
+        boxes = grid.boxes()[keep]
+        lists.append(boxes + 4 * torch.rand(len(boxes), 1, generator=rng))
+    return lists, targets
+
+
+def one_by_one(lists, targets, ask):
+    """(row of the batch, target) of what ``ask(boxes, targets)`` says image by image."""
+    found, row, first = [], 0, 0
+    for image, boxes in enumerate(lists):
+        mine = (targets.image == image).nonzero()[:, 0]
+        own = Targets(
+            boxes=targets.boxes[mine], labels=targets.labels[mine], ignore=targets.ignore[mine],
+            image=torch.zeros_like(mine), batch_size=1,
+        )  # fmt: skip
+        pairs = ask(Boxes(boxes), own)
+        found += [(a + row, t + first) for a, t in ids(pairs)]
+        row, first = row + len(boxes), first + len(mine)
+    return sorted(found)
+
+
+@FEW
+@given(packed_scenes(), st.integers(1, 5))
+def test_ragged_lists_answer_as_their_images_do(scene, k):
+    lists, targets = scene
+    packed = Boxes.from_list(lists)
+    assert packed.total(targets.batch_size) == sum(map(len, lists))
+    assert packed.count(targets.batch_size).tolist() == [len(part) for part in lists]
+    for ask in (
+        lambda boxes, own: boxes.overlapping(own, 0.3),
+        lambda boxes, own: boxes.best(own),
+        lambda boxes, own: boxes.inside(own),
+        lambda boxes, own: boxes.nearest(own, k),
+        lambda boxes, own: boxes.closest(own, k, rfd),
+    ):
+        pairs = ask(packed, targets)
+        assert ids(pairs) == one_by_one(lists, targets, ask)
+        assert torch.equal(packed.image_of(pairs.anchor), targets.image[pairs.target])
+
+
+def test_levels_and_strides_of_the_grid_that_boxes_came_from():
+    boxes = torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8], [0, 0, 16, 16], [16, 0, 32, 16]])
+    strides = torch.tensor([[8.0, 8], [8, 8], [16, 16], [16, 16]])
+    levels = torch.tensor([0, 0, 1, 1])
+    refined = Boxes(
+        boxes, torch.zeros(4).long(), batch_size=1, strides=strides, levels=levels, num_levels=2
+    )
+    targets = Targets.from_list([{"boxes": torch.tensor([[0.0, 0, 20, 20]])}])
+    assert refined.nearest(targets, 1).anchor.tolist() == [1, 2]
+    assert refined.level_strides().tolist() == [[8, 8], [16, 16]]
+    region = torch.tensor([[[0.0, 0, 9, 9], [9, 0, 40, 40]]])
+    assert refined.inside(targets, region).anchor.tolist() == [0, 3]
+    kept = refined.select(torch.tensor([1, 3]))
+    assert kept.stride(torch.tensor([1])).tolist() == [[16, 16]]
+    assert kept.level(torch.tensor([0, 1])).tolist() == [0, 1]
+
+
+def test_lists_of_other_images_are_refused():
+    two = Boxes.from_list([torch.ones(2, 4), torch.zeros(0, 4)])
+    three = Targets.from_list([{"boxes": torch.tensor([[0.0, 0, 1, 1]])}] * 3)
+    asks = (two.best, two.inside, lambda t: two.nearest(t, 1), lambda t: two.overlapping(t, 0.5))
+    for ask in (*asks, two.covered):
+        with pytest.raises(ValueError, match="of 2 images, the targets of 3"):
+            ask(three)
+    with pytest.raises(ValueError, match="of 2 images, the targets of 3"):
+        Boxes(torch.ones(2, 5, 4)).overlapping(three, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"image": torch.tensor([0])}, r"`image` \(2,\) and `batch_size`"),
+        ({"image": torch.tensor([0, 1])}, r"`batch_size`, got \(2,\) and None"),
+        ({"image": torch.tensor([1, 0]), "batch_size": 2}, "must ascend"),
+        ({"image": torch.tensor([0, 2]), "batch_size": 2}, r"lie in \[0, 2\)"),
+    ],
+)
+def test_packed_errors(columns, said):
+    with pytest.raises(ValueError, match=said):
+        Boxes(torch.ones(2, 4), **columns)
+
+
+def test_proposals_carry_no_graph_and_take_the_objects_along():
+    found = Detections(
+        boxes=torch.tensor([[0.0, 0, 9, 9], [1, 1, 5, 5]], requires_grad=True),
+        scores=torch.ones(2), labels=torch.zeros(2).long(), image=torch.tensor([0, 2]),
+        batch_size=3,
+    )  # fmt: skip
+    targets = Targets.from_list(
+        [{"boxes": torch.tensor([[2.0, 2, 8, 8]])}, {"boxes": torch.tensor([[3.0, 3, 7, 7]] * 2),
+         "iscrowd": torch.tensor([0, 1])}, {"boxes": []}]
+    )  # fmt: skip
+    boxes = Boxes.from_detections(found, targets)
+    assert not boxes.boxes().requires_grad
+    assert boxes.image.tolist() == [0, 0, 1, 2]
+    assert boxes.boxes().tolist() == [[0, 0, 9, 9], [2, 2, 8, 8], [3, 3, 7, 7], [1, 1, 5, 5]]

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,3 +130,20 @@ def test_refuses_what_makes_no_sense():
     targets, _ = scene(points(), 0)
     with pytest.raises(ValueError, match="Hungarian needs predictions"):
         Hungarian()(points(), targets)
+
+
+@pytest.mark.parametrize("of_targets", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("of_predictions", [torch.bfloat16, torch.float32, torch.float64])
+def test_objects_and_predictions_may_differ_in_precision(of_targets, of_predictions):
+    grid = points()
+    targets, predictions = scene(grid, 0, counts=(4, 0, 7))
+    targets = replace(targets, boxes=targets.boxes.round())  # the same in every precision
+    expected = ids(Hungarian()(grid, targets, predictions))
+    other = Predictions.from_tensors(
+        predictions.logits.to(of_predictions), predictions.codes.to(of_predictions)
+    )
+    found = Hungarian()(grid, replace(targets, boxes=targets.boxes.to(of_targets)), other)
+    if of_predictions == torch.bfloat16:
+        assert len(found) == len(expected)
+    else:
+        assert ids(found) == expected

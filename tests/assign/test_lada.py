@@ -128,3 +128,22 @@ def test_refuses_what_makes_no_sense():
     targets, _ = scene(points(), 0)
     with pytest.raises(ValueError, match="LADA needs predictions"):
         LADA()(points(), targets)
+
+
+@pytest.mark.parametrize("pool", ["target", "level", "image"])
+@pytest.mark.parametrize("value", [0.1, 0.3, 1.7, 1 / 3])
+def test_equal_costs_have_no_outcome_by_rounding(pool, value):
+    """The mean of equal costs is that cost: none is below it, and the cheapest is the one taken."""
+    from kedge.anchors.segments import mean
+
+    for count in range(1, 40):
+        costs = torch.full((count,), value)
+        segment = torch.zeros(count, dtype=torch.int64)
+        assert not bool((costs < mean(costs, segment, 1)[segment]).any())
+        assert not bool((costs.double() < mean(costs.double(), segment, 1)[segment]).any())
+    grid = Grid((32, 32), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": torch.tensor([[0.0, 0, 32, 32]])}])
+    boxes = targets.boxes.expand(1, len(grid), 4)  # every prediction alike
+    said = Predictions.from_tensors(torch.full((1, len(grid), 1), value), boxes)
+    got = LADA(deviation_weight=0.0, pool=pool, k=20)(grid, targets, said)
+    assert len(got) == 1

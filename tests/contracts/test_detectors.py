@@ -28,7 +28,7 @@ coders = pytest.mark.parametrize("coder", CODERS)
 
 
 def rule(name: str):
-    """The strategy, with what it needs here: classes, and middles that hold a point of stride 16."""
+    """The strategy with what it needs here: classes, middles that hold a point of stride 16."""
     wanted = {
         "autoassign": {"num_classes": CLASSES},
         "centre_region": {"positive": 0.6, "ignored": 0.8},

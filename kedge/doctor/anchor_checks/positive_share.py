@@ -36,8 +36,8 @@ def check(context: Context) -> list[Finding]:
             },
             cause="Usual for dense detectors: almost every anchor shows background.",
             cure="Nothing, while the classification loss expects it (focal loss with a prior of "
-            "0.01, or YOLO's weights). With plain cross-entropy: sample the negatives "
-            "(kedge.sample), 3 for each positive.",
+            "0.01, or YOLO's weights). With plain cross-entropy: sample the negatives, 3 for each "
+            "positive (kedge train ... --sample hard_negatives:ratio=3).",
             predicted={
                 "text": f"with 3 negatives sampled for each positive: {percent(positive / mined)} "
                 "of the anchors in the loss are positive"

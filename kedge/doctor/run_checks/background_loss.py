@@ -39,10 +39,11 @@ def check(context: Context) -> list[Finding]:
             + (f" {ratio:,.0f} to 1" if ratio else "")
             + ", and the loss does not make up for it: the detector gains most by calling "
             "everything background.",
-            cure=f"YOLOv2Loss(background={weight:g}), or more positives per object"
+            cure=f"kedge train ... --loss background_weight={weight:g}, or more positives per "
+            "object"
             if yolo
-            else "The focal loss with alpha 0.25, gamma 2 and a prior of 0.01, or sampled "
-            "negatives (kedge.sample)",
+            else "The focal loss with a prior of 0.01 (--loss classes=focal), or sampled negatives "
+            "(--sample hard_negatives:ratio=3)",
             predicted={
                 "text": f"with the background weighed {weight:g}: "
                 f"{percent(weight * share / (weight * share + 1 - share))} of the loss at these "
