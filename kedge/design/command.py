@@ -11,7 +11,7 @@ from kedge.design.choose_k import Curve, k_curve
 from kedge.design.compare import Candidate, Verdict, compare, split_images
 from kedge.design.fit import fit, make_objective
 from kedge.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
-from kedge.design.kmeans import by_area, one_thread
+from kedge.design.kmeans import by_area
 from kedge.design.network import as_seen, letterbox
 from kedge.design.objectives import MeanIoU, Objective
 from kedge.design.placed import Placed, floors
@@ -22,6 +22,7 @@ from kedge.design.result import Design
 from kedge.design.search import even_levels
 from kedge.design.settings import DesignSettings
 from kedge.design.table import BoxTable
+from kedge.design.threads import one_thread
 
 
 @one_thread()

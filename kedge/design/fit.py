@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.presets import PresetLevel
-from kedge.design.kmeans import by_area, fill_up, one_thread
+from kedge.design.kmeans import by_area, fill_up
 from kedge.design.measure import measure
 from kedge.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall, value
 from kedge.design.placed import Floor, Placed, floors, scatter
@@ -17,6 +17,7 @@ from kedge.design.problem import distinct_boxes
 from kedge.design.result import Design
 from kedge.design.search import METHODS, even_levels, search, settle
 from kedge.design.sketch import Sketch
+from kedge.design.threads import one_thread
 
 _OBJECTIVES: dict[str, Callable[[float | None], Objective]] = {
     "mean_iou": lambda threshold: MeanIoU(),

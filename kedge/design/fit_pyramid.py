@@ -16,7 +16,6 @@ from kedge.design.fit import (
     objective_of,
     read_points,
 )
-from kedge.design.kmeans import one_thread
 from kedge.design.measure import measure
 from kedge.design.objectives import Objective, value
 from kedge.design.placed import Placed, floors, scatter
@@ -26,6 +25,7 @@ from kedge.design.pyramid import Pyramid, pyramid
 from kedge.design.result import Design
 from kedge.design.search import settle
 from kedge.design.sketch import Sketch
+from kedge.design.threads import one_thread
 
 RETINANET_STRIDES = (8.0, 16.0, 32.0, 64.0, 128.0)
 _EQUAL = 1e-4

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kedge.design.kmeans import shape_iou
+from kedge.boxes import side_iou
 from kedge.design.points import Points
 
-_TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
+TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
 
 
 class Objective(Protocol):
@@ -49,7 +49,7 @@ class MeanIoU:
 
     def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
         del shape
-        return shape_iou(points.w, points.h, w, h)
+        return side_iou(points.w, points.h, w, h)
 
     def score(self, best: Tensor) -> Tensor:
         return best
@@ -68,13 +68,13 @@ class Recall:
 
     def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
         del shape
-        return shape_iou(points.w, points.h, w, h)
+        return side_iou(points.w, points.h, w, h)
 
     def score(self, best: Tensor) -> Tensor:
-        return (best >= self.threshold).float() + _TIE * best
+        return (best >= self.threshold).float() + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
-        return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + _TIE * best
+        return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + TIE * best
 
 
 def shape_ratio(points: Points, w: Tensor, h: Tensor) -> Tensor:
@@ -117,11 +117,11 @@ class BPR:
         return shape_ratio(points, w, h)
 
     def score(self, best: Tensor) -> Tensor:
-        return (best > 1 / self.threshold).float() + _TIE * best
+        return (best > 1 / self.threshold).float() + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         margin = (best * self.threshold).clamp(min=1e-6).log()
-        return torch.sigmoid(margin / (0.5 * temperature)) + _TIE * best
+        return torch.sigmoid(margin / (0.5 * temperature)) + TIE * best
 
 
 def best_shape(
