@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
 from kedge.design import (
     BoxTable,
@@ -16,6 +17,7 @@ from kedge.design import (
     as_seen,
     design_command,
     even_split,
+    fit,
     letterbox,
     multi_scale,
     read_table,
@@ -50,8 +52,12 @@ def random_table(images: int = 60, each: int = 8) -> BoxTable:
 @pytest.mark.parametrize(
     ("resize", "expected"),
     [
-        (Letterbox(size=(320, 320)), (0, 0, 50, 100)),  # 480 x 640 to 240 x 320: half
-        (Letterbox(size=(480, 320)), (0, 0, 50, 100)),
+        (
+            Letterbox(size=(320, 320)),
+            (0, 40, 50, 140),
+        ),  # 480 x 640 to 240 x 320: half, in the middle
+        (Letterbox(size=(480, 320)), (0, 120, 50, 220)),
+        (Letterbox(size=(240, 420)), (50, 0, 100, 100)),
         (Stretch(size=(960, 320)), (0, 0, 50, 400)),  # (H, W): twice as high, half as wide
         (ShorterSide(side=960, longest=10_000), (0, 0, 200, 400)),
         (ShorterSide(side=960, longest=640), (0, 0, 100, 200)),
@@ -60,6 +66,47 @@ def random_table(images: int = 60, each: int = 8) -> BoxTable:
 def test_resizing_by_hand(resize, expected):
     seen = as_seen(table([(0, 0, 100, 200)]), Recipe(resizes=(resize,)))
     assert seen.xyxy[0].tolist() == pytest.approx(expected)
+
+
+def test_a_letterboxed_table_is_what_the_network_is_shown():
+    """Against the transform that the detectors' data go through, images high, wide and odd."""
+    from kedge.data.transforms import Fit, as_boxes
+
+    sizes = [(480, 640), (640, 480), (333, 1001), (97, 31), (600, 600)]
+    boxes = torch.tensor([[3.0, 5.0, 20.5, 31.0], [0.0, 0.0, 31.0, 97.0]])
+    rows = [table(boxes.tolist(), size) for size in sizes]
+    size = (416, 640)
+    for (height, width), mine in zip(sizes, rows):
+        target = {
+            "boxes": as_boxes(boxes, (height, width)),
+            "letterbox": torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        }
+        shown = Fit(size).target(target, height, width)["boxes"].as_subclass(torch.Tensor)
+        seen = as_seen(mine, letterbox(size))
+        np.testing.assert_allclose(seen.xyxy, shown.numpy(), rtol=1e-6, atol=1e-4)
+        assert (seen.size == size).all()
+
+
+def test_placed_recall_of_a_high_image_counts_the_padding_beside_it():
+    """A 40 x 40 object of a 320 x 160 image stands at x = 80 to 120 of 320 x 320: between the cells
+    of stride 80 whose centres are 40 and 120. Without the padding it would stand on a centre."""
+    rows = table([(0, 0, 40, 40)], (320, 160))
+    seen = as_seen(rows, letterbox(320))
+    assert seen.xyxy.tolist() == [[80, 0, 120, 40]]
+    found = fit(
+        seen.wh, 1, "placed", image_size=320, strides=(40,), centres=seen.centres, restarts=1
+    )
+    assert found.placed_recall == 1
+    assert found.score == pytest.approx(1.001)  # IoU 1: (100, 20) is a cell's centre
+
+
+def test_images_without_a_size_lose_their_boxes_and_no_others():
+    rows = table([(0, 0, 10, 20)] * 4)
+    rows.size[:3] = [(0, 640), (np.nan, 640), (np.inf, 5)]
+    seen = as_seen(rows, letterbox(640))
+    assert np.isnan(seen.xyxy[:3]).all()
+    assert seen.xyxy[3].tolist() == [0, 80, 10, 100]
+    assert len(as_seen(table([]), letterbox(640))) == 0
 
 
 def test_multi_scale_shows_every_image_at_every_size_once():

@@ -1,0 +1,66 @@
+"""Where an image lies on the network's input, and where its boxes lie there. No pixel is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image goes: resized to `inner` (height, width), put at (dx, dy) of `outer`."""
+
+    inner: tuple[int, int]
+    outer: tuple[int, int]
+    dx: int
+    dy: int
+
+
+Place = Callable[[int, int], Placement]  # of an image's height and width
+
+
+def letterboxed(
+    height: int, width: int, size: tuple[int, int], pad: bool = True, enlarge: bool = True
+) -> Placement:
+    """An image of (height, width) fitted into `size` (H, W), its aspect ratio kept.
+
+    pad: in the middle of a canvas of exactly `size`. enlarge: also images smaller than `size`.
+    """
+    rate = min(size[0] / height, size[1] / width)
+    if not enlarge:
+        rate = min(rate, 1.0)
+    inner = (max(1, round(height * rate)), max(1, round(width * rate)))
+    if not pad:
+        return Placement(inner, inner, 0, 0)
+    dy, dx = ((outer - side) // 2 for outer, side in zip(size, inner, strict=True))
+    return Placement(inner, size, dx, dy)
+
+
+def as_seen(xyxy: Any, sizes: Any, place: Place) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes on the network's input (n, 4) float32 xyxy, and the (H, W) of that input (n, 2).
+
+    `xyxy` (n, 4) pixels of the original images, `sizes` (n, 2) the (H, W) of each box's image.
+    `place` says where an image of (height, width) goes: ``Fit(size).placement``, or one of
+    ``kedge.design``'s resizings. Boxes are moved, never cut off. An image of no size (below one
+    pixel, NaN, infinite) makes its boxes NaN.
+    """
+    boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    rounded = np.asarray(sizes, np.float64).reshape(-1, 2).round()
+    known = np.isfinite(rounded).all(1) & (rounded >= 1).all(1) & (rounded < 2**31).all(1)
+    packed = np.where(known[:, None], rounded, 0).astype(np.int64) @ np.array([2**32, 1])
+    different, index = np.unique(packed, return_inverse=True)
+    maps = np.array([_map(*divmod(size, 2**32), place) for size in different.tolist()])
+    maps = maps.reshape(-1, 6)[index]
+    with np.errstate(invalid="ignore", over="ignore"):
+        seen = boxes * np.tile(maps[:, :2], 2) + np.tile(maps[:, 2:4], 2)
+        return seen.astype(np.float32), maps[:, 4:].astype(np.float32)
+
+
+def _map(height: int, width: int, place: Place) -> tuple[float, ...]:
+    """Factors x, y; offsets x, y; height and width of the input."""
+    if height == 0 or width == 0:
+        return (float("nan"),) * 6
+    plan = place(height, width)
+    return (plan.inner[1] / width, plan.inner[0] / height, plan.dx, plan.dy, *plan.outer)
