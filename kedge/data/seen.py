@@ -46,21 +46,31 @@ def as_seen(xyxy: Any, sizes: Any, place: Place) -> tuple[NDArray[np.float32], N
     ``kedge.design``'s resizings. Boxes are moved, never cut off. An image of no size (below one
     pixel, NaN, infinite) makes its boxes NaN.
     """
-    boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
     rounded = np.asarray(sizes, np.float64).reshape(-1, 2).round()
     known = np.isfinite(rounded).all(1) & (rounded >= 1).all(1) & (rounded < 2**31).all(1)
-    packed = np.where(known[:, None], rounded, 0).astype(np.int64) @ np.array([2**32, 1])
-    different, index = np.unique(packed, return_inverse=True)
-    maps = np.array([_map(*divmod(size, 2**32), place) for size in different.tolist()])
-    maps = maps.reshape(-1, 6)[index]
+    whole = np.where(known[:, None], rounded, 0).astype(np.int64)
+    different, index = _different(whole[:, 0] * 2**31 + whole[:, 1])
+    maps = np.array([_map(*divmod(size, 2**31), place) for size in different.tolist()], np.float32)
+    maps = maps.reshape(-1, 10)
     with np.errstate(invalid="ignore", over="ignore"):
-        seen = boxes * np.tile(maps[:, :2], 2) + np.tile(maps[:, 2:4], 2)
-        return seen.astype(np.float32), maps[:, 4:].astype(np.float32)
+        seen = boxes * maps[:, :4][index] + maps[:, 4:8][index]
+    return seen, maps[:, 8:][index]
+
+
+def _different(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """``np.unique`` with the inverse, of values that stand in runs: a box beside those of the same
+    image."""
+    begins = np.ones(len(values), bool)
+    begins[1:] = values[1:] != values[:-1]
+    different, index = np.unique(values[begins], return_inverse=True)
+    return different, index[begins.cumsum() - 1]
 
 
 def _map(height: int, width: int, place: Place) -> tuple[float, ...]:
-    """Factors x, y; offsets x, y; height and width of the input."""
+    """Factors of xyxy, offsets of xyxy, height and width of the input."""
     if height == 0 or width == 0:
-        return (float("nan"),) * 6
+        return (float("nan"),) * 10
     plan = place(height, width)
-    return (plan.inner[1] / width, plan.inner[0] / height, plan.dx, plan.dy, *plan.outer)
+    factors = (plan.inner[1] / width, plan.inner[0] / height)
+    return (*factors, *factors, *(plan.dx, plan.dy) * 2, *plan.outer)
