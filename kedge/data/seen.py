@@ -47,12 +47,13 @@ def as_seen(xyxy: Any, sizes: Any, place: Place) -> tuple[NDArray[np.float32], N
     pixel, NaN, infinite) makes its boxes NaN.
     """
     boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
-    rounded = np.asarray(sizes, np.float64).reshape(-1, 2).round()
-    known = np.isfinite(rounded).all(1) & (rounded >= 1).all(1) & (rounded < 2**31).all(1)
-    whole = np.where(known[:, None], rounded, 0).astype(np.int64)
-    different, index = _different(whole[:, 0] * 2**31 + whole[:, 1])
-    maps = np.array([_map(*divmod(size, 2**31), place) for size in different.tolist()], np.float32)
-    maps = maps.reshape(-1, 10)
+    height, width = np.asarray(sizes, np.float64).reshape(-1, 2).round().T
+    known = (height >= 1) & (height < 2**31) & (width >= 1) & (width < 2**31)  # NaN is neither
+    packed = np.zeros(len(boxes), np.int64)
+    packed[known] = height[known].astype(np.int64) << 31 | width[known].astype(np.int64)
+    different, index = _different(packed)
+    maps = np.array([_map(n >> 31, n & (1 << 31) - 1, place) for n in different.tolist()])
+    maps = maps.astype(np.float32).reshape(-1, 10)
     with np.errstate(invalid="ignore", over="ignore"):
         seen = boxes * maps[:, :4][index] + maps[:, 4:8][index]
     return seen, maps[:, 8:][index]

@@ -8,6 +8,7 @@ from kedge.design.choose_k import Curve
 from kedge.design.compare import Row, Verdict
 from kedge.design.result import Design
 from kedge.design.settings import DesignSettings
+from kedge.design.table import BoxTable
 
 _APART = 0.05  # share of the objects whose shape fits where no anchor stands
 
@@ -16,7 +17,8 @@ _APART = 0.05  # share of the objects whose shape fits where no anchor stands
 class DesignReport:
     """The design on all boxes, the verdict on held-out images, and the curve over k.
 
-    ``verdict`` is None without held-out images, ``curve`` when it was not asked for.
+    ``verdict`` is None without held-out images, ``curve`` when it was not asked for. ``seen``: the
+    usable boxes in pixels of the network's input.
     """
 
     design: Design
@@ -24,6 +26,7 @@ class DesignReport:
     curve: Curve | None
     images: int
     settings: DesignSettings
+    seen: BoxTable
 
     @property
     def levels(self) -> tuple[PresetLevel, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 Shape = tuple[float, float]
 LevelShapes = tuple[float, Sequence[Shape]]
-SHARED_HEADS = ("torchvision", "detectron2", "yolov5")  # every level has as many shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,9 @@
 """From files to boxes as the network sees them, and the whole command on real data."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,17 +18,18 @@ from kedge.design import (
     Stretch,
     as_seen,
     design_command,
-    even_split,
     fit,
     letterbox,
     multi_scale,
     read_table,
     table_from_records,
 )
-from kedge.interop.snippets import SHARED_HEADS, frameworks, snippet
+from kedge.design.frameworks import FRAMEWORKS, FrameworkName
+from kedge.interop.design_snippet import design_snippet
+from kedge.interop.snippets import frameworks, snippet
 
 
-def table(rows: list[tuple[float, ...]], size: tuple[int, int] = (480, 640)) -> BoxTable:
+def table(rows: Sequence[Sequence[float]], size: tuple[int, int] = (480, 640)) -> BoxTable:
     xyxy = np.array(rows, np.float32).reshape(-1, 4)
     return BoxTable(
         xyxy=xyxy,
@@ -234,20 +237,35 @@ def test_command_for_the_real_grid_gives_every_framework_a_snippet():
         assert snippet(framework, report.levels, settings.image_size)
 
 
-def test_shared_heads_get_an_even_split():
-    settings = even_split(DesignSettings(k=6, restarts=4, curve=False, held_out=0))
+@pytest.mark.parametrize("framework", [n for n, f in FRAMEWORKS.items() if f.shared_heads])
+def test_shared_heads_get_an_even_split(framework):
+    settings = DesignSettings(k=6, framework=framework, restarts=4, curve=False, compare=False)
     report = design_command(random_table(), settings)
     assert [len(shapes) for _, shapes in report.levels] == [2, 2, 2]
-    for framework in SHARED_HEADS:
-        assert snippet(framework, report.levels)
-    with pytest.raises(ValueError, match="evenly over 3"):
-        even_split(DesignSettings(k=5))
-    assert even_split(DesignSettings(k=5, strides=None)).per_level is None
+    assert design_snippet(report)
+    with pytest.raises(ValueError, match=r"each of the 3 levels.*choose --k 6"):
+        DesignSettings(k=5, framework=framework)
+    assert DesignSettings(k=5, framework=framework, per_level=(1, 2, 2)).counts == (1, 2, 2)
+    assert DesignSettings(k=5).counts is None
+
+
+def test_words_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="go with --layout pyramid"):
+        DesignSettings(scales=2)
+    with pytest.raises(ValueError, match="leave out --k"):
+        DesignSettings(layout="pyramid", k=9)
+    pyramid = DesignSettings(layout="pyramid", ratios=2)
+    assert (pyramid.number, pyramid.pyramid, pyramid.counts) == (30, (3, 2), None)
+
+
+def test_every_framework_has_a_name_a_row_and_a_writer():
+    assert get_args(FrameworkName) == tuple(FRAMEWORKS)
+    assert set(frameworks()) == set(FRAMEWORKS)
 
 
 def test_command_keeps_good_shapes_in_use():
     data = random_table(200)
-    good = design_command(data, DesignSettings(k=4, held_out=0, curve=False)).design.shapes
+    good = design_command(data, DesignSettings(k=4, compare=False, curve=False)).design.shapes
     in_use = tuple((w, h) for w, h in good.tolist())
     settings = DesignSettings(k=4, in_use=in_use, curve=False, baselines=())
     verdict = design_command(data, settings).verdict

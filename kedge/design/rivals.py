@@ -1,0 +1,59 @@
+"""The sets of shapes that a design is compared with: published ones, and the user's own."""
+
+import torch
+from torch import Tensor
+
+from kedge.anchors.presets import Preset, preset
+from kedge.design.compare import Candidate
+from kedge.design.fit import make_objective
+from kedge.design.kmeans import by_area
+from kedge.design.placed import Placed, floors
+from kedge.design.points import shapes_tensor
+from kedge.design.search import even_levels
+from kedge.design.settings import DesignSettings
+
+
+def candidate(shapes: Tensor, placed: Placed, settings: DesignSettings) -> Candidate:
+    """Shapes on their grid, judged by the objective of the design."""
+    if settings.objective == "placed":
+        return Candidate(shapes, placed, placed)
+    return Candidate(shapes, make_objective(settings.objective, settings.threshold), placed)
+
+
+def rivals(settings: DesignSettings) -> tuple[dict[str, Candidate], str | None]:
+    """Candidates by name, and the name of the set in use."""
+    found = {name: _published(preset(name), settings) for name in settings.baselines}
+    shapes = settings.shapes_in_use
+    if shapes is not None:
+        found["in use"] = _own(by_area(shapes_tensor(shapes, "in_use")), settings)
+        return found, "in use"
+    if settings.preset_in_use is None:
+        return found, None
+    own = preset(settings.preset_in_use)
+    found[own.name] = _published(own, settings)
+    return found, own.name
+
+
+def _own(shapes: Tensor, settings: DesignSettings) -> Candidate:
+    """The user's shapes on the design's levels: an even split, smaller ones on finer levels."""
+    ground = floors(settings.levels, settings.input_size, settings.offset)
+    level = even_levels(ground, len(shapes), None)
+    return candidate(
+        shapes, Placed(floors=ground, level=level, threshold=_threshold(settings)), settings
+    )
+
+
+def _published(found: Preset, settings: DesignSettings) -> Candidate:
+    """A preset as published: on its own strides and offset, on this input size."""
+    counts = torch.tensor([len(level.shapes) for level in found.levels])
+    placed = Placed(
+        floors=floors(found.strides, settings.input_size, found.offset),
+        level=torch.arange(len(counts)).repeat_interleave(counts),
+        threshold=_threshold(settings),
+    )
+    return candidate(torch.tensor(found.shapes), placed, settings)
+
+
+def _threshold(settings: DesignSettings) -> float:
+    given = settings.threshold if settings.objective == "placed" else None
+    return 0.5 if given is None else given
