@@ -6,7 +6,7 @@ from typing import Literal
 
 from kedge.design.fit_pyramid import RETINANET_STRIDES
 from kedge.design.frameworks import FRAMEWORKS, FrameworkName
-from kedge.shape_text import parse_shapes
+from kedge.shape_text import is_shapes, parse_shapes
 
 _STRIDES = (8.0, 16.0, 32.0)
 _BASELINES = ("yolov2_coco", "yolov2_voc", "yolov3_tiny", "yolov3", "retinanet", "faster_rcnn_fpn")
@@ -46,8 +46,8 @@ class DesignSettings:
     method
         best is ours; the others are there to compare with.
     in_use
-        Your anchors: a preset's name, or a list such as 10x13,16x30. The verdict is then about
-        them.
+        Your anchors: a preset's name, or a list such as 10x13,16x30 or 10,13, 16,30, or lines of
+        YOLOv5's or darknet's configuration. The verdict is then about them.
     baselines
         Presets to compare with, beside your own anchors.
     framework
@@ -153,8 +153,7 @@ class DesignSettings:
     def shapes_in_use(self) -> tuple[tuple[float, float], ...] | None:
         """The shapes (w, h) in use, where they were listed."""
         if isinstance(self.in_use, str):
-            listed = "," in self.in_use or self.in_use[:1].isdigit()
-            return tuple(parse_shapes(self.in_use)) if listed else None
+            return tuple(parse_shapes(self.in_use)) if is_shapes(self.in_use) else None
         return self.in_use
 
     @property
