@@ -1,35 +1,31 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter, Token
 
 Several = Parameter(consume_multiple=True, negative=())
-Sides = Annotated[list[int] | None, Several]
+Sides = Annotated[list[str] | None, Several]
 
 
-def height_and_width(values: Sequence[int] | None) -> tuple[int, int] | None:
-    """``--image-size``: one number is a square, two are height and width."""
+def height_and_width(values: Sequence[str | int] | None) -> tuple[int, int] | None:
+    """``--image-size``: one number is a square, two are height and width, also as 480x640."""
     if values is None:
         return None
-    if len(values) not in (1, 2) or min(values) < 1:
-        raise ValueError(f"--image-size: expected a side, or height and width, got {list(values)}")
-    return values[0], values[-1]
-
-
-def _size(type_: object, tokens: Sequence[Token]) -> tuple[int, int]:
-    del type_
-    try:
-        sides = [int(token.value) for token in tokens]
-    except ValueError:
-        said = " ".join(token.value for token in tokens)
+    said = " ".join(map(str, values))
+    match = re.fullmatch(r"\s*(\d{1,6})(?:\s*(?:[xX×,]|\s)\s*(\d{1,6}))?\s*", said)
+    if match is None or int(match[1]) == 0 or match[2] and int(match[2]) == 0:
         raise ValueError(
-            f"--image-size: expected a side, or height and width, got {said!r}"
-        ) from None
-    found = height_and_width(sides)
-    assert found is not None
-    return found
+            f"--image-size: expected a side, or height and width (640, 480 640, 480x640), got {said}"
+        )
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _size(type_: object, tokens: Sequence[Token]) -> tuple[int, int] | None:
+    del type_
+    return height_and_width([token.value for token in tokens])
 
 
 Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=-1, consume_multiple=True)]
