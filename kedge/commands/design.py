@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from kedge.anchors.presets import preset_names
 from kedge.commands.words import Size
 from kedge.design.settings import DesignSettings
 
@@ -14,12 +15,19 @@ def _flag(field: str) -> str:
     return "for" if field == "framework" else field.replace("_", "-")
 
 
+_IN_USE = (
+    "Your anchors: a preset, a file written by --json, a list such as 10x13,16x30 or 10,13, 16,30, "
+    "or lines of YOLOv5's or darknet's configuration. The verdict is then about them. Presets: "
+    f"{', '.join(preset_names())}."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags(DesignSettings):
     """The settings as they are typed: two of them have a spelling of their own."""
 
     image_size: Size = (640, 640)
-    in_use: str | None = None
+    in_use: Annotated[str | None, Parameter(help=_IN_USE)] = None
 
 
 def design(
@@ -30,7 +38,7 @@ def design(
         Parameter(name="*", name_transform=_flag, consume_multiple=True, negative_iterable=()),
     ] = None,
     split: str | None = None,
-    json: Annotated[Path | None, Parameter(name="--json")] = None,
+    json: Annotated[Path | None, Parameter(name=["--json", "--out"])] = None,
     html: Path | None = None,
 ) -> None:
     """Anchor shapes from data, compared with what you have, ready to paste.
@@ -49,7 +57,8 @@ def design(
     split
         Split of the data set; by default train.
     json
-        Write everything to this file; keys shapes, mean_best_iou, bpr, seconds and more.
+        Write the design to this file: levels, offset, input size, and every number about them.
+        --anchors and --in-use take it.
     html
         Write a page to this file.
     """

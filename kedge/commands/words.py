@@ -16,11 +16,13 @@ def height_and_width(values: Sequence[str | int] | None) -> tuple[int, int] | No
         return None
     said = " ".join(map(str, values))
     match = re.fullmatch(r"\s*(\d{1,6})(?:\s*(?:[xX×,]|\s)\s*(\d{1,6}))?\s*", said)
-    if match is None or int(match[1]) == 0 or match[2] and int(match[2]) == 0:
+    size = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
+    if min(size) < 1:
         raise ValueError(
-            f"--image-size: expected a side, or height and width (640, 480 640, 480x640), got {said}"
+            "--image-size: expected a side, or height and width (640, 480 640 or 480x640), "
+            f"got {said!r}"
         )
-    return int(match[1]), int(match[2] or match[1])
+    return size
 
 
 def _size(type_: object, tokens: Sequence[Token]) -> tuple[int, int] | None:

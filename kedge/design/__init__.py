@@ -23,6 +23,7 @@ from kedge.design.points import Points
 from kedge.design.pyramid import Pyramid, pyramid
 from kedge.design.report import DesignReport
 from kedge.design.result import Design
+from kedge.design.saved import SavedDesign, load_design
 from kedge.design.search import METHODS
 from kedge.design.settings import DesignSettings
 from kedge.design.source import read_boxes
@@ -52,6 +53,7 @@ __all__ = [
     "RatioFitness",
     "Recall",
     "Recipe",
+    "SavedDesign",
     "ShorterSide",
     "Stretch",
     "Verdict",
@@ -64,6 +66,7 @@ __all__ = [
     "floors",
     "k_curve",
     "letterbox",
+    "load_design",
     "measure",
     "multi_scale",
     "pyramid",

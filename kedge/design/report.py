@@ -37,10 +37,19 @@ class DesignReport:
         return tuple(level for level in self.design.levels if level.shapes)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``--json FILE`` holds: the design's keys, and ``verdict``, ``comparison``,
-        ``curve``.
+        """What ``--json FILE`` holds: the design's keys, what ``load_design`` reads (``levels``,
+        ``offset``, ``image_size``, ``resize``), and ``verdict``, ``comparison``, ``curve``.
         """
-        result = {**self.design.to_dict(), "images": self.images}
+        settings = self.settings
+        result: dict[str, Any] = {
+            **self.design.to_dict(),
+            "levels": [{"stride": s, "shapes": [list(x) for x in m]} for s, m in self.levels],
+            "offset": settings.offset,
+            "image_size": list(settings.input_size),
+            "resize": "letterbox",
+            "framework": settings.framework,
+            "images": self.images,
+        }
         if self.verdict is not None:
             result["verdict"] = {
                 "keep": self.verdict.keep,

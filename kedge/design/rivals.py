@@ -9,8 +9,10 @@ from kedge.design.fit import make_objective
 from kedge.design.kmeans import by_area
 from kedge.design.placed import Placed, floors
 from kedge.design.points import shapes_tensor
+from kedge.design.saved import is_design_file, load_design
 from kedge.design.search import even_levels
 from kedge.design.settings import DesignSettings
+from kedge.shape_text import is_shapes, parse_shapes
 
 
 def candidate(shapes: Tensor, placed: Placed, settings: DesignSettings) -> Candidate:
@@ -20,18 +22,24 @@ def candidate(shapes: Tensor, placed: Placed, settings: DesignSettings) -> Candi
     return Candidate(shapes, make_objective(settings.objective, settings.threshold), placed)
 
 
+def in_use(words: str | tuple[tuple[float, float], ...] | None) -> Preset | Tensor | None:
+    """The user's own anchors: a preset, a saved design, or shapes (k, 2) without a place."""
+    if not isinstance(words, str):
+        return None if words is None else by_area(shapes_tensor(words, "in_use"))
+    if is_shapes(words):
+        return by_area(shapes_tensor(parse_shapes(words), "in_use"))
+    return load_design(words) if is_design_file(words) else preset(words)
+
+
 def rivals(settings: DesignSettings) -> tuple[dict[str, Candidate], str | None]:
     """Candidates by name, and the name of the set in use."""
     found = {name: _published(preset(name), settings) for name in settings.baselines}
-    shapes = settings.shapes_in_use
-    if shapes is not None:
-        found["in use"] = _own(by_area(shapes_tensor(shapes, "in_use")), settings)
-        return found, "in use"
-    if settings.preset_in_use is None:
+    own = in_use(settings.in_use)
+    if own is None:
         return found, None
-    own = preset(settings.preset_in_use)
-    found[own.name] = _published(own, settings)
-    return found, own.name
+    if isinstance(own, Tensor):
+        return found | {"in use": _own(own, settings)}, "in use"
+    return found | {own.name: _published(own, settings)}, own.name
 
 
 def _own(shapes: Tensor, settings: DesignSettings) -> Candidate:

@@ -6,7 +6,6 @@ from typing import Literal
 
 from kedge.design.fit_pyramid import RETINANET_STRIDES
 from kedge.design.frameworks import FRAMEWORKS, FrameworkName
-from kedge.shape_text import is_shapes, parse_shapes
 
 _STRIDES = (8.0, 16.0, 32.0)
 _BASELINES = ("yolov2_coco", "yolov2_voc", "yolov3_tiny", "yolov3", "retinanet", "faster_rcnn_fpn")
@@ -46,8 +45,9 @@ class DesignSettings:
     method
         best is ours; the others are there to compare with.
     in_use
-        Your anchors: a preset's name, or a list such as 10x13,16x30 or 10,13, 16,30, or lines of
-        YOLOv5's or darknet's configuration. The verdict is then about them.
+        Your anchors: a preset's name, a design written by --json, a list such as 10x13,16x30 or
+        10,13, 16,30, or lines of YOLOv5's or darknet's configuration. The verdict is then about
+        them.
     baselines
         Presets to compare with, beside your own anchors.
     framework
@@ -143,18 +143,6 @@ class DesignSettings:
     def in_order(self) -> bool:
         """Whether smaller shapes go to finer levels, whatever they serve there."""
         return FRAMEWORKS[self.framework].in_order
-
-    @property
-    def preset_in_use(self) -> str | None:
-        """The name of the preset in use, if there is one."""
-        return self.in_use if isinstance(self.in_use, str) and not self.shapes_in_use else None
-
-    @property
-    def shapes_in_use(self) -> tuple[tuple[float, float], ...] | None:
-        """The shapes (w, h) in use, where they were listed."""
-        if isinstance(self.in_use, str):
-            return tuple(parse_shapes(self.in_use)) if is_shapes(self.in_use) else None
-        return self.in_use
 
     @property
     def _shared_heads(self) -> bool:

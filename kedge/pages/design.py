@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from kedge.anchors.presets import preset
+from kedge.anchors.presets import Preset, preset
 from kedge.design import DesignReport
+from kedge.design.rivals import in_use
 
 
 def write_page(path: Path, report: DesignReport, snippet: str, source: str) -> Path:
@@ -116,10 +117,11 @@ def _parameters(report: DesignReport) -> list[Any]:
 def _others(report: DesignReport) -> dict[str, Any]:
     """The set in use, or the best published one, for the plane."""
     settings, verdict = report.settings, report.verdict
-    if settings.shapes_in_use is not None:
-        return {"in use": np.array(settings.shapes_in_use)}
-    if settings.preset_in_use is not None:
-        return {settings.preset_in_use: np.array(preset(settings.preset_in_use).shapes)}
+    own = in_use(settings.in_use)
+    if isinstance(own, Preset):
+        return {own.name: np.array(own.shapes)}
+    if own is not None:
+        return {"in use": own.numpy()}
     if verdict is None:
         return {}
     rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= settings.number]
