@@ -1,6 +1,7 @@
 """What ``kedge design`` does, without the command line: boxes in, shapes and a verdict out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -42,12 +43,15 @@ def design_command(
     good = np.isfinite(seen.xyxy).all(1) & (seen.wh > 0).all(1)
     if not good.any():
         raise ValueError("the data set holds no box with positive, finite sides: nothing to design")
-    design = _fit(seen, settings)
     clean = seen[good]
+    wanted = settings.k == "auto" or (settings.curve and settings.pyramid is None)
+    curve = _curve(clean, settings) if wanted else None
+    if curve is not None and settings.k == "auto":
+        settings = replace(settings, k=curve.knee)
     return DesignReport(
-        design=design,
+        design=_fit(seen, settings),
         verdict=_verdict(clean, settings) if settings.compare else None,
-        curve=_curve(clean, settings) if settings.curve and settings.pyramid is None else None,
+        curve=curve,
         images=len(np.unique(seen.image)),
         settings=settings,
         seen=clean,
@@ -108,7 +112,7 @@ def _curve(seen: BoxTable, settings: DesignSettings) -> Curve:
     problem = Problem(
         stages=stages_of_sizes(points, seen.sketch()), k=1, objective=judge, seed=settings.seed
     )
-    return k_curve(problem, curve_ks(settings.number))
+    return k_curve(problem, curve_ks(settings.number, settings.multiple))
 
 
 def _curve_objective(settings: DesignSettings) -> Objective:
@@ -118,6 +122,8 @@ def _curve_objective(settings: DesignSettings) -> Objective:
     return make_objective(settings.objective, settings.threshold)
 
 
-def curve_ks(k: int) -> Sequence[int]:
-    """Numbers of shapes worth trying around ``k``: 1 to 15, or to half as many again."""
-    return range(1, max(15, k + k // 2) + 1)
+def curve_ks(k: int, multiple: int = 1) -> Sequence[int]:
+    """Numbers of shapes worth trying around ``k``: up to 15, or to half as many again; multiples of
+    ``multiple``, three at least, or there is nothing to bend.
+    """
+    return range(multiple, max(15, k + k // 2, 3 * multiple) + 1, multiple)

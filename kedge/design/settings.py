@@ -21,7 +21,8 @@ class DesignSettings:
     Parameters
     ----------
     k
-        Number of shapes; 9 by default. A pyramid has strides x scales x ratios.
+        Number of shapes; 9 by default. auto: where the curve over numbers of shapes bends. A
+        pyramid has strides x scales x ratios.
     layout
         free: any shapes. pyramid: RetinaNet's form, a size for every level, and scales and ratios
         that all levels share.
@@ -66,7 +67,7 @@ class DesignSettings:
         The same seed gives the same shapes.
     """
 
-    k: int | None = None
+    k: int | Literal["auto"] | None = None
     layout: Literal["free", "pyramid"] = "free"
     scales: int | None = None
     ratios: int | None = None
@@ -94,8 +95,14 @@ class DesignSettings:
                 "--layout pyramid: its shapes are strides x scales x ratios, optimised directly; "
                 "leave out --k, --per-level and --method"
             )
-        levels = len(self.levels)
-        if free and self.per_level is None and self._shared_heads and self.number % levels:
+        if self.k == "auto":
+            if self.per_level is not None:
+                raise ValueError(
+                    "--k auto: --per-level says how many; leave out one of them"
+                )
+            return
+        if free and self.number % self.multiple:
+            levels = self.multiple
             raise ValueError(
                 f"--k: {self.framework} needs as many shapes on each of the {levels} levels "
                 f"({' '.join(f'{s:g}' for s in self.levels)}); {self.number} is no multiple of "
@@ -125,19 +132,23 @@ class DesignSettings:
 
     @property
     def number(self) -> int:
-        """How many shapes."""
+        """How many shapes; of "auto", before it is known, the default."""
         if self.pyramid is not None:
             return len(self.levels) * self.pyramid[0] * self.pyramid[1]
-        return 9 if self.k is None else self.k
+        return 9 if self.k is None or self.k == "auto" else self.k
+
+    @property
+    def multiple(self) -> int:
+        """Of what the number of shapes must be a multiple: 1, or the levels of shared heads."""
+        return len(self.levels) if self._shared_heads and self.per_level is None else 1
 
     @property
     def counts(self) -> tuple[int, ...] | None:
         """Shapes of every level: as asked for, equally many where the framework's heads need that,
         None where shapes may go where they serve best."""
-        if self.per_level is not None or self.layout == "pyramid" or not self._shared_heads:
+        if self.multiple == 1 or self.layout == "pyramid":
             return self.per_level
-        levels = len(self.levels)
-        return (self.number // levels,) * levels
+        return (self.number // self.multiple,) * self.multiple
 
     @property
     def in_order(self) -> bool:

@@ -24,6 +24,7 @@ from kedge.design import (
     read_table,
     table_from_records,
 )
+from kedge.design.command import curve_ks
 from kedge.design.frameworks import FRAMEWORKS, FrameworkName
 from kedge.interop.design_snippet import design_snippet
 from kedge.interop.snippets import frameworks, snippet
@@ -261,6 +262,40 @@ def test_words_that_contradict_each_other_are_refused():
 def test_every_framework_has_a_name_a_row_and_a_writer():
     assert get_args(FrameworkName) == tuple(FRAMEWORKS)
     assert set(frameworks()) == set(FRAMEWORKS)
+
+
+def clusters(images: int = 50) -> BoxTable:
+    """Boxes of three sizes, far apart."""
+    random = np.random.default_rng(0)
+    sizes = np.array([[12, 15], [60, 30], [150, 200]])[np.arange(images * 6) % 3]
+    wh = sizes * random.uniform(0.97, 1.03, (images * 6, 2))
+    corner = random.random(wh.shape) * (np.array([640, 480]) - wh)
+    return BoxTable(
+        xyxy=np.concatenate([corner, corner + wh], 1).astype(np.float32),
+        size=np.full((len(wh), 2), (480, 640), np.float32),
+        image=np.repeat(np.arange(images), 6),
+        label=np.zeros(len(wh), np.int64),
+    )
+
+
+def test_auto_takes_the_number_where_the_curve_bends():
+    settings = DesignSettings(k="auto", restarts=8, compare=False, curve=False)
+    report = design_command(clusters(), settings)
+    assert report.curve is not None
+    assert report.curve.knee == len(report.design.shapes) == report.settings.number == 3
+    with pytest.raises(ValueError, match="leave out one"):
+        DesignSettings(k="auto", per_level=(1, 1, 1))
+    with pytest.raises(ValueError, match="leave out --k"):
+        DesignSettings(k="auto", layout="pyramid")
+
+
+def test_auto_is_a_multiple_of_the_levels_of_shared_heads():
+    settings = DesignSettings(k="auto", restarts=8, compare=False, framework="torchvision")
+    report = design_command(random_table(), settings)
+    assert report.curve is not None
+    assert report.curve.k == (3, 6, 9, 12, 15)
+    assert len(report.design.shapes) == report.curve.knee
+    assert curve_ks(9, 6) == range(6, 19, 6)
 
 
 def test_command_keeps_good_shapes_in_use():
