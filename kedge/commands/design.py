@@ -26,7 +26,7 @@ _IN_USE = (
 class Flags(DesignSettings):
     """The settings as they are typed: two of them have a spelling of their own."""
 
-    image_size: Size = (640, 640)
+    image_size: Size = None
     in_use: Annotated[str | None, Parameter(help=_IN_USE)] = None
 
 

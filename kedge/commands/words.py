@@ -25,9 +25,15 @@ def height_and_width(values: Sequence[str | int] | None) -> tuple[int, int] | No
     return size
 
 
-def _size(type_: object, tokens: Sequence[Token]) -> tuple[int, int] | None:
+def _size(type_: object, tokens: Sequence[Token]) -> int | tuple[int, int] | None:
+    """A side alone stays one number: what it means is the resizing's business."""
     del type_
-    return height_and_width([token.value for token in tokens])
+    words = [token.value for token in tokens]
+    size = height_and_width(words)
+    return size[0] if size and len(words) == 1 and words[0].strip().isdigit() else size
 
 
-Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=-1, consume_multiple=True)]
+Size = Annotated[
+    int | tuple[int, int] | None,
+    Parameter(converter=_size, n_tokens=-1, consume_multiple=True),
+]

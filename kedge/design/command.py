@@ -10,7 +10,7 @@ from kedge.design.choose_k import Curve, k_curve
 from kedge.design.compare import Verdict, compare, split_images
 from kedge.design.fit import fit, make_objective
 from kedge.design.fit_pyramid import fit_pyramid
-from kedge.design.network import Recipe, as_seen, letterbox
+from kedge.design.network import Recipe, as_seen
 from kedge.design.objectives import MeanIoU, Objective
 from kedge.design.points import Points
 from kedge.design.problem import Problem, stages_of_sizes
@@ -38,23 +38,24 @@ def design_command(
     refuses.
     """
     settings = settings or DesignSettings()
-    recipe = recipe or letterbox(settings.image_size)
-    seen = as_seen(table, recipe, settings.seed)
-    good = np.isfinite(seen.xyxy).all(1) & (seen.wh > 0).all(1)
-    if not good.any():
+    chosen = recipe or settings.resizing.recipe
+    everything = as_seen(table, chosen, settings.seed)
+    seen = everything[np.isfinite(everything.xyxy).all(1) & (everything.wh > 0).all(1)]
+    if len(seen) == 0:
         raise ValueError("the data set holds no box with positive, finite sides: nothing to design")
-    clean = seen[good]
     wanted = settings.k == "auto" or (settings.curve and settings.pyramid is None)
-    curve = _curve(clean, settings) if wanted else None
+    curve = _curve(seen, settings) if wanted else None
     if curve is not None and settings.k == "auto":
         settings = replace(settings, k=curve.knee)
     return DesignReport(
         design=_fit(seen, settings),
-        verdict=_verdict(clean, settings) if settings.compare else None,
+        verdict=_verdict(seen, settings) if settings.compare else None,
         curve=curve,
         images=len(np.unique(seen.image)),
         settings=settings,
-        seen=clean,
+        seen=seen,
+        passes=chosen.passes,
+        dropped=(len(everything) - len(seen)) // chosen.passes,
     )
 
 
@@ -64,7 +65,7 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
             seen.wh,
             *settings.pyramid,
             settings.objective,
-            image_size=settings.image_size,
+            image_size=settings.resizing.canvas,
             strides=settings.levels,
             offset=settings.offset,
             centres=seen.centres,
@@ -76,7 +77,7 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
         seen.wh,
         settings.number,
         settings.objective,
-        image_size=settings.image_size,
+        image_size=settings.resizing.canvas,
         strides=settings.levels,
         per_level=settings.counts,
         in_order=settings.in_order,

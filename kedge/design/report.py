@@ -18,7 +18,8 @@ class DesignReport:
     """The design on all boxes, the verdict on held-out images, and the curve over k.
 
     ``verdict`` is None without held-out images, ``curve`` when it was not asked for. ``seen``: the
-    usable boxes in pixels of the network's input.
+    usable boxes in pixels of the network's input, each image ``passes`` times. ``dropped``: boxes
+    of the data set that are not usable.
     """
 
     design: Design
@@ -27,6 +28,24 @@ class DesignReport:
     images: int
     settings: DesignSettings
     seen: BoxTable
+    passes: int = 1
+    dropped: int = 0
+
+    @property
+    def boxes(self) -> float:
+        """Usable boxes of the data set."""
+        return self.design.boxes / self.passes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know."""
+        notes = self.design.notes
+        if self.passes > 1:
+            notes = (f"every image counts {self.passes} times, at as many scales", *notes)
+        if self.dropped:
+            gone = f"{self.dropped:,} boxes without positive finite sides were left out"
+            notes = (gone, *notes)
+        return notes
 
     @property
     def levels(self) -> tuple[PresetLevel, ...]:
@@ -45,9 +64,13 @@ class DesignReport:
             **self.design.to_dict(),
             "levels": [{"stride": s, "shapes": [list(x) for x in m]} for s, m in self.levels],
             "offset": settings.offset,
-            "image_size": list(settings.input_size),
-            "resize": "letterbox",
+            "image_size": list(settings.resizing.size),
+            "resize": settings.resizing.rule,
+            "multi_scale": settings.multi_scale,
             "framework": settings.framework,
+            "boxes": self.boxes,
+            "dropped": self.dropped,
+            "notes": list(self.notes),
             "images": self.images,
         }
         if self.verdict is not None:
@@ -69,9 +92,10 @@ class DesignReport:
         """Everything for a terminal, in plain lines."""
         design = self.design
         lines = [
-            f"{design.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
+            f"{self.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
             f"{design.seconds:.2f} s",
-            *(f"note: {note}" for note in design.notes),
+            f"images {self.settings.resizing.text}",
+            *(f"note: {note}" for note in self.notes),
             "",
         ]
         for stride, shapes in self.levels:

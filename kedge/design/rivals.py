@@ -44,7 +44,7 @@ def rivals(settings: DesignSettings) -> tuple[dict[str, Candidate], str | None]:
 
 def _own(shapes: Tensor, settings: DesignSettings) -> Candidate:
     """The user's shapes on the design's levels: an even split, smaller ones on finer levels."""
-    ground = floors(settings.levels, settings.input_size, settings.offset)
+    ground = floors(settings.levels, settings.resizing.canvas, settings.offset)
     level = even_levels(ground, len(shapes), None)
     return candidate(
         shapes, Placed(floors=ground, level=level, threshold=_threshold(settings)), settings
@@ -55,7 +55,7 @@ def _published(found: Preset, settings: DesignSettings) -> Candidate:
     """A preset as published: on its own strides and offset, on this input size."""
     counts = torch.tensor([len(level.shapes) for level in found.levels])
     placed = Placed(
-        floors=floors(found.strides, settings.input_size, found.offset),
+        floors=floors(found.strides, settings.resizing.canvas, found.offset),
         level=torch.arange(len(counts)).repeat_interleave(counts),
         threshold=_threshold(settings),
     )

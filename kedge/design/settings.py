@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kedge.design.fit_pyramid import RETINANET_STRIDES
-from kedge.design.frameworks import FRAMEWORKS, FrameworkName
+from kedge.design.frameworks import FRAMEWORKS, FrameworkName, ResizeRule
+from kedge.design.resizing import Resizing
 
 _STRIDES = (8.0, 16.0, 32.0)
 _BASELINES = ("yolov2_coco", "yolov2_voc", "yolov3_tiny", "yolov3", "retinanet", "faster_rcnn_fpn")
@@ -31,7 +32,16 @@ class DesignSettings:
     ratios
         Aspect ratios of a pyramid; 3 by default.
     image_size
-        Side, or height and width, of the network's input; images are letterboxed into it.
+        Side, or height and width, of the network's input; 640 by default. Of short-side: the
+        shorter side and the most of the longer; 800 and 1333 by default, and in this proportion
+        where one number is given.
+    resize
+        How images come to that size: letterbox, the whole image in the middle; stretch, whatever
+        happens to the aspect ratio; short-side, torchvision's and Detectron2's way. By default what
+        the framework does.
+    multi_scale
+        Smallest and largest shorter side of multi-scale training: every image is seen at up to six
+        scales between them.
     strides
         Strides of the levels in pixels; 8 16 32 by default, of a pyramid 8 16 32 64 128.
     per_level
@@ -71,7 +81,9 @@ class DesignSettings:
     layout: Literal["free", "pyramid"] = "free"
     scales: int | None = None
     ratios: int | None = None
-    image_size: int | tuple[int, int] = (640, 640)
+    image_size: int | tuple[int, int] | None = None
+    resize: ResizeRule | None = None
+    multi_scale: tuple[int, int] | None = None
     strides: tuple[float, ...] | None = None
     per_level: tuple[int, ...] | None = None
     objective: Literal["mean_iou", "recall", "bpr", "fitness", "placed"] = "mean_iou"
@@ -95,11 +107,10 @@ class DesignSettings:
                 "--layout pyramid: its shapes are strides x scales x ratios, optimised directly; "
                 "leave out --k, --per-level and --method"
             )
+        assert self.resizing.sides, "it says what is wrong with sizes"
         if self.k == "auto":
             if self.per_level is not None:
-                raise ValueError(
-                    "--k auto: --per-level says how many; leave out one of them"
-                )
+                raise ValueError("--k auto: --per-level says how many; leave out one of them")
             return
         if free and self.number % self.multiple:
             levels = self.multiple
@@ -110,10 +121,10 @@ class DesignSettings:
             )
 
     @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input."""
-        size = self.image_size
-        return (size, size) if isinstance(size, int) else size
+    def resizing(self) -> Resizing:
+        """How images come to the input: as asked for, or what the framework does."""
+        rule = self.resize or FRAMEWORKS[self.framework].resize
+        return Resizing.of(rule, self.image_size, self.multi_scale)
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -157,6 +157,7 @@ def _detectron2(sheet: _Sheet) -> str:
 
 
 def _mmdetection(sheet: _Sheet) -> str:
+    sheet.same_count("mmdetection", "its YOLO heads predict as many shapes on every level")
     lines = [f"        {_pairs(shapes)}," for shapes in reversed(sheet.shapes)]
     strides = ", ".join(_number(s) for s in reversed(sheet.strides))
     note = []

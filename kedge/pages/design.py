@@ -33,11 +33,11 @@ def headline(report: DesignReport) -> str:
 
 def facts(report: DesignReport, source: str) -> Mapping[str, str]:
     """What stands under the title."""
-    height, width = report.settings.input_size
+    settings = report.settings
     return {
-        "data": f"{source}: {report.design.boxes:,.0f} boxes in {report.images:,} images",
-        "input": f"{height} x {width}, letterboxed; strides "
-        + ", ".join(f"{s:g}" for s in report.settings.levels),
+        "data": f"{source}: {report.boxes:,.0f} boxes in {report.images:,} images",
+        "input": f"images {settings.resizing.text}; strides "
+        + ", ".join(f"{s:g}" for s in settings.levels),
         "objective": report.design.objective,
         "time": f"{report.design.seconds:.1f} s",
     }
@@ -66,7 +66,7 @@ def sections(report: DesignReport, snippet: str) -> list[Any]:
     ]
     first: list[Block] = [
         Numbers(items=items),
-        *(Text(text=note) for note in design.notes),
+        *(Text(text=note) for note in report.notes),
         Code(code=snippet, caption=f"For {report.settings.framework}"),
         *(
             _parameters(report)

@@ -235,7 +235,7 @@ def test_command_for_the_real_grid_gives_every_framework_a_snippet():
     assert report.design.placed_recall is not None
     assert report.curve is None
     for framework in frameworks():
-        assert snippet(framework, report.levels, settings.image_size)
+        assert snippet(framework, report.levels, settings.resizing.size)
 
 
 @pytest.mark.parametrize("framework", [n for n, f in FRAMEWORKS.items() if f.shared_heads])
