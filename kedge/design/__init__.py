@@ -2,10 +2,11 @@
 
 from kedge.design.choose_k import Curve, k_curve
 from kedge.design.command import design_command
-from kedge.design.compare import Candidate, Verdict, compare, split_images
+from kedge.design.compare import Verdict, compare, fold_images, judge, split_images
 from kedge.design.fit import OBJECTIVES, fit
 from kedge.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
 from kedge.design.frameworks import FRAMEWORKS
+from kedge.design.judging import Candidate, Trial
 from kedge.design.levels import assign_levels
 from kedge.design.measure import Metrics, measure
 from kedge.design.network import (
@@ -56,6 +57,7 @@ __all__ = [
     "SavedDesign",
     "ShorterSide",
     "Stretch",
+    "Trial",
     "Verdict",
     "as_seen",
     "assign_levels",
@@ -64,6 +66,8 @@ __all__ = [
     "fit",
     "fit_pyramid",
     "floors",
+    "fold_images",
+    "judge",
     "k_curve",
     "letterbox",
     "load_design",

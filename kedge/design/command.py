@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from kedge.design.choose_k import Curve, k_curve
-from kedge.design.compare import Verdict, compare, split_images
+from kedge.design.compare import Verdict, fold_images, judge, split_images
 from kedge.design.fit import fit, make_objective
 from kedge.design.fit_pyramid import fit_pyramid
+from kedge.design.judging import Trial
 from kedge.design.network import Recipe, as_seen
 from kedge.design.objectives import MeanIoU, Objective
 from kedge.design.points import Points
@@ -22,6 +23,7 @@ from kedge.design.table import BoxTable
 from kedge.design.threads import one_thread
 
 _HELD_OUT = 0.2  # share of the images on which sets of shapes are compared
+_FOLDS, _MANY = 5, 100  # of fewer images than these, every one is held out once
 
 
 @one_thread()
@@ -49,7 +51,7 @@ def design_command(
         settings = replace(settings, k=curve.knee)
     return DesignReport(
         design=_fit(seen, settings),
-        verdict=_verdict(seen, settings) if settings.compare else None,
+        verdict=_verdict(seen, settings, chosen.passes) if settings.compare else None,
         curve=curve,
         images=len(np.unique(seen.image)),
         settings=settings,
@@ -90,20 +92,28 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
     )
 
 
-def _verdict(seen: BoxTable, settings: DesignSettings) -> Verdict | None:
-    train, held = split_images(torch.from_numpy(seen.image), _HELD_OUT, settings.seed)
-    if not bool(train.any()) or not bool(held.any()):
+def _verdict(seen: BoxTable, settings: DesignSettings, passes: int) -> Verdict | None:
+    """None where there is a single image. Few images are all held out, a part at a time."""
+    image = torch.from_numpy(seen.image)
+    images = len(torch.unique(image))
+    if images < 2:
         return None
-    design = _fit(seen[train.numpy()], settings)
-    rest = seen[held.numpy()]
+    if images < _MANY:
+        parts = fold_images(image, _FOLDS, settings.seed)
+    else:
+        parts = [split_images(image, _HELD_OUT, settings.seed)[1]]
     others, in_use = rivals(settings)
-    assert design.placed is not None
-    return compare(
-        Points.of(rest.wh, centres=rest.centres),
+    return judge([_trial(seen, held.numpy(), settings, passes) for held in parts], others, in_use)
+
+
+def _trial(seen: BoxTable, held: np.ndarray, settings: DesignSettings, passes: int) -> Trial:
+    design, rest = _fit(seen[~held], settings), seen[held]
+    assert design.placed is not None, "there are strides"
+    weight = np.full(len(rest), 1 / passes, np.float32)
+    return Trial(
+        Points.of(rest.wh, weight, rest.centres),
         torch.from_numpy(rest.image),
         candidate(design.shapes, design.placed, settings),
-        others,
-        in_use=in_use,
     )
 
 

@@ -32,8 +32,12 @@ class Objective(Protocol):
         """
         ...
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         """What a best similarity is worth, exactly."""
+        ...
+
+    def score(self, best: Tensor) -> Tensor:
+        """The same for a search: equal shares are told apart by a thousandth of the mean."""
         ...
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
@@ -51,8 +55,10 @@ class MeanIoU:
         del shape
         return side_iou(points.w, points.h, w, h)
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         return best
+
+    score = worth
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         del temperature
@@ -70,8 +76,11 @@ class Recall:
         del shape
         return side_iou(points.w, points.h, w, h)
 
+    def worth(self, best: Tensor) -> Tensor:
+        return (best >= self.threshold).float()
+
     def score(self, best: Tensor) -> Tensor:
-        return (best >= self.threshold).float() + TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + TIE * best
@@ -94,8 +103,10 @@ class RatioFitness:
         del shape
         return shape_ratio(points, w, h)
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         return best * (best > 1 / self.threshold)
+
+    score = worth
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         gate = torch.sigmoid((best - 1 / self.threshold) / (0.1 * temperature))
@@ -116,8 +127,11 @@ class BPR:
         del shape
         return shape_ratio(points, w, h)
 
+    def worth(self, best: Tensor) -> Tensor:
+        return (best > 1 / self.threshold).float()
+
     def score(self, best: Tensor) -> Tensor:
-        return (best > 1 / self.threshold).float() + TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         margin = (best * self.threshold).clamp(min=1e-6).log()
@@ -150,7 +164,14 @@ def best_shape(
 
 
 def value(objective: Objective, points: Points, shapes: Tensor) -> Tensor:
-    """Exact weighted mean score (R,) of the sets of shapes (R, k, 2), float64."""
+    """Weighted mean score (R,) of the sets of shapes (R, k, 2), float64: what searches compare."""
     best, _ = best_shape(objective, points, shapes)
     weight = points.weight.double()
     return objective.score(best).double() @ weight / weight.sum()
+
+
+def mean_worth(objective: Objective, points: Points, shapes: Tensor) -> float:
+    """The objective of the shapes (k, 2), as it is told to people."""
+    best, _ = best_shape(objective, points, shapes[None])
+    weight = points.weight.double()
+    return float(objective.worth(best[0]).double() @ weight / weight.sum())

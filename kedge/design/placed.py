@@ -78,8 +78,11 @@ class Placed:
         overlap = across * down
         return overlap / (points.w * points.h + w * h - overlap)
 
+    def worth(self, best: Tensor) -> Tensor:
+        return (best >= self.threshold).float()
+
     def score(self, best: Tensor) -> Tensor:
-        return (best >= self.threshold).float() + TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         return torch.sigmoid((best - self.threshold) / (0.2 * temperature)) + TIE * best

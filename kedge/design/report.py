@@ -10,6 +10,7 @@ from kedge.design.result import Design
 from kedge.design.settings import DesignSettings
 from kedge.design.table import BoxTable
 
+ONE_IMAGE = "Too few images to judge (1): nothing is compared."
 _APART = 0.05  # share of the objects whose shape fits where no anchor stands
 
 
@@ -55,6 +56,19 @@ class DesignReport:
             return (PresetLevel(32.0, pairs),)
         return tuple(level for level in self.design.levels if level.shapes)
 
+    @property
+    def verdict_text(self) -> str:
+        """The verdict, and what to make of a placed recall that falls."""
+        if self.verdict is None:
+            return ONE_IMAGE
+        text = self.verdict.text
+        if not any(name == "placed recall" for name, _, _ in self.verdict.worse):
+            return text
+        if self.settings.in_order:
+            name = self.settings.framework
+            text += f" ({name} assigns by the ratio of sides, not by IoU: BPR is its own number.)"
+        return f"{text} --objective placed designs for placed recall."
+
     def to_dict(self) -> dict[str, Any]:
         """What ``--json FILE`` holds: the design's keys, what ``load_design`` reads (``levels``,
         ``offset``, ``image_size``, ``resize``), and ``verdict``, ``comparison``, ``curve``.
@@ -80,7 +94,11 @@ class DesignReport:
                 "gain": self.verdict.gain,
                 "error": self.verdict.error,
                 "boxes": self.verdict.boxes,
-                "text": self.verdict.text,
+                "images": self.verdict.images,
+                "folds": self.verdict.folds,
+                "judged": self.verdict.judged,
+                "worse": [list(number) for number in self.verdict.worse],
+                "text": self.verdict_text,
             }
             result["comparison"] = [row_dict(row) for row in self.verdict.rows]
         if self.curve is not None:
@@ -105,7 +123,9 @@ class DesignReport:
             lines += ["", design.pyramid.text()]
         lines += ["", _metrics_line(design)]
         if self.verdict is not None:
-            lines += ["", *comparison_lines(self.verdict), "", self.verdict.text]
+            lines += ["", *comparison_lines(self.verdict), "", self.verdict_text]
+        elif self.settings.compare:
+            lines += ["", ONE_IMAGE]
         if self.curve is not None:
             what = "mean_iou" if design.objective == "placed" else design.objective
             lines += ["", f"{what} by number of shapes:", self.curve.text()]
@@ -145,7 +165,8 @@ def _metrics_line(design: Design) -> str:
     )
     if m.placed_recall is None:
         return text
-    text += f"; on the real grid {m.placed_recall:.1%} get a positive"
+    assert design.placed is not None, "it was measured on a grid"
+    text += f"; on the real grid {m.placed_recall:.1%} reach IoU {design.placed.threshold:g}"
     if design.objective != "placed" and m.recall - m.placed_recall > _APART:
         text += " (--objective placed designs for that)"
     return text

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.presets import Preset, preset
-from kedge.design.compare import Candidate
 from kedge.design.fit import make_objective
+from kedge.design.judging import Candidate
 from kedge.design.kmeans import by_area
 from kedge.design.placed import Placed, floors
 from kedge.design.points import shapes_tensor

@@ -27,7 +27,7 @@ def write_page(path: Path, report: DesignReport, snippet: str, source: str) -> P
 def headline(report: DesignReport) -> str:
     """The verdict, or the fit."""
     if report.verdict is not None:
-        return report.verdict.text
+        return report.verdict_text
     return f"mean best IoU {report.design.mean_best_iou:.4f}"
 
 
@@ -57,8 +57,8 @@ def sections(report: DesignReport, snippet: str) -> list[Any]:
         (f"{design.bpr:.3f}", "BPR", "YOLOv5's ratio, threshold 4"),
     ]
     if design.placed_recall is not None and design.placed is not None:
-        remark = f"IoU {design.placed.threshold:g} on the real grid"
-        items.append((f"{design.placed_recall:.1%}", "get a positive", remark))
+        title = f"reach IoU {design.placed.threshold:g}"
+        items.append((f"{design.placed_recall:.1%}", title, "on the real grid"))
     rows = [
         [f"stride {stride:g}", f"{w:.1f} x {h:.1f}", h / w]
         for stride, shapes in report.levels
@@ -148,7 +148,7 @@ def _comparison(report: DesignReport) -> list[Any]:
     ]
     columns = ["anchors", "shapes", "score", "mean best IoU", "IoU >= 0.5", "BPR", "placed"]
     return [
-        Text(text=f"**{verdict.text}**"),
+        Text(text=f"**{report.verdict_text}**"),
         Table(
             columns=columns,
             rows=rows,

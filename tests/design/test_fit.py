@@ -22,8 +22,8 @@ from kedge.design import (
     split_images,
 )
 from kedge.design.ascent import ascend
-from kedge.design.compare import Candidate
 from kedge.design.evolution import evolution
+from kedge.design.judging import Candidate
 from kedge.design.kmeans import kmeans
 from kedge.design.objectives import best_shape, value
 from kedge.design.problem import Problem, stages_of_sizes
