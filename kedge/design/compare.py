@@ -193,8 +193,8 @@ def judge(
 def _worse(new: Metrics, old: Metrics) -> tuple[tuple[str, float, float], ...]:
     """Numbers that fall, as far as they are printed."""
     found = []
-    for field, name in _NUMBERS.items():
-        after, before = getattr(new, field), getattr(old, field)
+    for key, name in _NUMBERS.items():
+        after, before = new.to_dict()[key], old.to_dict()[key]
         if after is not None and before is not None and round(after, 4) < round(before, 4):
             found.append((name, after, before))
     return tuple(found)

@@ -1,8 +1,7 @@
 """How sets of shapes score on boxes, and how sure a difference is."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,16 +39,17 @@ def scores(points: Points, candidate: Candidate) -> Tensor:
 
 def pooled(trials: Sequence[Trial], sets: Sequence[Candidate]) -> Metrics:
     """The metrics of ``sets``, one for the boxes of each trial, over all of these boxes."""
-    parts = [measure(t.points, c.shapes, c.placed) for t, c in zip(trials, sets, strict=True)]
+    parts = [
+        measure(trial.points, own.shapes, own.placed).to_dict()
+        for trial, own in zip(trials, sets, strict=True)
+    ]
     weight = [float(trial.points.weight.double().sum()) for trial in trials]
-
-    def mean(name: str) -> float | None:
-        values = [getattr(part, name) for part in parts]
-        if any(value is None for value in values):
-            return None
-        return sum(v * w for v, w in zip(values, weight, strict=True)) / sum(weight)
-
-    return Metrics(**{field.name: mean(field.name) for field in fields(Metrics)})
+    mean: dict[str, Any] = {}
+    for name in parts[0]:
+        values = [part[name] for part in parts]
+        known = [value * w for value, w in zip(values, weight, strict=True) if value is not None]
+        mean[name] = sum(known) / sum(weight) if len(known) == len(values) else None
+    return Metrics(**mean)
 
 
 def paired(difference: Tensor, weight: Tensor, image: Tensor) -> tuple[float, float, int]:
