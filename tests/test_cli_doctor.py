@@ -184,7 +184,7 @@ def test_a_design_waits_for_no_library_that_it_does_not_need():
     """torchvision alone takes as long to load as a design to make."""
     heavy = ("torchvision", "lightning", "polars", "plotly", "pydantic")
     code = (
-        "import sys, kedge.data, kedge.pages.design_wish, kedge.doctor.sources\n"
+        "import sys, kedge.commands.design, kedge.design.source, kedge.interop.design_snippet\n"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,21 +20,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
+from kedge.data.seen import Placement, letterboxed
+
 Target = dict[str, Any]
 Transform = Callable[[Tensor, Target], tuple[Tensor, Target]]
 
 FILL = 114  # the grey of padding
 GREY = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where an image goes: resized to `inner` (height, width), put at (dx, dy) of `outer`."""
-
-    inner: tuple[int, int]
-    outer: tuple[int, int]
-    dx: int
-    dy: int
 
 
 class Fit(v2.Transform):
@@ -50,14 +42,7 @@ class Fit(v2.Transform):
 
     def placement(self, height: int, width: int) -> Placement:
         """What `pixels` does with an image of this size."""
-        rate = min(self.size[0] / height, self.size[1] / width)
-        if not self.enlarge:
-            rate = min(rate, 1.0)
-        inner = (max(1, round(height * rate)), max(1, round(width * rate)))
-        if not self.pad:
-            return Placement(inner, inner, 0, 0)
-        dy, dx = ((outer - side) // 2 for outer, side in zip(self.size, inner, strict=True))
-        return Placement(inner, self.size, dx, dy)
+        return letterboxed(height, width, self.size, self.pad, self.enlarge)
 
     def pixels(self, image: Tensor) -> Tensor:
         """The image alone, resized and padded."""

@@ -2,9 +2,11 @@
 
 from kedge.design.choose_k import Curve, k_curve
 from kedge.design.command import design_command
-from kedge.design.compare import Candidate, Verdict, compare, split_images
+from kedge.design.compare import Verdict, compare, fold_images, judge, split_images
 from kedge.design.fit import OBJECTIVES, fit
 from kedge.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
+from kedge.design.frameworks import FRAMEWORKS
+from kedge.design.judging import Candidate, Trial
 from kedge.design.levels import assign_levels
 from kedge.design.measure import Metrics, measure
 from kedge.design.network import (
@@ -22,13 +24,16 @@ from kedge.design.points import Points
 from kedge.design.pyramid import Pyramid, pyramid
 from kedge.design.report import DesignReport
 from kedge.design.result import Design
+from kedge.design.saved import SavedDesign, load_design
 from kedge.design.search import METHODS
-from kedge.design.settings import DesignSettings, even_split
+from kedge.design.settings import DesignSettings
+from kedge.design.source import read_boxes
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import BoxTable, read_table, table_from_records
 
 __all__ = [
     "BPR",
+    "FRAMEWORKS",
     "METHODS",
     "OBJECTIVES",
     "RETINANET_STRIDES",
@@ -49,22 +54,27 @@ __all__ = [
     "RatioFitness",
     "Recall",
     "Recipe",
+    "SavedDesign",
     "ShorterSide",
     "Stretch",
+    "Trial",
     "Verdict",
     "as_seen",
     "assign_levels",
     "compare",
     "design_command",
-    "even_split",
     "fit",
     "fit_pyramid",
     "floors",
+    "fold_images",
+    "judge",
     "k_curve",
     "letterbox",
+    "load_design",
     "measure",
     "multi_scale",
     "pyramid",
+    "read_boxes",
     "read_table",
     "sketch_of_table",
     "split_images",

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from kedge.design.ascent import ascend, spread_starts
-from kedge.design.kmeans import one_thread
 from kedge.design.objectives import value
 from kedge.design.problem import Problem
+from kedge.design.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,26 +1,23 @@
 """Is a new set of shapes worth the change? Judged on images that the design did not see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from kedge.design.measure import Metrics, measure
-from kedge.design.objectives import Objective, best_shape
-from kedge.design.placed import Placed
+from kedge.design.judging import Candidate, Trial, certain, paired, pooled, scores
+from kedge.design.measure import Metrics
 from kedge.design.points import Points
 
+FEWEST = 3  # images on which a verdict can rest
 _WORDS = {"mean_iou": "mean best IoU", "placed": "placed recall", "bpr": "BPR"}
-
-
-class Candidate(NamedTuple):
-    """Shapes (k, 2), the objective that judges them, and the grid they stand on, if any."""
-
-    shapes: Tensor
-    objective: Objective
-    placed: Placed | None = None
+_NUMBERS = {
+    "mean_best_iou": "mean best IoU",
+    "recall": "IoU >= 0.5",
+    "bpr": "BPR",
+    "placed_recall": "placed recall",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +35,10 @@ class Verdict:
     """What to do. ``keep`` names the set to stay with, or is None when the new one is better.
 
     ``in_use``: whether ``keep`` and ``gain`` are about the user's own set. ``gain`` is the new
-    set's score (``objective``) minus the best rival's of the same role, ``error`` its standard
-    error over images (paired), ``boxes`` the held-out boxes, ``rival`` the set compared with.
+    set's score (``objective``) minus that of the ``rival`` (without one: its score), ``error`` its
+    standard error over ``images`` (paired), ``sure`` how many errors make a difference certain.
+    ``boxes``: held out; ``folds``: parts of the data that were held out in turn. ``worse``: every
+    number in which the new set falls behind the rival, with both values.
     """
 
     rows: tuple[Row, ...]
@@ -49,21 +48,60 @@ class Verdict:
     error: float
     boxes: int
     objective: str
+    images: int
+    sure: float
+    least: float
+    folds: int = 1
     rival: str | None = None
+    worse: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        """Whether there were images enough for a verdict."""
+        return self.rival is None or self.images >= FEWEST
 
     @property
     def text(self) -> str:
-        """One sentence for people."""
+        """What to do and why, and what gets worse by it, in sentences for people."""
         name = _WORDS.get(self.objective, self.objective)
-        change = f"{self.gain:+.4f} ± {self.error:.4f} on {self.boxes:,} held-out boxes"
-        if self.keep is not None and self.in_use:
-            return f"Keep what you have ({self.keep}): new shapes change the {name} by {change}."
-        if self.keep is not None:
-            other = f"Published anchors do as well ({self.keep})"
-            return f"{other}: new shapes change the {name} by {change}."
+        held = f"on {self.boxes:,} held-out boxes in {self.images:,} images"
+        if self.folds > 1:
+            held += f" ({self.folds} parts held out in turn)"
         if self.rival is None:
-            return f"Use the new shapes: {name} {self.gain:.4f} on {self.boxes:,} held-out boxes."
-        return f"Use the new shapes: {name} {change}, compared with {self.rival}."
+            return f"Nothing to compare with: {name} {self.gain:.4f} {held}."
+        change = f"{self.gain:+.4f} ± {self.error:.4f} {held}"
+        if not self.judged:
+            return (
+                f"Too few images to judge ({self.images}): new shapes change the {name} by "
+                f"{self.gain:+.4f}, compared with {self.rival}.{self._worse}"
+            )
+        if self.keep is None:
+            return f"Use the new shapes: {name} {change}, compared with {self.rival}.{self._worse}"
+        return f"{self._stay}: new shapes change the {name} by {change}{self._why}.{self._worse}"
+
+    @property
+    def _stay(self) -> str:
+        if self.in_use:
+            return f"Keep what you have ({self.keep})"
+        if self.gain < self.least:
+            return f"Published anchors do as well ({self.keep})"
+        return f"Not shown to be better than published anchors ({self.keep})"
+
+    @property
+    def _why(self) -> str:
+        """Why a change that is no loss is not recommended."""
+        if self.gain <= 0:
+            return ""
+        if self.gain < self.sure * self.error:
+            return ", which may be chance"
+        return f", less than {self.least:g}"
+
+    @property
+    def _worse(self) -> str:
+        if not self.worse:
+            return ""
+        numbers = ", ".join(f"{name} {new:.4f} (was {old:.4f})" for name, new, old in self.worse)
+        return f" Worse than with {self.rival}: {numbers}."
 
 
 def split_images(image: Tensor, share: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -75,6 +113,15 @@ def split_images(image: Tensor, share: float = 0.2, seed: int = 0) -> tuple[Tens
     return ~held[index], held[index]
 
 
+def fold_images(image: Tensor, folds: int, seed: int = 0) -> list[Tensor]:
+    """Masks (n,) of boxes to hold out in turn: whole images, every one once, by seed."""
+    names, index = torch.unique(image, return_inverse=True)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
+    part = torch.empty_like(order)
+    part[order] = torch.arange(len(names)) % folds
+    return [part[index] == i for i in range(min(folds, len(names)))]
+
+
 def compare(
     points: Points,
     image: Tensor,
@@ -84,50 +131,70 @@ def compare(
     least: float = 0.002,
 ) -> Verdict:
     """Judge ``new`` against ``rivals`` on held-out ``points`` of ``image`` (n,), each by its
-    objective (one score for all, or placed recall on each one's own grid).
+    objective (one score for all, or placed recall on each one's own grid); see ``judge``.
+    """
+    return judge([Trial(points, image, new)], rivals, in_use, least)
+
+
+def judge(
+    trials: Sequence[Trial],
+    rivals: Mapping[str, Candidate],
+    in_use: str | None = None,
+    least: float = 0.002,
+) -> Verdict:
+    """Judge new shapes, designed for every trial without its boxes, against ``rivals``.
 
     The verdict is about the set ``in_use`` (a name in ``rivals``): new shapes are recommended when
-    they gain at least ``least`` and twice the standard error of the gain, taken over images.
-    Without a set in use it is about the best rival that has no more shapes than the new set:
-    published anchors cost nothing.
+    they gain at least ``least``, and more than chance does (95 %) by the standard error of the gain
+    over images. Without a set in use it is about the best rival that has no more shapes than the
+    new set: published anchors cost nothing.
     """
     if in_use is not None and in_use not in rivals:
         raise ValueError(f"in_use: {in_use!r} is not among {', '.join(rivals) or 'no rivals'}")
-    sets = {"new": new, **rivals}
-    weight = points.weight.double()
-    scores = {name: _scores(points, candidate) for name, candidate in sets.items()}
-    mean = {name: float(s @ weight / weight.sum()) for name, s in scores.items()}
-    rows = tuple(
-        Row(
-            name=n, shapes=len(c.shapes), score=mean[n], metrics=measure(points, c.shapes, c.placed)
+    sets = {"new": [trial.new for trial in trials]}
+    sets |= {name: [rival] * len(trials) for name, rival in rivals.items()}
+    weight = torch.cat([trial.points.weight for trial in trials]).double()
+    every = {
+        name: torch.cat([scores(t.points, c) for t, c in zip(trials, own, strict=True)])
+        for name, own in sets.items()
+    }
+    mean = {name: float(s @ weight / weight.sum()) for name, s in every.items()}
+    rows = {
+        name: Row(
+            name=name, shapes=len(own[0].shapes), score=mean[name], metrics=pooled(trials, own)
         )
-        for n, c in sets.items()
-    )
-    peers = [n for n, c in rivals.items() if len(c.shapes) <= len(new.shapes)]
-    rival = in_use or (max(peers, key=lambda n: mean[n]) if peers else None)
-    facts = {"rows": rows, "boxes": len(points), "objective": new.objective.name}
-    if rival is None:
-        return Verdict(**facts, keep=None, in_use=False, gain=mean["new"], error=0.0)
-    gain, error = _paired(scores["new"] - scores[rival], weight, image)
-    keep = None if gain >= least and gain >= 2 * error else rival
+        for name, own in sets.items()
+    }
+    size = rows["new"].shapes
+    peers = [name for name, rival in rivals.items() if len(rival.shapes) <= size]
+    rival = in_use or (max(peers, key=lambda name: mean[name]) if peers else None)
+    against = torch.zeros(()) if rival is None else every[rival]
+    image = torch.cat([trial.image for trial in trials])
+    gain, error, images = paired(every["new"] - against, weight, image)
+    sure = certain(images)
+    better = gain >= least and gain >= sure * error
     return Verdict(
-        **facts, keep=keep, in_use=in_use is not None, gain=gain, error=error, rival=rival
+        rows=tuple(rows.values()),
+        keep=None if better or rival is None else rival,
+        in_use=in_use is not None,
+        gain=gain,
+        error=error,
+        boxes=round(float(weight.sum())),
+        objective=trials[0].new.objective.name,
+        images=images,
+        sure=sure,
+        least=least,
+        folds=len(trials),
+        rival=rival,
+        worse=() if rival is None else _worse(rows["new"].metrics, rows[rival].metrics),
     )
 
 
-def _scores(points: Points, candidate: Candidate) -> Tensor:
-    best, _ = best_shape(candidate.objective, points, candidate.shapes[None])
-    return candidate.objective.score(best[0]).double()
-
-
-def _paired(difference: Tensor, weight: Tensor, image: Tensor) -> tuple[float, float]:
-    """Weighted mean of the difference and its standard error over images."""
-    mean = float(difference @ weight / weight.sum())
-    _, index = torch.unique(image, return_inverse=True)
-    images = int(index.max()) + 1
-    if images < 2:
-        return mean, float("inf")
-    residual = torch.zeros(images, dtype=torch.float64)
-    residual.scatter_add_(0, index, (difference - mean) * weight)
-    error = (images / (images - 1) * (residual**2).sum()).sqrt() / weight.sum()
-    return mean, float(error)
+def _worse(new: Metrics, old: Metrics) -> tuple[tuple[str, float, float], ...]:
+    """Numbers that fall, as far as they are printed."""
+    found = []
+    for key, name in _NUMBERS.items():
+        after, before = new.to_dict()[key], old.to_dict()[key]
+        if after is not None and before is not None and round(after, 4) < round(before, 4):
+            found.append((name, after, before))
+    return tuple(found)

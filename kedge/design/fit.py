@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.presets import PresetLevel
-from kedge.design.kmeans import by_area, fill_up, one_thread
+from kedge.design import notes
+from kedge.design.kmeans import by_area, fill_up
 from kedge.design.measure import measure
-from kedge.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall, value
+from kedge.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall, mean_worth
 from kedge.design.placed import Floor, Placed, floors, scatter
 from kedge.design.points import Points
 from kedge.design.problem import distinct_boxes
 from kedge.design.result import Design
 from kedge.design.search import METHODS, even_levels, search, settle
 from kedge.design.sketch import Sketch
+from kedge.design.threads import one_thread
 
 _OBJECTIVES: dict[str, Callable[[float | None], Objective]] = {
     "mean_iou": lambda threshold: MeanIoU(),
@@ -93,14 +95,17 @@ def fit(
         shapes=shapes,
         objective=judged.name,
         method=method,
-        score=float(value(judged, points, shapes[None])[0]),
+        score=mean_worth(judged, points, shapes),
         metrics=measure(points, shapes, placed),
         levels=levels,
         placed=placed,
         boxes=float(points.weight.double().sum()),
         dropped=dropped,
         distinct=distinct,
-        notes=(*notes_of(distinct, k, dropped), *below_a_cell(levels)),
+        notes=(
+            *notes.of_boxes(distinct, k, dropped),
+            *notes.of_levels(levels, size, judged.name),
+        ),
         seed=seed,
         seconds=time.perf_counter() - begun,
     )
@@ -177,33 +182,3 @@ def by_level(shapes: Tensor, placed: Placed) -> tuple[PresetLevel, ...]:
         mine = shapes[placed.level == i].tolist()
         groups.append(PresetLevel(floor.stride, tuple((w, h) for w, h in mine)))
     return tuple(groups)
-
-
-def notes_of(distinct: int, k: int, dropped: int) -> tuple[str, ...]:
-    """What a user should know."""
-    notes = []
-    if dropped:
-        notes.append(f"{dropped:,} boxes without positive finite sides were left out")
-    if distinct <= k:
-        notes.append(
-            f"only {distinct} different boxes for {k} shapes: use k = {distinct}; "
-            "the other shapes are rescaled copies"
-        )
-    return tuple(notes)
-
-
-def below_a_cell(levels: Sequence[PresetLevel] | None) -> tuple[str, ...]:
-    """A note where a map other than the finest holds shapes that are smaller than its cells."""
-    coarse = sorted(levels or (), key=lambda level: level.stride)[1:]
-    small = [
-        f"{w:.1f} x {h:.1f} on stride {level.stride:g}"
-        for level in coarse
-        for w, h in level.shapes
-        if max(w, h) < level.stride
-    ]
-    if not small:
-        return ()
-    return (
-        f"smaller than a cell: {', '.join(small)}. With so many shapes to a map this order serves "
-        'the most objects all the same; the objective "placed" designs for the grid',
-    )

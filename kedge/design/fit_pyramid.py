@@ -8,17 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kedge.design import notes
 from kedge.design.fit import (
     by_level,
     check_words,
     input_size,
-    notes_of,
     objective_of,
     read_points,
 )
-from kedge.design.kmeans import one_thread
 from kedge.design.measure import measure
-from kedge.design.objectives import Objective, value
+from kedge.design.objectives import Objective, mean_worth, value
 from kedge.design.placed import Placed, floors, scatter
 from kedge.design.points import Points
 from kedge.design.problem import Problem, stages_of_places, stages_of_sizes
@@ -26,6 +25,7 @@ from kedge.design.pyramid import Pyramid, pyramid
 from kedge.design.result import Design
 from kedge.design.search import settle
 from kedge.design.sketch import Sketch
+from kedge.design.threads import one_thread
 
 RETINANET_STRIDES = (8.0, 16.0, 32.0, 64.0, 128.0)
 _EQUAL = 1e-4
@@ -74,20 +74,24 @@ def fit_pyramid(
     assert placed is not None
     problem = _problem(points, sketch, judged, k, restarts, seed)
     found = _in_order(pyramid(problem, strides, scales, ratios), judged, problem).rounded()
-    score = float(value(judged, points, found.shapes[None])[0])
+    score = mean_worth(judged, points, found.shapes)
     shapes, placed = settle(points, found.shapes, placed, ground, None, designed_on_grid=True)
+    levels = by_level(shapes, placed)
     return Design(
         shapes=shapes,
         objective=judged.name,
         method="pyramid",
         score=score,
         metrics=measure(points, shapes, placed),
-        levels=by_level(shapes, placed),
+        levels=levels,
         placed=placed,
         boxes=float(points.weight.double().sum()),
         dropped=dropped,
         distinct=len(sketch),
-        notes=notes_of(k + 1, k, dropped),  # shapes are tied: fewer boxes than shapes are usual
+        notes=(  # shapes are tied: fewer boxes than shapes are usual
+            *notes.of_boxes(k + 1, k, dropped),
+            *notes.of_levels(levels, size, judged.name),
+        ),
         seed=seed,
         pyramid=found,
         seconds=time.perf_counter() - begun,

@@ -1,56 +1,18 @@
 """k-means of box sizes: the way of YOLOv2 and of those who followed it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from kedge.boxes import side_iou
 from kedge.design.sketch import Sketch, as_array
+from kedge.design.threads import one_thread
 
 _MANY = 100_000  # more boxes than this are merged into bins of 1/32 octave first
 _COARSE = 8  # bins per octave on which such many boxes try their starts
-_PIECE = 1 << 19
 Move = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread inside (also a decorator).
-
-    Clustering is thousands of operations on pieces that fit the cache: a second thread gains little
-    on an idle machine, and on a busy one waiting for it costs ten times the work.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def shape_iou(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
-    """IoU of sizes that share their centre; the arguments broadcast. Sides must be positive."""
-    overlap = torch.minimum(w, other_w) * torch.minimum(h, other_h)
-    return overlap / (w * h + other_w * other_h - overlap)
-
-
-def mean_best_iou(wh: Any, shapes: Any, weights: Any = None) -> float:
-    """Mean over boxes ``wh`` (n, 2) of the best IoU with any of ``shapes`` (k, 2), centres aligned.
-
-    Weighted by ``weights`` (n,) where given. NaN when there is no box. Source: YOLOv2's "Avg IOU"
-    (arXiv:1612.08242, table 1).
-    """
-    boxes, count = _boxes(wh, weights)
-    if len(boxes) == 0:
-        return float("nan")
-    sizes = _float(shapes).reshape(-1, 2)[None]
-    total = 0.0
-    for part, amount in zip(boxes.split(_PIECE), count.split(_PIECE), strict=True):
-        best, _ = _nearest(part, sizes, "iou")
-        total += float(best[0].double() @ amount.double())
-    return total / float(count.double().sum())
 
 
 @one_thread()
@@ -163,7 +125,7 @@ def _nearest(boxes: Tensor, shapes: Tensor, metric: str) -> tuple[Tensor, Tensor
     for i in range(shapes.shape[1]):
         sw, sh = shapes[:, i, :1], shapes[:, i, 1:]
         euclidean = metric == "euclidean"
-        value = -((w - sw) ** 2 + (h - sh) ** 2) if euclidean else shape_iou(w, h, sw, sh)
+        value = -((w - sw) ** 2 + (h - sh) ** 2) if euclidean else side_iou(w, h, sw, sh)
         index.masked_fill_(value > best, i)
         best = torch.maximum(best, value)
     return best, index

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kedge.design.objectives import MeanIoU, best_shape
+from kedge.design.objectives import TIE, MeanIoU, best_shape
 from kedge.design.placed import Floor, Placed
 from kedge.design.points import Points
-
-_TIE = 1e-3
 
 
 def service(
@@ -29,7 +27,7 @@ def service(
         for j, floor in enumerate(floors):
             placed = Placed(floors=(floor,), level=torch.zeros(1, dtype=torch.int64))
             iou = placed.similarity(part, shapes[i, 0], shapes[i, 1], 0)
-            good = (iou >= threshold).float() + _TIE * iou
+            good = (iou >= threshold).float() + TIE * iou
             worth[i, j] = float((good @ part.weight).double()) / total
     return worth
 

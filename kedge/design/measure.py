@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from kedge.design.kmeans import shape_iou
+from kedge.boxes import side_iou
 from kedge.design.objectives import shape_ratio
 from kedge.design.placed import Placed
 from kedge.design.points import Points
@@ -62,7 +62,7 @@ def _sums(part: Points, shapes: Tensor, placed: Placed | None, ratio: float) -> 
     iou = torch.zeros(len(part))
     fit, within, set_down = iou.clone(), iou.clone(), iou.clone()
     for i, (w, h) in enumerate(shapes):
-        iou = torch.maximum(iou, shape_iou(part.w, part.h, w, h))
+        iou = torch.maximum(iou, side_iou(part.w, part.h, w, h))
         close = shape_ratio(part, w, h)
         fit = torch.maximum(fit, close)
         within += close > 1 / ratio

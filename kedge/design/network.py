@@ -6,14 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
+from kedge.data.seen import Placement, letterboxed
+from kedge.data.seen import as_seen as boxes_as_seen
 from kedge.design.table import BoxTable
 
 
 class Resize(Protocol):
     """How an image comes to the network's input size."""
 
-    def factors(self, size: np.ndarray) -> np.ndarray:
-        """Factors (n, 2) for y and x of images of ``size`` (n, 2) (H, W)."""
+    def place(self, height: int, width: int) -> Placement:
+        """Where an image of (height, width) goes."""
         ...
 
 
@@ -23,8 +25,8 @@ class Letterbox:
 
     size: tuple[int, int]
 
-    def factors(self, size: np.ndarray) -> np.ndarray:
-        return np.repeat((np.asarray(self.size) / size).min(1, keepdims=True), 2, 1)
+    def place(self, height: int, width: int) -> Placement:
+        return letterboxed(height, width, self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +35,24 @@ class Stretch:
 
     size: tuple[int, int]
 
-    def factors(self, size: np.ndarray) -> np.ndarray:
-        return np.asarray(self.size) / size
+    def place(self, height: int, width: int) -> Placement:
+        del height, width
+        return Placement(self.size, self.size, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShorterSide:
     """The shorter side to ``side``, or less where the longer would exceed ``longest``
-    (torchvision).
+    (torchvision). Padding comes after the image, so nothing moves.
     """
 
     side: int = 800
     longest: int = 1333
 
-    def factors(self, size: np.ndarray) -> np.ndarray:
-        scale = np.minimum(self.side / size.min(1), self.longest / size.max(1))
-        return np.repeat(scale[:, None], 2, 1)
+    def place(self, height: int, width: int) -> Placement:
+        rate = min(self.side / min(height, width), self.longest / max(height, width))
+        inner = (max(1, round(height * rate)), max(1, round(width * rate)))
+        return Placement(inner, inner, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,7 @@ def multi_scale(sides: Sequence[int]) -> Recipe:
 
 
 def as_seen(table: BoxTable, recipe: Recipe, seed: int = 0) -> BoxTable:
-    """The boxes in pixels of the network's input; ``size`` becomes the resized image's (H, W).
+    """The boxes in pixels of the network's input; ``size`` becomes that input's (H, W).
 
     One choice of resize, scale and crop per image and pass; the same for the same seed. Pass p of
     an image takes the p-th resize after its first, so that ``passes = len(resizes)`` shows every
@@ -116,14 +120,13 @@ def _one_pass(
     random: np.random.Generator,
 ) -> BoxTable:
     choice = (first + number) % len(recipe.resizes)
-    factors = np.empty((len(table), 2), np.float32)
+    xyxy, size = np.empty((len(table), 4), np.float32), np.empty((len(table), 2), np.float32)
     for i, resize in enumerate(recipe.resizes):
         mine = choice[index] == i
-        factors[mine] = resize.factors(table.size[mine])
-    factors *= random.uniform(*recipe.scale, len(first))[index, None].astype(np.float32)
+        xyxy[mine], size[mine] = boxes_as_seen(table.xyxy[mine], table.size[mine], resize.place)
+    factor = random.uniform(*recipe.scale, len(first))[index, None].astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        xyxy = table.xyxy * factors[:, [1, 0, 1, 0]]
-    seen = replace(table, xyxy=xyxy, size=table.size * factors)
+        seen = replace(table, xyxy=xyxy * factor, size=size * factor)
     return seen if recipe.crop is None else _cropped(seen, recipe, index, len(first), random)
 
 

@@ -12,10 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kedge.design.kmeans import shape_iou
+from kedge.boxes import side_iou
 from kedge.design.points import Points
 
-_TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
+TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
 
 
 class Objective(Protocol):
@@ -32,8 +32,12 @@ class Objective(Protocol):
         """
         ...
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         """What a best similarity is worth, exactly."""
+        ...
+
+    def score(self, best: Tensor) -> Tensor:
+        """The same for a search: equal shares are told apart by a thousandth of the mean."""
         ...
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
@@ -49,10 +53,12 @@ class MeanIoU:
 
     def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
         del shape
-        return shape_iou(points.w, points.h, w, h)
+        return side_iou(points.w, points.h, w, h)
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         return best
+
+    score = worth
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         del temperature
@@ -68,13 +74,16 @@ class Recall:
 
     def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
         del shape
-        return shape_iou(points.w, points.h, w, h)
+        return side_iou(points.w, points.h, w, h)
+
+    def worth(self, best: Tensor) -> Tensor:
+        return (best >= self.threshold).float()
 
     def score(self, best: Tensor) -> Tensor:
-        return (best >= self.threshold).float() + _TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
-        return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + _TIE * best
+        return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + TIE * best
 
 
 def shape_ratio(points: Points, w: Tensor, h: Tensor) -> Tensor:
@@ -94,8 +103,10 @@ class RatioFitness:
         del shape
         return shape_ratio(points, w, h)
 
-    def score(self, best: Tensor) -> Tensor:
+    def worth(self, best: Tensor) -> Tensor:
         return best * (best > 1 / self.threshold)
+
+    score = worth
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         gate = torch.sigmoid((best - 1 / self.threshold) / (0.1 * temperature))
@@ -116,12 +127,15 @@ class BPR:
         del shape
         return shape_ratio(points, w, h)
 
+    def worth(self, best: Tensor) -> Tensor:
+        return (best > 1 / self.threshold).float()
+
     def score(self, best: Tensor) -> Tensor:
-        return (best > 1 / self.threshold).float() + _TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
         margin = (best * self.threshold).clamp(min=1e-6).log()
-        return torch.sigmoid(margin / (0.5 * temperature)) + _TIE * best
+        return torch.sigmoid(margin / (0.5 * temperature)) + TIE * best
 
 
 def best_shape(
@@ -150,7 +164,14 @@ def best_shape(
 
 
 def value(objective: Objective, points: Points, shapes: Tensor) -> Tensor:
-    """Exact weighted mean score (R,) of the sets of shapes (R, k, 2), float64."""
+    """Weighted mean score (R,) of the sets of shapes (R, k, 2), float64: what searches compare."""
     best, _ = best_shape(objective, points, shapes)
     weight = points.weight.double()
     return objective.score(best).double() @ weight / weight.sum()
+
+
+def mean_worth(objective: Objective, points: Points, shapes: Tensor) -> float:
+    """The objective of the shapes (k, 2), as it is told to people."""
+    best, _ = best_shape(objective, points, shapes[None])
+    weight = points.weight.double()
+    return float(objective.worth(best[0]).double() @ weight / weight.sum())

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kedge.design.objectives import _TIE
+from kedge.design.objectives import TIE
 from kedge.design.points import Points
 
 
@@ -78,11 +78,14 @@ class Placed:
         overlap = across * down
         return overlap / (points.w * points.h + w * h - overlap)
 
+    def worth(self, best: Tensor) -> Tensor:
+        return (best >= self.threshold).float()
+
     def score(self, best: Tensor) -> Tensor:
-        return (best >= self.threshold).float() + _TIE * best
+        return self.worth(best) + TIE * best
 
     def smooth(self, best: Tensor, temperature: float) -> Tensor:
-        return torch.sigmoid((best - self.threshold) / (0.2 * temperature)) + _TIE * best
+        return torch.sigmoid((best - self.threshold) / (0.2 * temperature)) + TIE * best
 
     def on(self, level: Tensor) -> "Placed":
         """The same with shapes on other levels."""

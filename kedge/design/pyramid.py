@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from kedge.design.ascent import ascend
-from kedge.design.kmeans import one_thread
 from kedge.design.objectives import Objective
 from kedge.design.placed import Placed
 from kedge.design.problem import Problem
+from kedge.design.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

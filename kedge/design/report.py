@@ -8,7 +8,9 @@ from kedge.design.choose_k import Curve
 from kedge.design.compare import Row, Verdict
 from kedge.design.result import Design
 from kedge.design.settings import DesignSettings
+from kedge.design.table import BoxTable
 
+ONE_IMAGE = "Too few images to judge (1): nothing is compared."
 _APART = 0.05  # share of the objects whose shape fits where no anchor stands
 
 
@@ -16,7 +18,9 @@ _APART = 0.05  # share of the objects whose shape fits where no anchor stands
 class DesignReport:
     """The design on all boxes, the verdict on held-out images, and the curve over k.
 
-    ``verdict`` is None without held-out images, ``curve`` when it was not asked for.
+    ``verdict`` is None without held-out images, ``curve`` when it was not asked for. ``seen``: the
+    usable boxes in pixels of the network's input, each image ``passes`` times. ``dropped``: boxes
+    of the data set that are not usable.
     """
 
     design: Design
@@ -24,6 +28,25 @@ class DesignReport:
     curve: Curve | None
     images: int
     settings: DesignSettings
+    seen: BoxTable
+    passes: int = 1
+    dropped: int = 0
+
+    @property
+    def boxes(self) -> float:
+        """Usable boxes of the data set."""
+        return self.design.boxes / self.passes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know."""
+        notes = self.design.notes
+        if self.passes > 1:
+            notes = (f"every image counts {self.passes} times, at as many scales", *notes)
+        if self.dropped:
+            gone = f"{self.dropped:,} boxes without positive finite sides were left out"
+            notes = (gone, *notes)
+        return notes
 
     @property
     def levels(self) -> tuple[PresetLevel, ...]:
@@ -33,11 +56,37 @@ class DesignReport:
             return (PresetLevel(32.0, pairs),)
         return tuple(level for level in self.design.levels if level.shapes)
 
+    @property
+    def verdict_text(self) -> str:
+        """The verdict, and what to make of a placed recall that falls."""
+        if self.verdict is None:
+            return ONE_IMAGE
+        text = self.verdict.text
+        if not any(name == "placed recall" for name, _, _ in self.verdict.worse):
+            return text
+        if self.settings.in_order:
+            name = self.settings.framework
+            text += f" ({name} assigns by the ratio of sides, not by IoU: BPR is its own number.)"
+        return f"{text} --objective placed designs for placed recall."
+
     def to_dict(self) -> dict[str, Any]:
-        """What ``--json FILE`` holds: the design's keys, and ``verdict``, ``comparison``,
-        ``curve``.
+        """What ``--json FILE`` holds: the design's keys, what ``load_design`` reads (``levels``,
+        ``offset``, ``image_size``, ``resize``), and ``verdict``, ``comparison``, ``curve``.
         """
-        result = {**self.design.to_dict(), "images": self.images}
+        settings = self.settings
+        result: dict[str, Any] = {
+            **self.design.to_dict(),
+            "levels": [{"stride": s, "shapes": [list(x) for x in m]} for s, m in self.levels],
+            "offset": settings.offset,
+            "image_size": list(settings.resizing.size),
+            "resize": settings.resizing.rule,
+            "multi_scale": settings.multi_scale,
+            "framework": settings.framework,
+            "boxes": self.boxes,
+            "dropped": self.dropped,
+            "notes": list(self.notes),
+            "images": self.images,
+        }
         if self.verdict is not None:
             result["verdict"] = {
                 "keep": self.verdict.keep,
@@ -45,7 +94,11 @@ class DesignReport:
                 "gain": self.verdict.gain,
                 "error": self.verdict.error,
                 "boxes": self.verdict.boxes,
-                "text": self.verdict.text,
+                "images": self.verdict.images,
+                "folds": self.verdict.folds,
+                "judged": self.verdict.judged,
+                "worse": [list(number) for number in self.verdict.worse],
+                "text": self.verdict_text,
             }
             result["comparison"] = [row_dict(row) for row in self.verdict.rows]
         if self.curve is not None:
@@ -57,9 +110,10 @@ class DesignReport:
         """Everything for a terminal, in plain lines."""
         design = self.design
         lines = [
-            f"{design.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
+            f"{self.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
             f"{design.seconds:.2f} s",
-            *(f"note: {note}" for note in design.notes),
+            f"images {self.settings.resizing.text}",
+            *(f"note: {note}" for note in self.notes),
             "",
         ]
         for stride, shapes in self.levels:
@@ -69,7 +123,9 @@ class DesignReport:
             lines += ["", design.pyramid.text()]
         lines += ["", _metrics_line(design)]
         if self.verdict is not None:
-            lines += ["", *comparison_lines(self.verdict), "", self.verdict.text]
+            lines += ["", *comparison_lines(self.verdict), "", self.verdict_text]
+        elif self.settings.compare:
+            lines += ["", ONE_IMAGE]
         if self.curve is not None:
             what = "mean_iou" if design.objective == "placed" else design.objective
             lines += ["", f"{what} by number of shapes:", self.curve.text()]
@@ -109,7 +165,8 @@ def _metrics_line(design: Design) -> str:
     )
     if m.placed_recall is None:
         return text
-    text += f"; on the real grid {m.placed_recall:.1%} get a positive"
+    assert design.placed is not None, "it was measured on a grid"
+    text += f"; on the real grid {m.placed_recall:.1%} reach IoU {design.placed.threshold:g}"
     if design.objective != "placed" and m.recall - m.placed_recall > _APART:
         text += " (--objective placed designs for that)"
     return text

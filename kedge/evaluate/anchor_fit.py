@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from kedge import boxes as geometry
 from kedge.evaluate.columns import array
 
 _ROWS = 65536  # boxes compared at once: memory stays flat for any number of boxes
@@ -41,10 +43,7 @@ class Utilisation:
 
 
 def shape_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
-    """IoU (n, k) of boxes and shapes that share one corner (equally: one centre).
-
-    Source: YOLOv2's distance is one minus this (Redmon & Farhadi, arXiv:1612.08242, section 2).
-    """
+    """IoU (n, k) of boxes and shapes about one centre, in float64 (``kedge.boxes.shape_iou``)."""
     return _iou(_sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1))
 
 
@@ -55,10 +54,15 @@ def best_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def mean_best_iou(wh: Any, shapes: Any) -> float:
-    """Mean over boxes of the IoU with the best shape: YOLOv2's "Avg IOU". NaN without boxes."""
+def mean_best_iou(wh: Any, shapes: Any, weights: Any = None) -> float:
+    """Mean over boxes of the IoU with the best shape, by ``weights`` (n,) where given.
+
+    NaN without boxes. Source: YOLOv2's "Avg IOU" (arXiv:1612.08242, table 1).
+    """
     best = best_iou(wh, shapes)
-    return float(best.mean()) if len(best) else float("nan")
+    if not len(best):
+        return float("nan")
+    return float(np.average(best, weights=None if weights is None else array(weights)))
 
 
 def bpr(wh: Any, shapes: Any, ratio: float = 4.0) -> RatioFit:
@@ -111,10 +115,7 @@ def utilisation(index: Any, num_shapes: int) -> Utilisation:
 
 
 def _iou(boxes: NDArray[np.float64], anchors: NDArray[np.float64]) -> NDArray[np.float64]:
-    inter = np.minimum(boxes[:, None, 0], anchors[:, 0]) * np.minimum(
-        boxes[:, None, 1], anchors[:, 1]
-    )
-    return inter / (boxes.prod(axis=1)[:, None] + anchors.prod(axis=1) - inter)
+    return geometry.shape_iou(torch.tensor(boxes)[:, None], torch.tensor(anchors)).numpy()
 
 
 def _chunks(boxes: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 Shape = tuple[float, float]
 LevelShapes = tuple[float, Sequence[Shape]]
-SHARED_HEADS = ("torchvision", "detectron2", "yolov5")  # every level has as many shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +157,7 @@ def _detectron2(sheet: _Sheet) -> str:
 
 
 def _mmdetection(sheet: _Sheet) -> str:
+    sheet.same_count("mmdetection", "its YOLO heads predict as many shapes on every level")
     lines = [f"        {_pairs(shapes)}," for shapes in reversed(sheet.shapes)]
     strides = ", ".join(_number(s) for s in reversed(sheet.strides))
     note = []

@@ -6,62 +6,59 @@ from typing import Any
 
 import numpy as np
 
-from kedge.anchors.presets import preset
+from kedge.anchors.presets import Preset, preset
 from kedge.design import DesignReport
-from kedge.pages.design_wish import Made, Wish, in_use_of
+from kedge.design.rivals import in_use
 
 
-def write_page(made: Made, path: Path) -> Path:
-    """The page of this design, written whole or not at all."""
+def write_page(path: Path, report: DesignReport, snippet: str, source: str) -> Path:
+    """The page of this design for the data ``source``, written whole or not at all."""
     from kedge.report import write_report
 
     return write_report(
         path,
-        f"Anchors for {made.wish.source}",
-        sections(made),
-        subtitle=headline(made),
-        facts=facts(made.wish, made.report),
+        f"Anchors for {source}",
+        sections(report, snippet),
+        subtitle=headline(report),
+        facts=facts(report, source),
     )
 
 
-def headline(made: Made) -> str:
+def headline(report: DesignReport) -> str:
     """The verdict, or the fit."""
-    verdict = made.report.verdict
-    if verdict is not None:
-        return verdict.text
-    return f"mean best IoU {made.report.design.mean_best_iou:.4f}"
+    if report.verdict is not None:
+        return report.verdict_text
+    return f"mean best IoU {report.design.mean_best_iou:.4f}"
 
 
-def facts(wish: Wish, report: DesignReport) -> Mapping[str, str]:
+def facts(report: DesignReport, source: str) -> Mapping[str, str]:
     """What stands under the title."""
-    height, width = wish.image_size
-    split = f", {wish.split}" if wish.split else ""
+    settings = report.settings
     return {
-        "data": f"{wish.source}{split}: {report.design.boxes:,.0f} boxes in {report.images:,} "
-        "images",
-        "input": f"{height} x {width}, letterboxed; strides "
-        + ", ".join(f"{s:g}" for s in wish.levels),
+        "data": f"{source}: {report.boxes:,.0f} boxes in {report.images:,} images",
+        "input": f"images {settings.resizing.text}; strides "
+        + ", ".join(f"{s:g}" for s in settings.levels),
         "objective": report.design.objective,
         "time": f"{report.design.seconds:.1f} s",
     }
 
 
-def sections(made: Made) -> list[Any]:
+def sections(report: DesignReport, snippet: str) -> list[Any]:
     """Shapes, the snippet, the comparison, the curve."""
     from kedge.report import Block, Code, Figure, Numbers, Section, Table, Text
     from kedge.report import figures as draw
 
-    report, design = made.report, made.report.design
-    sets = {"new": design.shapes.numpy(), **_others(made)}
-    rng = np.random.default_rng(made.wish.seed)
-    wh = made.seen.wh[rng.permutation(len(made.seen))[:200_000]]
+    design, seen = report.design, report.seen
+    sets = {"new": design.shapes.numpy(), **_others(report)}
+    rng = np.random.default_rng(report.settings.seed)
+    wh = seen.wh[rng.permutation(len(seen))[:200_000]]
     items = [
         (f"{design.mean_best_iou:.3f}", "mean best IoU", "centres moved together"),
         (f"{design.bpr:.3f}", "BPR", "YOLOv5's ratio, threshold 4"),
     ]
     if design.placed_recall is not None and design.placed is not None:
-        remark = f"IoU {design.placed.threshold:g} on the real grid"
-        items.append((f"{design.placed_recall:.1%}", "get a positive", remark))
+        title = f"reach IoU {design.placed.threshold:g}"
+        items.append((f"{design.placed_recall:.1%}", title, "on the real grid"))
     rows = [
         [f"stride {stride:g}", f"{w:.1f} x {h:.1f}", h / w]
         for stride, shapes in report.levels
@@ -69,10 +66,10 @@ def sections(made: Made) -> list[Any]:
     ]
     first: list[Block] = [
         Numbers(items=items),
-        *(Text(text=note) for note in design.notes),
-        Code(code=made.snippet, caption=f"For {made.wish.framework}"),
+        *(Text(text=note) for note in report.notes),
+        Code(code=snippet, caption=f"For {report.settings.framework}"),
         *(
-            _parameters(made)
+            _parameters(report)
             or [Table(columns=["level", "w x h (px)", "h / w"], rows=rows, digits=2)]
         ),
     ]
@@ -99,15 +96,16 @@ def sections(made: Made) -> list[Any]:
     return found
 
 
-def _parameters(made: Made) -> list[Any]:
+def _parameters(report: DesignReport) -> list[Any]:
     """Sizes, scales and ratios of a pyramid."""
     from kedge.report import Table
 
-    found = made.report.design.pyramid
+    found = report.design.pyramid
     if found is None:
         return []
     sizes = (
-        (f"size at stride {s:g} (px)", x) for s, x in zip(sorted(made.wish.levels), found.sizes)
+        (f"size at stride {s:g} (px)", x)
+        for s, x in zip(sorted(report.settings.levels), found.sizes)
     )
     rows = [[name, f"{value:g}"] for name, value in sizes]
     rows += [["scales", ", ".join(f"{x:g}" for x in found.scales)]]
@@ -116,16 +114,17 @@ def _parameters(made: Made) -> list[Any]:
     return [Table(columns=["parameter", "value"], rows=rows, caption=words)]
 
 
-def _others(made: Made) -> dict[str, Any]:
+def _others(report: DesignReport) -> dict[str, Any]:
     """The set in use, or the best published one, for the plane."""
-    in_use, verdict = in_use_of(made.wish.in_use), made.report.verdict
-    if isinstance(in_use, tuple):
-        return {"in use": np.array(in_use)}
-    if in_use is not None:
-        return {in_use: np.array(preset(in_use).shapes)}
+    settings, verdict = report.settings, report.verdict
+    own = in_use(settings.in_use)
+    if isinstance(own, Preset):
+        return {own.name: np.array(own.shapes)}
+    if own is not None:
+        return {"in use": own.numpy()}
     if verdict is None:
         return {}
-    rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= made.wish.number]
+    rows = [row for row in verdict.rows if row.name != "new" and row.shapes <= settings.number]
     best = max(rows, key=lambda row: row.score, default=None)
     return {} if best is None else {best.name: np.array(preset(best.name).shapes)}
 
@@ -149,7 +148,7 @@ def _comparison(report: DesignReport) -> list[Any]:
     ]
     columns = ["anchors", "shapes", "score", "mean best IoU", "IoU >= 0.5", "BPR", "placed"]
     return [
-        Text(text=f"**{verdict.text}**"),
+        Text(text=f"**{report.verdict_text}**"),
         Table(
             columns=columns,
             rows=rows,

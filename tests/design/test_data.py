@@ -1,10 +1,13 @@
 """From files to boxes as the network sees them, and the whole command on real data."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 
 from kedge.design import (
     BoxTable,
@@ -15,16 +18,19 @@ from kedge.design import (
     Stretch,
     as_seen,
     design_command,
-    even_split,
+    fit,
     letterbox,
     multi_scale,
     read_table,
     table_from_records,
 )
-from kedge.interop.snippets import SHARED_HEADS, frameworks, snippet
+from kedge.design.command import curve_ks
+from kedge.design.frameworks import FRAMEWORKS, FrameworkName
+from kedge.interop.design_snippet import design_snippet
+from kedge.interop.snippets import frameworks, snippet
 
 
-def table(rows: list[tuple[float, ...]], size: tuple[int, int] = (480, 640)) -> BoxTable:
+def table(rows: Sequence[Sequence[float]], size: tuple[int, int] = (480, 640)) -> BoxTable:
     xyxy = np.array(rows, np.float32).reshape(-1, 4)
     return BoxTable(
         xyxy=xyxy,
@@ -50,8 +56,12 @@ def random_table(images: int = 60, each: int = 8) -> BoxTable:
 @pytest.mark.parametrize(
     ("resize", "expected"),
     [
-        (Letterbox(size=(320, 320)), (0, 0, 50, 100)),  # 480 x 640 to 240 x 320: half
-        (Letterbox(size=(480, 320)), (0, 0, 50, 100)),
+        (
+            Letterbox(size=(320, 320)),
+            (0, 40, 50, 140),
+        ),  # 480 x 640 to 240 x 320: half, in the middle
+        (Letterbox(size=(480, 320)), (0, 120, 50, 220)),
+        (Letterbox(size=(240, 420)), (50, 0, 100, 100)),
         (Stretch(size=(960, 320)), (0, 0, 50, 400)),  # (H, W): twice as high, half as wide
         (ShorterSide(side=960, longest=10_000), (0, 0, 200, 400)),
         (ShorterSide(side=960, longest=640), (0, 0, 100, 200)),
@@ -60,6 +70,47 @@ def random_table(images: int = 60, each: int = 8) -> BoxTable:
 def test_resizing_by_hand(resize, expected):
     seen = as_seen(table([(0, 0, 100, 200)]), Recipe(resizes=(resize,)))
     assert seen.xyxy[0].tolist() == pytest.approx(expected)
+
+
+def test_a_letterboxed_table_is_what_the_network_is_shown():
+    """Against the transform that the detectors' data go through, images high, wide and odd."""
+    from kedge.data.transforms import Fit, as_boxes
+
+    sizes = [(480, 640), (640, 480), (333, 1001), (97, 31), (600, 600)]
+    boxes = torch.tensor([[3.0, 5.0, 20.5, 31.0], [0.0, 0.0, 31.0, 97.0]])
+    rows = [table(boxes.tolist(), size) for size in sizes]
+    size = (416, 640)
+    for (height, width), mine in zip(sizes, rows):
+        target = {
+            "boxes": as_boxes(boxes, (height, width)),
+            "letterbox": torch.tensor([1.0, 1.0, 0.0, 0.0]),
+        }
+        shown = Fit(size).target(target, height, width)["boxes"].as_subclass(torch.Tensor)
+        seen = as_seen(mine, letterbox(size))
+        np.testing.assert_allclose(seen.xyxy, shown.numpy(), rtol=1e-6, atol=1e-4)
+        assert (seen.size == size).all()
+
+
+def test_placed_recall_of_a_high_image_counts_the_padding_beside_it():
+    """A 40 x 40 object of a 320 x 160 image stands at x = 80 to 120 of 320 x 320: between the cells
+    of stride 80 whose centres are 40 and 120. Without the padding it would stand on a centre."""
+    rows = table([(0, 0, 40, 40)], (320, 160))
+    seen = as_seen(rows, letterbox(320))
+    assert seen.xyxy.tolist() == [[80, 0, 120, 40]]
+    found = fit(
+        seen.wh, 1, "placed", image_size=320, strides=(40,), centres=seen.centres, restarts=1
+    )
+    assert found.placed_recall == 1
+    assert found.score == 1
+
+
+def test_images_without_a_size_lose_their_boxes_and_no_others():
+    rows = table([(0, 0, 10, 20)] * 4)
+    rows.size[:3] = [(0, 640), (np.nan, 640), (np.inf, 5)]
+    seen = as_seen(rows, letterbox(640))
+    assert np.isnan(seen.xyxy[:3]).all()
+    assert seen.xyxy[3].tolist() == [0, 80, 10, 100]
+    assert len(as_seen(table([]), letterbox(640))) == 0
 
 
 def test_multi_scale_shows_every_image_at_every_size_once():
@@ -184,23 +235,72 @@ def test_command_for_the_real_grid_gives_every_framework_a_snippet():
     assert report.design.placed_recall is not None
     assert report.curve is None
     for framework in frameworks():
-        assert snippet(framework, report.levels, settings.image_size)
+        assert snippet(framework, report.levels, settings.resizing.size)
 
 
-def test_shared_heads_get_an_even_split():
-    settings = even_split(DesignSettings(k=6, restarts=4, curve=False, held_out=0))
+@pytest.mark.parametrize("framework", [n for n, f in FRAMEWORKS.items() if f.shared_heads])
+def test_shared_heads_get_an_even_split(framework):
+    settings = DesignSettings(k=6, framework=framework, restarts=4, curve=False, compare=False)
     report = design_command(random_table(), settings)
     assert [len(shapes) for _, shapes in report.levels] == [2, 2, 2]
-    for framework in SHARED_HEADS:
-        assert snippet(framework, report.levels)
-    with pytest.raises(ValueError, match="evenly over 3"):
-        even_split(DesignSettings(k=5))
-    assert even_split(DesignSettings(k=5, strides=None)).per_level is None
+    assert design_snippet(report)
+    with pytest.raises(ValueError, match=r"each of the 3 levels.*choose --k 6"):
+        DesignSettings(k=5, framework=framework)
+    assert DesignSettings(k=5, framework=framework, per_level=(1, 2, 2)).counts == (1, 2, 2)
+    assert DesignSettings(k=5).counts is None
+
+
+def test_words_that_contradict_each_other_are_refused():
+    with pytest.raises(ValueError, match="go with --layout pyramid"):
+        DesignSettings(scales=2)
+    with pytest.raises(ValueError, match="leave out --k"):
+        DesignSettings(layout="pyramid", k=9)
+    pyramid = DesignSettings(layout="pyramid", ratios=2)
+    assert (pyramid.number, pyramid.pyramid, pyramid.counts) == (30, (3, 2), None)
+
+
+def test_every_framework_has_a_name_a_row_and_a_writer():
+    assert get_args(FrameworkName) == tuple(FRAMEWORKS)
+    assert set(frameworks()) == set(FRAMEWORKS)
+
+
+def clusters(images: int = 50) -> BoxTable:
+    """Boxes of three sizes, far apart."""
+    random = np.random.default_rng(0)
+    sizes = np.array([[12, 15], [60, 30], [150, 200]])[np.arange(images * 6) % 3]
+    wh = sizes * random.uniform(0.97, 1.03, (images * 6, 2))
+    corner = random.random(wh.shape) * (np.array([640, 480]) - wh)
+    return BoxTable(
+        xyxy=np.concatenate([corner, corner + wh], 1).astype(np.float32),
+        size=np.full((len(wh), 2), (480, 640), np.float32),
+        image=np.repeat(np.arange(images), 6),
+        label=np.zeros(len(wh), np.int64),
+    )
+
+
+def test_auto_takes_the_number_where_the_curve_bends():
+    settings = DesignSettings(k="auto", restarts=8, compare=False, curve=False)
+    report = design_command(clusters(), settings)
+    assert report.curve is not None
+    assert report.curve.knee == len(report.design.shapes) == report.settings.number == 3
+    with pytest.raises(ValueError, match="leave out one"):
+        DesignSettings(k="auto", per_level=(1, 1, 1))
+    with pytest.raises(ValueError, match="leave out --k"):
+        DesignSettings(k="auto", layout="pyramid")
+
+
+def test_auto_is_a_multiple_of_the_levels_of_shared_heads():
+    settings = DesignSettings(k="auto", restarts=8, compare=False, framework="torchvision")
+    report = design_command(random_table(), settings)
+    assert report.curve is not None
+    assert report.curve.k == (3, 6, 9, 12, 15)
+    assert len(report.design.shapes) == report.curve.knee
+    assert curve_ks(9, 6) == range(6, 19, 6)
 
 
 def test_command_keeps_good_shapes_in_use():
     data = random_table(200)
-    good = design_command(data, DesignSettings(k=4, held_out=0, curve=False)).design.shapes
+    good = design_command(data, DesignSettings(k=4, compare=False, curve=False)).design.shapes
     in_use = tuple((w, h) for w, h in good.tolist())
     settings = DesignSettings(k=4, in_use=in_use, curve=False, baselines=())
     verdict = design_command(data, settings).verdict

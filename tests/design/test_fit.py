@@ -22,12 +22,13 @@ from kedge.design import (
     split_images,
 )
 from kedge.design.ascent import ascend
-from kedge.design.compare import Candidate
 from kedge.design.evolution import evolution
-from kedge.design.kmeans import kmeans, mean_best_iou
+from kedge.design.judging import Candidate
+from kedge.design.kmeans import kmeans
 from kedge.design.objectives import best_shape, value
 from kedge.design.problem import Problem, stages_of_sizes
 from kedge.design.sketch import Sketch
+from kedge.evaluate import mean_best_iou
 
 
 def boxes(n: int = 4000, seed: int = 0) -> np.ndarray:

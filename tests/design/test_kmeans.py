@@ -1,6 +1,7 @@
 """k-means of box sizes: by hand, its edge cases, and against a plain loop."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from kedge.design.kmeans import fill_up, kmeans, mean_best_iou, shape_iou
+from kedge.boxes import shape_iou, side_iou
+from kedge.design.kmeans import fill_up, kmeans
+from kedge.design.threads import one_thread
+from kedge.evaluate import mean_best_iou
+from kedge.evaluate import shape_iou as array_shape_iou
 
 
 def centred(wh: torch.Tensor) -> torch.Tensor:
@@ -26,8 +31,11 @@ def test_mean_best_iou_by_hand():
 def test_shape_iou_is_torchvisions_iou_of_centred_boxes():
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.rand(n, 2, generator=generator) * 100 + 1 for n in (40, 7))
-    ours = shape_iou(a[:, None, 0], a[:, None, 1], b[None, :, 0], b[None, :, 1])
+    ours = shape_iou(a[:, None], b[None])
     torch.testing.assert_close(ours, box_iou(centred(a), centred(b)))
+    sides = side_iou(a[:, None, 0], a[:, None, 1], b[None, :, 0], b[None, :, 1])
+    assert torch.equal(sides, ours)
+    np.testing.assert_allclose(array_shape_iou(a, b), ours.numpy(), rtol=1e-6)
 
 
 @pytest.mark.parametrize("update", ["mean", "median"])
@@ -79,6 +87,58 @@ def test_the_callers_threads_are_given_back_even_after_an_error():
         with pytest.raises(ValueError, match="k:"):
             kmeans([(10, 20)], 0)
         assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_threads_are_given_back_to_all_whose_work_overlaps():
+    """Two threads inside at once, entering and leaving in every order, one of them nested."""
+    torch.set_num_threads(3)
+    inside, leave, seen = threading.Barrier(2), threading.Event(), {}
+
+    def late() -> None:
+        with one_thread(), one_thread():
+            inside.wait()
+            leave.wait()
+            seen["late, inside"] = torch.get_num_threads()
+        seen["late"] = torch.get_num_threads()
+
+    try:
+        other = threading.Thread(target=late)
+        with one_thread():
+            other.start()
+            inside.wait()
+            with one_thread():
+                pass
+            assert torch.get_num_threads() == 1
+        seen["early"] = torch.get_num_threads()
+        leave.set()
+        other.join()
+        new = threading.Thread(target=lambda: seen.update(new=torch.get_num_threads()))
+        new.start()
+        new.join()
+        assert seen == {"early": 3, "late, inside": 1, "late": 3, "new": 3}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_many_overlapping_clusterings_leave_the_number_of_threads():
+    torch.set_num_threads(2)
+    wh = np.random.default_rng(0).lognormal(4, 1, (400, 2))
+    try:
+        workers = [threading.Thread(target=kmeans, args=(wh, 5)) for _ in range(6)]
+        for worker in workers:
+            worker.start()
+        kmeans(wh, 5)
+        for worker in workers:
+            worker.join()
+        assert torch.get_num_threads() == 2
+        found: list[int] = []
+        new = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        new.start()
+        new.join()
+        assert found == [2]
     finally:
         torch.set_num_threads(1)
 

@@ -190,13 +190,3 @@ def test_shapes_designed_for_size_take_levels_by_service_or_in_order():
     assert served.placed is not None
     assert served.placed.level.bincount().tolist() == [2, 2]
     assert served.placed_recall >= ordered.placed_recall
-
-
-def test_a_note_names_shapes_below_a_cell_of_a_coarse_map():
-    from kedge.anchors.presets import PresetLevel
-    from kedge.design.fit import below_a_cell
-
-    fine, coarse = PresetLevel(8.0, ((5.0, 4.0),)), PresetLevel(32.0, ((6.0, 4.7), (40.0, 9.0)))
-    (note,) = below_a_cell([coarse, fine])
-    assert note.startswith("smaller than a cell: 6.0 x 4.7 on stride 32. ")
-    assert below_a_cell([fine]) == below_a_cell(None) == ()

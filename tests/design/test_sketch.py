@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kedge.design.kmeans import mean_best_iou
 from kedge.design.sketch import Sketch
 from kedge.design.streaming import sketch_of_table
+from kedge.evaluate import mean_best_iou
 
 
 def random_boxes(n: int, seed: int = 0) -> np.ndarray:

@@ -1,0 +1,28 @@
+"""Data as a command line names them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from kedge.data import coco, npz
+from kedge.data.reading import read
+from kedge.data.records import Data
+
+
+def choose_split(path: str, split: str | None) -> str | None:
+    """The split asked for. Where a folder has several and none is asked for: train, else the first
+    whose name begins so, else the first; None leaves the choice to ``kedge.data.read``."""
+    folder = Path(path)
+    if split is not None or path == "toy" or not folder.is_dir():
+        return split
+    names = sorted(coco.find(folder)) or sorted(npz.find(folder))
+    if len(names) < 2 or "train" in names:
+        return None
+    return next((name for name in names if name.startswith("train")), names[0])
+
+
+def read_data(path: str, split: str | None, check_images: bool = True) -> Data:
+    """Like ``kedge.data.read`` with "drop": findings tell of every defect. Any choice of splits is
+    ``choose_split``'s."""
+    chosen = choose_split(path, split)
+    found = read(path, chosen, "drop", check_images=check_images)
+    return replace(found, source=path)
