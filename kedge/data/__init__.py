@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kedge.data import toy
-from kedge.data.npz import boxes_npz
+from kedge.data.readers.npz import boxes_npz
 from kedge.data.reading import read
 from kedge.data.records import Data, Finding, OnBadBox, Record
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kedge.data import coco, npz, toy, voc, yolo
+from kedge.data import toy
+from kedge.data.readers import coco, npz, voc, yolo
 from kedge.data.records import Data, OnBadBox
 
 _ALIASES = {"valid": "val", "validation": "val"}

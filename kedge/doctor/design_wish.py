@@ -167,7 +167,7 @@ def read_boxes(source: str, split: str | None) -> tuple[BoxTable, int]:
         if split is not None:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
         return read_table(path), 0
-    from kedge.data import npz
+    from kedge.data.readers import npz
     from kedge.doctor.sources import choose_split, read_data
 
     chosen = choose_split(source, split)

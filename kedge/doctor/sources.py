@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kedge.data import Data, coco, npz, read
+from kedge.data import Data, read
+from kedge.data.readers import coco, npz
 
 
 def choose_split(path: str, split: str | None) -> str | None:
