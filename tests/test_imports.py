@@ -14,7 +14,8 @@ ALLOWED = {
     "outcome": set(),
     "types": {"outcome"},
     "boxes": set(),
-    "anchors": {"boxes", "types"},
+    "parse": set(),
+    "anchors": {"boxes", "parse", "types"},
     "coders": {"anchors", "boxes", "types"},
     "nms": {"boxes", "types"},
     "fusion": {"boxes", "nms", "types"},
@@ -26,7 +27,7 @@ ALLOWED = {
     "detectors": {
         "nn", "coders", "assign", "sample", "losses", "nms", "fusion", "anchors", "boxes", "types",
     },
-    "data": {"boxes", "types"},
+    "data": {"boxes", "parse", "types"},
     "evaluate": {"boxes", "types"},
 }  # fmt: skip
 CORE = ["types", "boxes", "anchors", "coders", "assign", "sample", "losses", "nn", "detectors"]

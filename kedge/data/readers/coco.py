@@ -1,140 +1,64 @@
-"""COCO JSON: one file, or a folder of splits. Parsed into typed structs by msgspec."""
+"""COCO JSON: one file, or a folder of splits."""
 
-import json
+import math
 import re
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
-from kedge.data.checks import Problems, RawBoxes, RawImage, check, locate
-from kedge.data.records import Data, OnBadBox
+from kedge.data.checks import finish
+from kedge.data.places import locate
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask, RawBoxes, RawImage
+from kedge.data.readers.coco_find import find
+from kedge.data.readers.coco_json import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoFile,
+    parse,
+    parse_categories,
+    rotated,
+)
+from kedge.data.records import Data
 
-SPLITS = ("train", "val", "valid", "validation", "test", "trainval", "minival")
+__all__ = ["LOOKED_FOR", "classes", "find", "read"]
+
 LOOKED_FOR = (
-    "COCO JSON: train.json, val.json, test.json or instances_*.json, in the folder or in "
-    "annotations/ (or _annotations.coco.json in train/, valid/, test/), with images/"
+    "COCO JSON: train.json, val.json, test.json, instances_*.json or any JSON with images, "
+    "annotations and categories, in the folder or in annotations/ (or _annotations.coco.json in "
+    "train/, valid/, test/), with images/"
 )
 
 
-class CocoImage(msgspec.Struct):
-    """One entry of "images". Sizes may be missing: the file knows them."""
-
-    id: int
-    file_name: str = ""
-    width: float | None = None
-    height: float | None = None
+def classes(file: Path) -> tuple[str, ...]:
+    """The names of the classes of a file, in the order of their ids."""
+    return parse_categories(file)
 
 
-class CocoAnnotation(msgspec.Struct):
-    """One entry of "annotations"; bbox is x, y, width, height in pixels."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: list[float | None] | None = None
-    iscrowd: int | bool = 0
-
-
-class CocoCategory(msgspec.Struct):
-    """One entry of "categories"."""
-
-    id: int
-    name: str
-
-
-class CocoFile(msgspec.Struct):
-    """A COCO JSON file."""
-
-    images: list[CocoImage]
-    categories: list[CocoCategory]
-    annotations: list[CocoAnnotation] = []
-
-
-def find(folder: Path) -> dict[str, Path]:
-    """The COCO files of a folder, by split name ("instances_train2017.json" is "train")."""
-    files = [
-        file
-        for place in (folder, folder / "annotations")
-        for file in sorted(place.glob("*.json"))
-        if _split_name(file) is not None
-    ]
-    files += sorted(folder.glob("*/_annotations.coco.json"))
-    named = {str(_split_name(file)): file for file in files}
-    if len(named) < len(files):  # two years of one split: keep the years
-        named = {_split_name(file, years=True) or file.stem: file for file in files}
-    return named
-
-
-def _split_name(file: Path, years: bool = False) -> str | None:
-    if file.name == "_annotations.coco.json":
-        stem = file.parent.name
-    else:
-        stem = file.stem
-        if stem.startswith("instances_"):
-            stem = stem.removeprefix("instances_")
-        elif re.sub(r"\d{4}$", "", stem) not in SPLITS:
-            return None
-    if not years:
-        stem = re.sub(r"\d{4}$", "", stem)
-    return {"valid": "val", "validation": "val"}.get(stem, stem)
-
-
-def read_file(
-    file: Path,
-    *,
-    root: Path | None = None,
-    split: str | None = None,
-    splits: tuple[str, ...] = (),
-    on_bad_box: OnBadBox = "error",
-    check_images: bool = True,
-) -> Data:
-    """Read one COCO JSON file; its images are searched beside it and under `root`.
+def read(file: Path, ask: Ask) -> Data:
+    """Read one COCO JSON file; its images are searched beside it and under `ask.root`.
 
     Category ids need not be contiguous: classes are ordered by id and `category_ids` keeps the
-    ids. Crowd annotations become `crowd`. Raises ValueError as `kedge.data.read` says.
+    ids. Crowd annotations, and those to be ignored, become `crowd`. Raises ValueError as
+    `kedge.data.read` says.
     """
-    if root is None:
-        root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    problems = Problems(file, on_bad_box)
-    coco = parse(file)
+    problems = Problems(file, ask.on_bad_box)
+    coco = parse(file, problems)
     categories = _categories(coco, file)
-    images, index = _images(coco, problems, root, _bases(file, root, split))
-    boxes = _boxes(coco, index, {c.id: label for label, c in enumerate(categories)}, problems)
-    records = check(images, boxes, problems, check_images)
-    problems.stop()
-    return Data(
-        source=str(file),
+    images, index = _images(coco, problems, ask.root, _bases(file, ask.root, ask.split))
+    labels = {c.id: label for label, c in enumerate(categories)}
+    boxes = _boxes(coco, index, labels, problems)
+    return finish(
+        images,
+        boxes,
+        problems,
+        ask,
         format="COCO JSON",
-        split=split,
-        splits=splits,
         classes=tuple(category.name for category in categories),
         category_ids=tuple(category.id for category in categories),
-        records=records,
-        findings=problems.findings,
+        said=len(coco.images),
     )
-
-
-def parse(file: Path) -> CocoFile:
-    """Parse and type-check a COCO JSON file. NaN and Infinity, which JSON forbids and Python
-    writes, are let through to the box checks. Raises ValueError naming file and field."""
-    text = file.read_bytes()
-    try:
-        try:
-            return msgspec.json.decode(text, type=CocoFile)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            return msgspec.convert(json.loads(text), type=CocoFile)
-    except msgspec.ValidationError as problem:
-        raise ValueError(
-            f"{file}: is not COCO JSON as expected: {problem} (needs images with id and "
-            "file_name, annotations with id, image_id, category_id and bbox, categories with "
-            "id and name)"
-        ) from problem
-    except ValueError as problem:
-        raise ValueError(f"{file}: is not JSON: {problem}") from problem
 
 
 def _categories(coco: CocoFile, file: Path) -> list[CocoCategory]:
@@ -151,7 +75,10 @@ def _categories(coco: CocoFile, file: Path) -> list[CocoCategory]:
 def _bases(file: Path, root: Path, split: str | None) -> list[Path]:
     """Folders in which a file name may lie, the most particular first."""
     stem = file.stem.removeprefix("instances_")
-    names = [name for name in dict.fromkeys((stem, split)) if name]
+    years = [re.sub(r"\d{4}$", "", stem)]
+    names = [name for name in dict.fromkeys((stem, *years, split)) if name]
+    if split == "val":
+        names += ["valid", "validation"]
     places = [root / "images" / name for name in names] + [root / name for name in names]
     places += [file.parent / "images", root / "images", file.parent, root]
     return [place for place in dict.fromkeys(places) if place.is_dir()]
@@ -161,15 +88,22 @@ def _images(
     coco: CocoFile, problems: Problems, root: Path, bases: list[Path]
 ) -> tuple[list[RawImage], dict[int, int]]:
     """The images that can be read, and where each image id is among them (-1: left out)."""
-    images: list[RawImage] = []
     index: dict[int, int] = {}
+    entries = []
     for entry in coco.images:
         if entry.id in index:
             message = f"image id {entry.id} is used twice: give every image its own id"
             problems.add("duplicate image id", entry.file_name, f"image id {entry.id}", message)
             continue
         index[entry.id] = -1
-        path = locate(root, bases, entry.file_name, problems)
+        if _size(entry.width) is None or _size(entry.height) is None:
+            message = f"its size is {entry.width} x {entry.height}: write whole pixels, or nothing"
+            problems.add("unreadable record", entry.file_name, f"image id {entry.id}", message)
+            continue
+        entries.append(entry)
+    paths = locate(root, bases, [(entry.file_name, "") for entry in entries], problems)
+    images: list[RawImage] = []
+    for entry, path in zip(entries, paths):
         if path is None:
             continue
         index[entry.id] = len(images)
@@ -178,11 +112,18 @@ def _images(
                 name=entry.file_name,
                 file=path,
                 image_id=entry.id,
-                width=int(entry.width or 0),
-                height=int(entry.height or 0),
+                width=_size(entry.width) or 0,
+                height=_size(entry.height) or 0,
             )
         )
     return images, index
+
+
+def _size(side: float | None) -> int | None:
+    """0 where it is not said, None where it is no size."""
+    if side is None:
+        return 0
+    return int(side) if math.isfinite(side) and 0 <= side < 2**31 else None
 
 
 def _boxes(
@@ -191,6 +132,8 @@ def _boxes(
     names = {image.id: image.file_name for image in coco.images}
     image, xywh, label, crowd, ids = [], [], [], [], []
     seen: set[int] = set()
+    lost, ignored, turned = 0, 0, []
+    assert isinstance(coco.annotations, list)
     for entry in coco.annotations:
         where = index.get(entry.image_id)
         trouble = _trouble(entry, where, labels, seen)
@@ -198,14 +141,20 @@ def _boxes(
         if trouble is not None:
             name = names.get(entry.image_id, f"image id {entry.image_id}")
             problems.add(trouble[0], name, f"annotation {entry.id}", trouble[1])
-        elif where is not None and where >= 0:  # -1: its image was left out, and reported
+        elif where is None or where < 0:  # its image was left out, and reported
+            lost += 1
+        else:
             image.append(where)
             xywh.append([np.nan if value is None else value for value in entry.bbox or ()])
             label.append(labels[entry.category_id])
-            crowd.append(bool(entry.iscrowd))
+            ignored += bool(entry.ignore) and not entry.iscrowd
+            crowd.append(bool(entry.iscrowd or entry.ignore))
             ids.append(entry.id)
+            if entry.attributes and rotated(entry):
+                turned.append(f"annotation {entry.id} of {names[entry.image_id]}")
+    _say(problems, lost, ignored, turned)
     corners = np.array(xywh, np.float64).reshape(-1, 4)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         corners[:, 2:] += corners[:, :2]
     return RawBoxes(
         image=np.array(image, np.int64),
@@ -214,6 +163,15 @@ def _boxes(
         crowd=np.array(crowd, bool),
         where=lambda row: f"annotation {ids[row]}",
     )
+
+
+def _say(problems: Problems, lost: int, ignored: int, turned: list[str]) -> None:
+    problems.lost_with_images(lost)
+    if ignored:
+        message = 'marked "ignore": read as crowd regions, neither object nor background'
+        problems.note("ignored annotation", "", "", message, count=ignored)
+    message = "the rotation is not used: these boxes stand as bbox says, before they are turned"
+    problems.unused("rotation", turned, message)
 
 
 def _trouble(
@@ -227,6 +185,8 @@ def _trouble(
     if entry.category_id not in labels:
         known = ", ".join(str(i) for i in list(labels)[:10])
         return "unknown category", f"category id {entry.category_id}; known ids are {known} ..."
+    if entry.bbox is not None and len(entry.bbox) == 5:
+        return "rotated box", "bbox has five numbers, an angle: write the upright box around it"
     if entry.bbox is None or len(entry.bbox) != 4:
-        return "no box", f"bbox is {entry.bbox}: write x, y, width, height"
+        return "no box", f"bbox is {entry.bbox!r:.60}: write x, y, width, height"
     return None

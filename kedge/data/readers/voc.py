@@ -1,216 +1,186 @@
-"""Pascal VOC folders: Annotations/*.xml, JPEGImages, ImageSets/Main. Parsed by defusedxml."""
+"""Pascal VOC: one XML file an image."""
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from kedge.data.checks import Problems, RawBoxes, RawImage, check, inside, locate
+from kedge.data.checks import finish
 from kedge.data.images import SUFFIXES
-from kedge.data.records import Data, OnBadBox
+from kedge.data.leftovers import other_endings
+from kedge.data.places import inside, is_file, locate, plain
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask, RawImage, Rows
+from kedge.data.readers.voc_find import Place, find, lists, place_of, same_stem
+from kedge.data.readers.voc_xml import Page, read_page
+from kedge.data.records import Data
+from kedge.parse import read_lines
 
-LOOKED_FOR = "Pascal VOC: Annotations/*.xml with JPEGImages/ (and ImageSets/Main/*.txt)"
+__all__ = ["LOOKED_FOR", "find", "read"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    number: int  # from 1, in the order of the file
-    name: str
-    difficult: bool
-    box: tuple[float, float, float, float] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """One XML file."""
-
-    stem: str
-    filename: str
-    width: int
-    height: int
-    objects: list[_Object]
+LOOKED_FOR = (
+    "Pascal VOC: *.xml in Annotations/ or beside the images, with JPEGImages/ or images/ (and "
+    "ImageSets/Main/*.txt, or train/, valid/, test/)"
+)
 
 
-def find(folder: Path) -> Path | None:
-    """The VOC folder at or below `folder` (VOCdevkit/VOC2007), or None."""
-    places = [folder, *sorted(folder.glob("VOC20*")), *sorted(folder.glob("VOCdevkit/VOC20*"))]
-    found = [place for place in places if (place / "Annotations").is_dir()]
-    if len(found) > 1 and found[0] != folder:
-        names = ", ".join(str(place) for place in found)
-        raise ValueError(f"{folder}: holds several VOC sets ({names}): name one of them")
-    return found[0] if found else None
-
-
-def splits(folder: Path) -> tuple[str, ...]:
-    """The lists in ImageSets/Main that are splits, not one class's list ("car_train.txt")."""
-    lists = sorted((folder / "ImageSets" / "Main").glob("*.txt"))
-    return tuple(file.stem for file in lists if "_" not in file.stem)
-
-
-def read_folder(
-    folder: Path,
-    *,
-    split: str | None = None,
-    on_bad_box: OnBadBox = "error",
-    check_images: bool = True,
-) -> Data:
+def read(folder: Path, ask: Ask) -> Data:
     """Read a VOC folder, or the images of one list in ImageSets/Main.
 
     Coordinates are VOC's: pixel numbers from 1, both ends included, so that the box is
     (xmin - 1, ymin - 1, xmax, ymax) in continuous coordinates. Files that count from 0 come
     out one pixel up and left of where they say, within the tolerance of the checks. Classes
-    are the names found in the *whole* folder, sorted. `difficult` objects become `crowd`:
+    are the names found in the *whole* set, sorted. `difficult` objects become `crowd`:
     neither object nor background, as VOC's own evaluation treats them.
     """
-    problems = Problems(folder, on_bad_box)
-    pages = _pages(folder, problems)
-    classes = sorted({o.name for page in pages.values() for o in page.objects})
-    if split is not None:
-        pages = _of_split(pages, folder, split, problems)
-    images, boxes = _table(pages, folder, {name: i for i, name in enumerate(classes)}, problems)
-    records = check(images, boxes, problems, check_images)
-    problems.stop()
-    return Data(
-        source=str(folder),
+    place = place_of(folder)
+    assert place is not None
+    problems = Problems(folder, ask.on_bad_box)
+    pages = _pages(place, ask.root, problems)
+    names = {o.name for page in pages.values() for o in page.objects}
+    chosen = lists(folder).get(ask.split or "")
+    if chosen is None:
+        names |= _names_elsewhere(folder, ask)
+    else:
+        pages = _of_split(pages, place, chosen, problems)
+    classes = sorted(names)
+    files = _image_files(pages, place, ask.root, problems)
+    images, rows = _table(pages, files, {name: i for i, name in enumerate(classes)}, problems)
+    if chosen is None:
+        _say_unused(place, set(files.values()), ask.root, problems)
+    return finish(
+        images,
+        rows.pack(),
+        problems,
+        ask,
         format="Pascal VOC",
-        split=split,
-        splits=splits(folder),
         classes=tuple(classes),
-        category_ids=tuple(range(len(classes))),
-        records=records,
-        findings=problems.findings,
+        said=len(place.files) if chosen is None else None,
     )
 
 
-def _pages(folder: Path, problems: Problems) -> dict[str, _Page]:
-    """Every XML file of the folder, parsed, by stem."""
+def _pages(place: Place, root: Path, problems: Problems) -> dict[str, Page]:
+    """Every XML file, parsed, by its path below the folder of XML files without ending."""
     pages = {}
-    for file in sorted((folder / "Annotations").glob("*.xml")):
-        if inside(folder, file.parent, file.name) is None:
-            message = f"the annotation is a link out of the data folder {folder}"
+    for file in place.files:
+        if inside(root, file.parent, file.name) is None:
+            message = f"the annotation is a link out of the data folder {root}"
             problems.refuse("path outside the folder", file.name, "", message)
             continue
-        page = _parse(file, problems)
+        page = read_page(file, problems)
         if page is not None:
-            pages[file.stem] = page
+            pages[str(file.relative_to(place.xml).with_suffix(""))] = page
+    nested = [page.file.name for page in pages.values() for _ in range(page.nested)]
+    message = "an <object> that does not stand directly below <annotation> is not read"
+    problems.unused("nested object", nested, message)
     return pages
 
 
-def _parse(file: Path, problems: Problems) -> _Page | None:
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import parse
-
-    try:
-        root: Any = parse(file).getroot()
-    except DefusedXmlException as problem:
-        problems.refuse("unsafe XML", file.name, "", f"{problem!r}: remove its entities")
-        return None
-    except (ParseError, ValueError) as problem:
-        problems.add("unreadable annotation", file.name, "", f"is not XML ({problem}): rewrite it")
-        return None
-    objects = [
-        _Object(
-            number,
-            (item.findtext("name") or "").strip(),
-            (item.findtext("difficult") or "0").strip() in ("1", "true", "True"),
-            _box(item.find("bndbox")),
-        )
-        for number, item in enumerate(root.findall("object"), start=1)
-    ]
-    width, height = (
-        int(_number(root.findtext(f"size/{side}")) or 0) for side in ("width", "height")
-    )
-    return _Page(file.stem, (root.findtext("filename") or "").strip(), width, height, objects)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text or "")
-    except ValueError:
-        return None
-
-
-def _box(node: Any) -> tuple[float, float, float, float] | None:
-    """VOC's inclusive 1-based corners as continuous ones; None where a corner is no number."""
-    if node is None:
-        return None
-    x1, y1, x2, y2 = (_number(node.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
-    if x1 is None or y1 is None or x2 is None or y2 is None:
-        return None
-    return (x1 - (x1 <= x2), y1 - (y1 <= y2), x2 - (x2 < x1), y2 - (y2 < y1))  # the lower one
+def _names_elsewhere(folder: Path, ask: Ask) -> set[str]:
+    """Class names of the set's other folders (train, valid, test)."""
+    others = [other for other in set(find(ask.root).values()) if other != folder]
+    quiet = Problems(folder, "drop")
+    places = [place for other in others if (place := place_of(other)) is not None]
+    pages = [page for place in places for page in _pages(place, ask.root, quiet).values()]
+    return {o.name for page in pages for o in page.objects}
 
 
 def _of_split(
-    pages: dict[str, _Page], folder: Path, split: str, problems: Problems
-) -> dict[str, _Page]:
-    file = folder / "ImageSets" / "Main" / f"{split}.txt"
-    lines = [line.split() for line in file.read_text().splitlines()]
-    chosen: dict[str, _Page] = {}
-    for number, words in enumerate(lines, start=1):
-        if not words:
+    pages: dict[str, Page], place: Place, file: Path, problems: Problems
+) -> dict[str, Page]:
+    chosen: dict[str, Page] = {}
+    for number, line in enumerate(read_lines(file), start=1):
+        if not line.strip():
             continue
-        where = f"line {number} of {file.name}"
-        if words[0] in chosen:
-            problems.add("duplicate image id", words[0], where, "listed twice: list it once")
-        elif words[0] in pages:
-            chosen[words[0]] = pages[words[0]]
-        elif inside(folder, folder / "Annotations", f"{words[0]}.xml") is None:
-            message = f"the path leaves the data folder {folder}"
-            problems.refuse("path outside the folder", words[0], where, message)
-        elif not (folder / "Annotations" / f"{words[0]}.xml").is_file():
-            problems.add("missing annotation", words[0], where, "there is no such XML file")
+        name, where = _listed(line, pages), f"line {number} of {file.name}"
+        if name in chosen:
+            problems.add("duplicate image id", name, where, "listed twice: list it once")
+        elif name in pages:
+            chosen[name] = pages[name]
+        elif inside(place.folder, place.xml, f"{name}.xml") is None:
+            message = f"the path leaves the data folder {place.folder}"
+            problems.refuse("path outside the folder", name, where, message)
+        elif not is_file(place.xml / f"{name}.xml"):  # else it was unreadable, and reported
+            problems.add("missing annotation", name, where, "there is no such XML file")
     return chosen
 
 
-def _table(
-    pages: dict[str, _Page], folder: Path, labels: dict[str, int], problems: Problems
-) -> tuple[list[RawImage], RawBoxes]:
-    images: list[RawImage] = []
-    image, xyxy, label, crowd, numbers = [], [], [], [], []
-    for page in pages.values():
-        path = _image_file(page, folder, problems)
+def _listed(line: str, pages: dict[str, Page]) -> str:
+    """The name in a line: with spaces, an ending, a folder or a class's mark ("1", "-1") or not."""
+    text = line.strip()
+    unmarked = text.rsplit(None, 1)[0] if text.split()[-1] in ("1", "-1", "0") else text
+    for name in (text, unmarked):
+        base = "" if ".." in name else name.replace("\\", "/").rsplit("/", 1)[-1]
+        for candidate in (name, name.rsplit(".", 1)[0], base, base.rsplit(".", 1)[0]):
+            if candidate in pages:
+                return candidate
+    return unmarked
+
+
+def _image_files(
+    pages: dict[str, Page], place: Place, root: Path, problems: Problems
+) -> dict[str, Path]:
+    """The image of each page: the one it names, or the one of the same stem where that name is
+    stale or is what several pages say."""
+    stems = same_stem(place.bases, SUFFIXES)
+    found: dict[str, Path] = {}
+    lost = []
+    said = Counter(page.filename for page in pages.values())
+    for key, page in pages.items():
+        bases = [page.file.parent, *place.bases]
+        outside = page.filename and inside(root, place.bases[0], page.filename) is None
+        names = [] if outside or said[page.filename] > 1 else [page.filename]
+        paths = [inside(root, base, name) for name in names if name for base in bases]
+        if not outside:
+            paths += [inside(root, p.parent, p.name) for p in _of_stem(key, page, stems)]
+        path = next((path for path in paths if path is not None and is_file(path)), None)
         if path is None:
+            lost.append(key)
+        else:
+            found[key] = path
+    names = [(pages[key].filename or f"{pages[key].file.stem}.jpg", "") for key in lost]
+    located = locate(root, place.bases, names, problems)
+    return found | {key: path for key, path in zip(lost, located) if path is not None}
+
+
+def _of_stem(key: str, page: Page, stems: dict[str, list[Path]]) -> list[Path]:
+    alike = stems.get(plain(page.file.stem), [])
+    folder = Path(key).parent
+    return sorted(alike, key=lambda path: path.parent.parts[-len(folder.parts) :] != folder.parts)
+
+
+def _table(
+    pages: dict[str, Page], files: dict[str, Path], labels: dict[str, int], problems: Problems
+) -> tuple[list[RawImage], Rows]:
+    images: list[RawImage] = []
+    rows = Rows()
+    for key, page in pages.items():
+        if key not in files:
+            problems.lost_with_images(len(page.objects))
             continue
         for item in page.objects:
-            if item.box is None:
-                message = "bndbox lacks xmin, ymin, xmax or ymax, or they are no numbers"
-                problems.add("no box", path.name, f"object {item.number}", message)
+            where = f"object {item.number} ({item.name})"
+            if item.box is not None:
+                rows.add(len(images), item.box, labels[item.name], where, item.difficult)
                 continue
-            image.append(len(images))
-            xyxy.append(item.box)
-            label.append(labels[item.name])
-            crowd.append(item.difficult)
-            numbers.append(f"object {item.number} ({item.name})")
+            kind, message = "no box", "bndbox lacks xmin, ymin, xmax or ymax, or one is no number"
+            if item.rotated:
+                kind, message = "rotated box", "robndbox is turned: write the upright bndbox"
+            problems.add(kind, files[key].name, f"object {item.number}", message)
         images.append(
             RawImage(
-                name=path.name,
-                file=path,
+                name=files[key].name,
+                file=files[key],
                 image_id=len(images),
                 width=page.width,
                 height=page.height,
             )
         )
-    boxes = RawBoxes(
-        image=np.array(image, np.int64),
-        xyxy=np.array(xyxy, np.float64).reshape(-1, 4),
-        label=np.array(label, np.int64),
-        crowd=np.array(crowd, bool),
-        where=lambda row: numbers[row],
-    )
-    return images, boxes
+    return images, rows
 
 
-def _image_file(page: _Page, folder: Path, problems: Problems) -> Path | None:
-    """The image an XML file names, or the one of the same stem where that name is stale."""
-    bases = [b for b in (folder / "JPEGImages", folder / "images", folder) if b.is_dir()]
-    if page.filename and any(inside(folder, base, page.filename) is None for base in bases[:1]):
-        return locate(folder, bases[:1], page.filename, problems)
-    for name in [page.filename, *(page.stem + suffix for suffix in SUFFIXES)]:
-        for base in bases:
-            path = inside(folder, base, name) if name else None
-            if path is not None and path.is_file():
-                return path
-    return locate(folder, bases, page.filename or f"{page.stem}.jpg", problems)
+def _say_unused(place: Place, used: set[Path], root: Path, problems: Problems) -> None:
+    base = place.bases[0]
+    every = sorted(base.rglob("*")) if base != place.folder else sorted(base.iterdir())
+    other_endings(every, root, problems)
+    images = [p for p in every if p.suffix.lower() in SUFFIXES and p.is_file()]
+    unused = [str(p.relative_to(root)) for p in images if p.resolve() not in used]
+    problems.unused("image without an annotation", unused, "no XML file tells of these")

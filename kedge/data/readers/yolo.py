@@ -1,179 +1,154 @@
-"""YOLO folders: data.yaml, images/, labels/*.txt with one normalised box per line."""
+"""YOLO folders: images, and one .txt of normalised boxes for each of them."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
-from kedge.data.checks import Problems, RawBoxes, RawImage, check, check_images, inside
+from kedge.data.checks import finish
+from kedge.data.image_checks import check_images
 from kedge.data.images import SUFFIXES
-from kedge.data.records import Data, OnBadBox
+from kedge.data.leftovers import other_endings
+from kedge.data.places import inside, locate, plain
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask, RawBoxes, RawImage
+from kedge.data.readers.yolo_layout import (
+    Layout,
+    classes_file,
+    of_classes,
+    of_darknet,
+    of_yaml,
+    reduced,
+    splits_of_yaml,
+)
+from kedge.data.readers.yolo_rows import Row, boxes_of, rows_of
+from kedge.data.records import Data
+from kedge.parse import read_lines
 
-LOOKED_FOR = "YOLO: data.yaml (or one *.yaml) with names, train and val; images/ and labels/*.txt"
-_SPLITS = ("train", "val", "test")
+LOOKED_FOR = (
+    "YOLO: data.yaml (or one *.yaml) with names, train and val, darknet's obj.data, or "
+    "classes.txt; images/ and labels/*.txt"
+)
+_NO_LABELS = ("classes.txt", "notes.txt", "readme.txt", "license.txt", "requirements.txt")
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where a YOLO set keeps things: class names and, per split, what the yaml says."""
-
-    file: Path
-    root: Path
-    classes: tuple[str, ...]
-    places: dict[str, list[str]]
-    keypoints: bool
-
-
-@dataclass(slots=True)
-class _Row:
-    image: int
-    label: int
-    box: tuple[float, float, float, float]  # normalised xyxy
-    where: str
+def find(path: Path) -> dict[str, Path]:
+    """The splits of a YOLO folder, of its yaml or of darknet's .data file, each with the file that
+    tells of it; {} where there is none."""
+    file = _file(path)
+    if file is None:
+        return {}
+    is_yaml = file.suffix.lower() in (".yaml", ".yml")
+    return dict.fromkeys(splits_of_yaml(file) if is_yaml else of_darknet(file).places, file)
 
 
-def find(folder: Path) -> Path | None:
-    """The yaml of a YOLO folder: data.yaml, dataset.yaml or the only yaml; or None."""
+def find_classes(path: Path) -> dict[str, Path]:
+    """The same of a folder with classes.txt and neither; the split is "" where it has none."""
+    file = classes_file(path) if path.is_dir() else None
+    return {} if file is None else dict.fromkeys(of_classes(file, path).places, file)
+
+
+def _file(path: Path) -> Path | None:
+    if not path.is_dir():
+        return path if path.suffix.lower() in (".yaml", ".yml", ".data") else None
     for name in ("data.yaml", "data.yml", "dataset.yaml"):
-        if (folder / name).is_file():
-            return folder / name
-    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    return files[0] if len(files) == 1 and (folder / "images").is_dir() else None
+        if (path / name).is_file():
+            return path / name
+    files = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
+    if len(files) == 1 and any((path / p).is_dir() for p in ("images", "train", "labels")):
+        return files[0]
+    darknet = sorted(path.glob("*.data"))
+    return darknet[0] if len(darknet) == 1 else None
 
 
-def splits(file: Path) -> tuple[str, ...]:
-    """The splits that a yaml names."""
-    return tuple(_layout(file).places)
+def _layout(file: Path, ask: Ask) -> Layout:
+    if file.suffix.lower() in (".yaml", ".yml"):
+        return of_yaml(file, ask)
+    return of_darknet(file) if file.suffix.lower() == ".data" else of_classes(file, ask.root)
 
 
-def read_yaml(file: Path, *, split: str, on_bad_box: OnBadBox = "error") -> Data:
+def read(file: Path, ask: Ask) -> Data:
     """Read one split of a YOLO set.
 
     An image's labels lie where "images" in its path is replaced by "labels", or beside it; an
     image without label file is empty. A line is `class cx cy w h`, each of the four divided by
     the image's width or height, for which every image is looked at; a line with a polygon
-    (segmentation) gives the box around it.
-    Raises ValueError as `kedge.data.read` says.
+    (segmentation) gives the box around it. Raises ValueError as `kedge.data.read` says.
     """
-    layout = _layout(file)
-    problems = Problems(f"{file} ({split})", on_bad_box)
+    layout = _layout(file, ask)
+    split = ask.split or ""
+    problems = Problems(f"{file} ({split})" if split else str(file), ask.on_bad_box)
+    files = _image_files(layout, split, problems)
     images = [
         RawImage(name=str(path.relative_to(layout.root)), file=path, image_id=number)
-        for number, path in enumerate(_image_files(layout, split, problems))
+        for number, path in enumerate(files)
     ]
     if problems.fatal:
         problems.stop()
-    images = [i for i, sound in zip(images, check_images(images, problems)) if sound]
-    rows, found = [], 0
-    for index, image in enumerate(images):
-        labels = _label_file(layout.root, image, problems)
-        if labels is not None:
-            found += 1
-            rows += _lines(labels, index, image.name, layout, problems)
+    sound = check_images(images, problems)
+    labels = _Labels(layout, problems)
+    rows: list[Row] = []
+    kept = []
+    for image, is_sound in zip(images, sound):
+        labelled = labels.of(image)
+        if is_sound:
+            if labelled is not None:
+                rows += rows_of(labelled, len(kept), image.name, problems)
+            kept.append(image)
     if problems.fatal:
         problems.stop()
-    if images and not found:
+    if kept and not labels.used:
         raise ValueError(
-            f"{file}: none of the {len(images)} images of split {split!r} has a label file; "
-            f'looked beside {images[0].file} and with "labels" in place of "images"'
+            f"{file}: none of the {len(kept)} images of split {split!r} has a label file; "
+            f'looked beside {kept[0].file} and with "labels" in place of "images"'
         )
-    records = check(images, _boxes(rows, images), problems, look_at_files=False)
-    problems.stop()
-    return Data(
-        source=str(file),
+    labels.say_unused(split)
+    shares = boxes_of(rows, len(layout.classes), layout.keypoints, problems).pack()
+    return finish(
+        kept,
+        _in_pixels(shares, kept),
+        problems,
+        ask,
         format="YOLO",
-        split=split,
-        splits=tuple(layout.places),
         classes=layout.classes,
-        category_ids=tuple(range(len(layout.classes))),
-        records=records,
-        findings=problems.findings,
+        said=len(images),
+        look_at_files=False,
     )
 
 
-def _layout(file: Path) -> _Layout:
-    try:
-        said = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ValueError(f"{file}: is not YAML: {problem}") from problem
-    if not isinstance(said, dict):
-        raise ValueError(f"{file}: must hold names, train and val; it holds {said!r}")
-    root = file.parent.resolve()
-    if said.get("path"):
-        root = _root(file, str(said["path"]))
-    places = {}
-    for name in _SPLITS:
-        value = said.get(name) or (said.get("valid") if name == "val" else None)
-        if value:
-            places[name] = [str(v) for v in value] if isinstance(value, list) else [str(value)]
-    if not places:
-        raise ValueError(f"{file}: names no split: write train: images/train (and val, test)")
-    return _Layout(file, root, _names(file, said), places, "kpt_shape" in said)
+def _in_pixels(boxes: RawBoxes, images: list[RawImage]) -> RawBoxes:
+    sizes = np.array([(i.width, i.height) for i in images], np.float64).reshape(-1, 2)
+    with np.errstate(invalid="ignore", over="ignore"):
+        boxes.xyxy *= np.tile(sizes[boxes.image], 2)
+    return boxes
 
 
-def _root(file: Path, path: str) -> Path:
-    """`path:` of the yaml, which may name the yaml's own folder in several ways, or one below."""
-    folder = file.parent.resolve()
-    for base in (folder, Path.cwd()):
-        place = (base / path).resolve()
-        if place.is_dir() and place.is_relative_to(folder):
-            return place
-    if Path(path).name == folder.name:  # "../datasets/coco8" written for another machine
-        return folder
-    raise ValueError(
-        f"{file}: path: {path} is not inside the yaml's own folder {folder}: move the yaml into "
-        "the data folder and remove the line (no path may leave the data folder)"
-    )
-
-
-def _names(file: Path, said: dict[str, Any]) -> tuple[str, ...]:
-    names = said.get("names")
-    if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise ValueError(f"{file}: names must be numbered 0 to {len(names) - 1} without gaps")
-        names = [names[i] for i in range(len(names))]
-    if names is None and isinstance(said.get("nc"), int):
-        names = [f"class {i}" for i in range(said["nc"])]
-    if not isinstance(names, list) or not names:
-        raise ValueError(f"{file}: needs names: a list of class names")
-    if isinstance(said.get("nc"), int) and said["nc"] != len(names):
-        raise ValueError(f"{file}: nc is {said['nc']} but names has {len(names)}: correct one")
-    return tuple(str(name) for name in names)
-
-
-def _image_files(layout: _Layout, split: str, problems: Problems) -> list[Path]:
+def _image_files(layout: Layout, split: str, problems: Problems) -> list[Path]:
     files: list[Path] = []
     for said in layout.places[split]:
-        place = _inside(layout.root, layout.root, said)
+        place = reduced(layout.root, said)
         if place is None:
+            if inside(layout.root, layout.root, said) is not None:
+                where = inside(layout.root, layout.root, said)
+                raise ValueError(
+                    f"{layout.file}: {split}: {said} does not exist (looked for {where})"
+                )
             message = (
                 f"{split}: {said} leaves the data folder {layout.root}: move the images into it"
             )
             problems.refuse("path outside the folder", layout.file.name, split, message)
         elif place.is_dir():
-            found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
+            every = sorted(p for p in place.rglob("*"))
+            found = [p for p in every if p.suffix.lower() in SUFFIXES and not p.is_dir()]
             files += [p for p in found if _inside_or_refuse(layout.root, p, problems)]
-        elif place.is_file():
-            files += _listed(place, layout.root, problems)
+            other_endings(every, layout.root, problems)
         else:
-            raise ValueError(f"{layout.file}: {split}: {said} does not exist (looked for {place})")
+            files += _listed(place, layout.root, problems)
     if not files and not problems.fatal:
-        raise ValueError(f"{layout.file}: split {split!r} has no images in {layout.places[split]}")
-    return files
-
-
-def _inside(root: Path, base: Path, name: str) -> Path | None:
-    """As `inside`; "../train/images" beside the yaml, as some exports write, is "train/images"."""
-    path = inside(root, base, name)
-    if path is None or not path.exists():
-        bare = name
-        while bare.startswith("../"):
-            bare = bare[3:]
-        if bare != name and (mended := inside(root, base, bare)) is not None and mended.exists():
-            return mended
-    return path
+        problems.stop()
+        lost = f" ({problems.findings[0]})" if problems.findings else ""
+        places = layout.places[split]
+        raise ValueError(f"{layout.file}: split {split!r} has no images in {places}{lost}")
+    return list(dict.fromkeys(files))
 
 
 def _inside_or_refuse(root: Path, path: Path, problems: Problems) -> bool:
@@ -186,84 +161,65 @@ def _inside_or_refuse(root: Path, path: Path, problems: Problems) -> bool:
 
 def _listed(file: Path, root: Path, problems: Problems) -> list[Path]:
     """The images that a text file lists, relative to the data folder or to the list."""
-    files = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        name, where = line.strip(), f"line {number} of {file.name}"
-        if not name:
-            continue
-        paths = [inside(root, base, name) for base in (root, file.parent)]
-        existing = [path for path in paths if path is not None and path.is_file()]
-        if existing:
-            files.append(existing[0])
-        elif None in paths:
-            message = f"the path leaves the data folder {root}: move the file into the folder"
-            problems.refuse("path outside the folder", name, where, message)
-        else:
-            problems.add("missing image", name, where, f"no such file: looked for {paths[0]}")
-    return files
+    lines = [(line.strip(), n) for n, line in enumerate(read_lines(file), start=1)]
+    names = [(name, f"line {n} of {file.name}") for name, n in lines if name]
+    return [path for path in locate(root, [root, file.parent], names, problems) if path is not None]
 
 
-def _label_file(root: Path, image: RawImage, problems: Problems) -> Path | None:
-    assert image.file is not None
-    parts = list(image.file.relative_to(root).parts)
-    places = [image.file.with_suffix(".txt")]
-    for i in range(len(parts) - 2, -1, -1):
-        if parts[i] == "images":
-            swapped = root.joinpath(*parts[:i], "labels", *parts[i + 1 :])
-            places.insert(0, swapped.with_suffix(".txt"))
-            break
-    for place in places:
-        if place.is_file():
-            return place if _inside_or_refuse(root, place, problems) else None
-    return None
+class _Labels:
+    """The label files of a layout, and which of them images have used."""
 
+    def __init__(self, layout: Layout, problems: Problems) -> None:
+        self.layout, self.problems = layout, problems
+        self.used: set[Path] = set()
+        self._listings: dict[Path, dict[str, Path]] = {}
 
-def _lines(file: Path, index: int, image: str, layout: _Layout, problems: Problems) -> list[_Row]:
-    rows = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        words = line.split()
-        where = f"line {number} of {file.name}"
-        if not words:
-            continue
-        try:
-            values = [float(word) for word in words]
-            label = int(values[0])
-        except (ValueError, OverflowError):
-            problems.add("no box", image, where, f"{line!r} is not numbers: class cx cy w h")
-            continue
-        if label != values[0] or not 0 <= label < len(layout.classes):
-            message = f"class {words[0]}; the yaml names classes 0 to {len(layout.classes) - 1}"
-            problems.add("unknown category", image, where, message)
-            continue
-        box = _box(values[1:], layout.keypoints)
-        if box is None:
-            message = f"{len(words)} numbers; expected class cx cy w h, or class and a polygon"
-            problems.add("no box", image, where, message)
-            continue
-        rows.append(_Row(index, label, box, where))
-    return rows
+    def of(self, image: RawImage) -> Path | None:
+        """The label file of an image: its ending in any case, its name in any Unicode form."""
+        assert image.file is not None
+        for place in (self._swapped(image.file), image.file):
+            if place is None:
+                continue
+            wanted = place.with_suffix(".txt")
+            file = wanted if wanted.is_file() else self._listed(place.parent).get(plain(place.stem))
+            if file is not None:
+                self.used.add(file)
+                return file if _inside_or_refuse(self.layout.root, file, self.problems) else None
+        return None
 
+    def _swapped(self, path: Path) -> Path | None:
+        """The path with the last folder "images" replaced by "labels"."""
+        parts = list(path.relative_to(self.layout.root).parts)
+        for i in range(len(parts) - 1, -1, -1):
+            if parts[i] == "images" and (i < len(parts) - 1 or path.is_dir()):
+                return self.layout.root.joinpath(*parts[:i], "labels", *parts[i + 1 :])
+        return None
 
-def _box(values: list[float], keypoints: bool) -> tuple[float, float, float, float] | None:
-    """Normalised corners of `cx cy w h`, or of the box around a polygon."""
-    if len(values) == 4 or (keypoints and len(values) > 4):
-        cx, cy, w, h = values[:4]
-        return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
-    if len(values) >= 6 and len(values) % 2 == 0:
-        xs, ys = values[0::2], values[1::2]
-        return min(xs), min(ys), max(xs), max(ys)
-    return None
+    def _listed(self, folder: Path) -> dict[str, Path]:
+        """The label files of a folder by plain stem; those of which two are alike left out."""
+        if folder not in self._listings:
+            found: dict[str, list[Path]] = {}
+            for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+                if path.suffix.lower() == ".txt" and path.is_file():
+                    found.setdefault(plain(path.stem), []).append(path)
+            self._listings[folder] = {k: v[0] for k, v in found.items() if len(v) == 1}
+        return self._listings[folder]
 
+    def say_unused(self, split: str) -> None:
+        """Label files below the folders of this split that no image of it has."""
+        unused: dict[Path, None] = {}
+        for said in self.layout.places[split]:
+            place = reduced(self.layout.root, said)
+            if place is None or not place.is_dir():
+                continue  # a list of images says nothing of the others
+            for base in {self._swapped(place) or place, place}:
+                files = (p for p in base.rglob("*") if p.suffix.lower() == ".txt")
+                unused |= dict.fromkeys(p for p in sorted(files) if self._is_label(p))
+        names = [str(p.relative_to(self.layout.root)) for p in unused if p not in self.used]
+        self.problems.unused("label file without an image", names, "no image has the name of these")
 
-def _boxes(rows: list[_Row], images: list[RawImage]) -> RawBoxes:
-    """Rows in pixels."""
-    image = np.array([row.image for row in rows], np.int64)
-    sizes = np.array([(i.width, i.height) for i in images], np.float64).reshape(-1, 2)
-    corners = np.array([row.box for row in rows], np.float64).reshape(-1, 4)
-    return RawBoxes(
-        image=image,
-        xyxy=corners * np.tile(sizes[image], 2),
-        label=np.array([row.label for row in rows], np.int64),
-        crowd=np.zeros(len(rows), bool),
-        where=lambda row: rows[row].where,
-    )
+    def _is_label(self, path: Path) -> bool:
+        lists = {place.rsplit("/", 1)[-1] for said in self.layout.places.values() for place in said}
+        if path == self.layout.file or path.name.lower() in _NO_LABELS or path.name in lists:
+            return False
+        return not path.name.lower().startswith(("readme", "license"))
