@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kedge.commands.words import Several, Sides, height_and_width
+from kedge.commands.words import Several, Sides, height_and_width, say
 
 
 def design(
@@ -121,6 +121,7 @@ def design(
         seed=seed,
     )
     made = make_design(wish)
+    say(made.said)
     console = Console()
     console.print(made.report.text(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nFor {framework}:\n")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from kedge.commands.words import Sides, height_and_width
+from kedge.commands.words import Sides, height_and_width, say
 
 
 def report(
@@ -46,6 +46,7 @@ def report(
     """
     from rich.console import Console
 
+    from kedge.data import said
     from kedge.doctor import open_context
     from kedge.doctor.page import write_overview
 
@@ -60,6 +61,7 @@ def report(
         image_size=height_and_width(image_size),
         seed=seed,
     )
+    say(said(context.data))
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"
     said = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"

@@ -72,20 +72,22 @@ def check(
     if len(rows) and boxes.crowd[rows].all():
         message = "no object is left to learn from: every box is marked as a crowd or to be ignored"
         problems.note("every box is a crowd region", "", "", message, count=len(rows))
-    start = np.searchsorted(boxes.image[rows], np.arange(len(images) + 1))
+    start = np.searchsorted(boxes.image[rows], np.arange(len(images) + 1)).tolist()
+    xyxy, labels = xyxy[rows], boxes.label[rows].astype(np.int64)
+    crowd = boxes.crowd[rows].astype(bool)
     records = []
     for index, image in enumerate(images):
         if not keep_image[index]:
             continue
-        mine = rows[start[index] : start[index + 1]]
+        mine = slice(start[index], start[index + 1])
         records.append(
             Record(
                 file=image.file,
                 width=int(image.width),
                 height=int(image.height),
                 boxes=xyxy[mine],
-                labels=boxes.label[mine].astype(np.int64),
-                crowd=boxes.crowd[mine].astype(bool),
+                labels=labels[mine],
+                crowd=crowd[mine],
                 image_id=image.image_id,
                 name=shown(image.name),
                 upright=image.upright,

@@ -1,6 +1,6 @@
 """A design for a data set as the command line asks for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kedge.anchors.design import (
@@ -126,6 +126,7 @@ class Made:
     snippet: str
     seen: BoxTable
     refused: int
+    said: tuple[str, ...] = ()
 
 
 def make_design(wish: Wish) -> Made:
@@ -141,7 +142,7 @@ def make_design(wish: Wish) -> Made:
     except ValueError as problem:
         raise ValueError(f"--for {problem}") from None
     seen = as_seen(table, letterbox(wish.image_size), wish.seed)
-    return Made(wish=wish, report=report, snippet=text, seen=seen, refused=refused)
+    return Made(wish=wish, report=report, snippet=text, seen=seen, refused=refused, said=table.said)
 
 
 def _snippet(wish: Wish, report: DesignReport) -> str:
@@ -163,10 +164,11 @@ def _snippet(wish: Wish, report: DesignReport) -> str:
 def read_boxes(source: str, split: str | None) -> tuple[BoxTable, int]:
     """Boxes of a data set or of a table, and how many the reader refused."""
     path = Path(source)
-    if path.is_file() and path.suffix in (".npz", *TABLES):
+    if path.is_file() and path.suffix in (".npz", *TABLES) and path.name != "metadata.jsonl":
         if split is not None:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
         return read_table(path), 0
+    from kedge.data import said
     from kedge.data.readers import npz
     from kedge.doctor.sources import choose_split, read_data
 
@@ -176,4 +178,4 @@ def read_boxes(source: str, split: str | None) -> tuple[BoxTable, int]:
         return read_table(tables[chosen]), 0
     data = read_data(source, chosen, check_images=False)
     refused = sum(finding.box is not None for finding in data.findings)
-    return table_from_records(data.records), refused
+    return replace(table_from_records(data.records), said=tuple(said(data))), refused

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kedge.parse.numbers import flag, number
-from kedge.parse.table_file import Table, first_row, read_table
+from kedge.parse.table_file import Column, Table, first_row, read_table
 
 EXPECTED = (
     "x, y, w, h (or x1, y1, x2, y2, or xmin, ymin, xmax, ymax), width, height and image_id (or "
@@ -36,18 +36,25 @@ _NAMES = {
 }
 
 
+KNOWN = frozenset(name for names in _NAMES.values() for name in names) | {
+    "image_id",
+    "category_id",
+    "class_name",
+}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableOfBoxes:
     """`xyxy` (n, 4) float64 pixels (shares of the image where `shares` and its size is not known),
-    `size` (n, 2) float64 height and width (NaN: not said), `image` and `label` as text (`label` is
-    None where no column says it), `crowd` (n,) bool; `blank` (n,) bool: a row that stands for an
-    image without boxes. `line` (n,) is where each row stands in the file."""
+    `size` (n, 2) float64 height and width (NaN: not said), `image` and `label` as the file says
+    them (`label` is None where no column does), `crowd` (n,) bool; `blank` (n,) bool: a row that
+    stands for an image without boxes. `line` (n,) is where each row stands in the file."""
 
     file: Path
-    image: list[str]
+    image: Column
     xyxy: np.ndarray
     size: np.ndarray
-    label: list[str] | None
+    label: Column | None
     crowd: np.ndarray
     blank: np.ndarray
     shares: bool
@@ -57,17 +64,18 @@ class TableOfBoxes:
         return len(self.image)
 
 
-def read_boxes_table(file: Path) -> TableOfBoxes:
-    """Read a .csv, .jsonl or .parquet file. Raises `ValueError` naming file, row and column."""
+def read_boxes_table(file: Path, sized: bool = False) -> TableOfBoxes:
+    """Read a .csv, .jsonl or .parquet file. `sized`: the sizes of the images must be said. Raises
+    `ValueError` naming file, row and column."""
     header = None
     if file.suffix in (".csv", ".tsv") and _has_no_header(first_row(file)):
         header = _KERAS_RETINANET
-    return boxes_of(read_table(file, header))
+    return boxes_of(read_table(file, header), sized)
 
 
-def boxes_of(table: Table) -> TableOfBoxes:
+def boxes_of(table: Table, sized: bool = False) -> TableOfBoxes:
     """The boxes of a table; see `read_boxes_table`."""
-    names = _recognised(table)
+    names = _recognised(table, ("width", "height") if sized else ())
     numbers = {
         key: table.numbers(name) for key, name in names.items() if key not in ("image", "label")
         and key != "crowd"
@@ -88,10 +96,10 @@ def boxes_of(table: Table) -> TableOfBoxes:
             xyxy[known] *= np.tile(size[known][:, ::-1], 2)
     return TableOfBoxes(
         file=table.file,
-        image=table.words(names["image"]),
+        image=table.columns[names["image"]],
         xyxy=xyxy,
         size=size,
-        label=table.words(names["label"]) if "label" in names else None,
+        label=table.columns[names["label"]] if "label" in names else None,
         crowd=_flags(table, names.get("crowd")),
         blank=blank,
         shares=shares,
@@ -105,7 +113,7 @@ def _has_no_header(row: list[str]) -> bool:
     return len(row) == 6 and all(number(cell) is not None or not cell for cell in middle)
 
 
-def _recognised(table: Table) -> dict[str, str]:
+def _recognised(table: Table, needed: tuple[str, ...]) -> dict[str, str]:
     """The names of the columns in use, by what they mean."""
     plain = {"".join(c for c in name.lower() if c not in "_- "): name for name in table.columns}
     found = {}
@@ -118,10 +126,13 @@ def _recognised(table: Table) -> dict[str, str]:
         found |= {"width": plain["imagewidth"], "height": plain["imageheight"]}
     forms = [("x1", "y1", "x2", "y2"), ("x", "y", "w", "h")]
     best = min(forms, key=lambda form: sum(key not in found for key in form))
-    missing = [key for key in (*best, "image") if key not in found]
+    missing = [key for key in (*best, *needed, "image") if key not in found]
     if missing:
         said = ", ".join("image_id" if key == "image" else key for key in missing)
-        raise ValueError(f"{table.file}: lacks {said}; expected {EXPECTED}")
+        cure = ""
+        if set(missing) <= {"width", "height"}:
+            cure = " (or name the folder with its images: they know their sizes)"
+        raise ValueError(f"{table.file}: lacks {said}{cure}; expected {EXPECTED}")
     for form in forms:
         if form != best:
             found = {key: name for key, name in found.items() if key not in form}
@@ -133,6 +144,8 @@ def _all_empty(table: Table, names: list[str]) -> np.ndarray:
     empty = np.ones(len(table), bool)
     for name in names:
         values = table.columns[name]
+        if isinstance(values, np.ndarray):
+            return np.zeros(len(table), bool)
         empty &= np.array([value is None or value == "" for value in values], bool)
     return empty
 
@@ -149,7 +162,10 @@ def _are_shares(xyxy: np.ndarray, size: np.ndarray) -> bool:
 def _flags(table: Table, name: str | None) -> np.ndarray:
     if name is None:
         return np.zeros(len(table), bool)
-    found = [flag(value) for value in table.columns[name]]
+    values = table.columns[name]
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biu" and (values <= 1).all():
+        return values.astype(bool)
+    found = [flag(value) for value in values]
     for row, value in enumerate(found):
         if value is None:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from kedge.parse.json_text import read_json_lines
 from kedge.parse.numbers import number
 from kedge.parse.text import read_bytes, read_text, refuse_bomb
 
+Column = Sequence[Any] | np.ndarray
 ENDINGS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
 
@@ -21,7 +22,7 @@ class Table:
     """Columns of equal length by name, as the file says them; `line[row]` is where a row stands."""
 
     file: Path
-    columns: dict[str, Sequence[Any]]
+    columns: Mapping[str, Column]
     line: Sequence[int]
 
     def __len__(self) -> int:
@@ -41,10 +42,6 @@ class Table:
                 where = f"{self.file}: row {self.line[row]}, column {name}"
                 raise ValueError(f"{where}: {values[row]!r:.80} is no number")
         return np.array(found, np.float64)
-
-    def words(self, name: str) -> list[str]:
-        """A column as text."""
-        return ["" if value is None else str(value) for value in self.columns[name]]
 
 
 def read_table(file: Path, header: Sequence[str] | None = None) -> Table:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from kedge.data import Data, DetectionDataset, read, train_transforms
+from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.transforms import Pipeline
 from kedge.train.build import build_detector, strides_of
 from kedge.train.config import TrainConfig, load_config, save_config
@@ -47,6 +47,8 @@ def train(
     if resume and (done := _finished(config.out)):
         return done
     data, scored = read_splits(config)
+    if console is not None:
+        console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
     seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
     shapes = start_shapes(config, strides_of(config), seen)
     torch.manual_seed(config.seed)

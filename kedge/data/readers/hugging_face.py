@@ -17,7 +17,7 @@ _CATEGORIES = ("categories", "category", "labels", "label", "category_id", "clas
 def find(path: Path) -> dict[str, Path]:
     """The metadata.jsonl of a folder or of its splits; a single one as {"": file}; or {}."""
     if not path.is_dir():
-        return {"": path} if path.suffix.lower() == ".jsonl" else {}
+        return {"": path} if path.name == "metadata.jsonl" else {}
     if (path / "metadata.jsonl").is_file():
         return {"": path / "metadata.jsonl"}
     files = sorted(path.glob("*/metadata.jsonl"))

@@ -1,5 +1,6 @@
 """LabelMe: one JSON file an image, beside it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -96,5 +97,5 @@ def _box(points: Any, kind: Any) -> Box | None:
         return (x - radius, y - radius, x + radius, y + radius)
     xs, ys = [x for x, _ in pairs], [y for _, y in pairs]
     if any(value != value for value in (*xs, *ys)):
-        return (float("nan"),) * 4
+        return (math.nan, math.nan, math.nan, math.nan)
     return (min(xs), min(ys), max(xs), max(ys))

@@ -9,6 +9,7 @@ from kedge.data.readers.named import NamedBox, NamedImage, finish_named, size_of
 from kedge.data.records import Data
 from kedge.parse import read_lines
 from kedge.parse.boxes_table import TableOfBoxes, read_boxes_table
+from kedge.parse.table_file import ENDINGS, Column
 
 LOOKED_FOR = (
     "tables with a row a box (.csv as TensorFlow, Roboflow, Open Images, VoTT and keras-retinanet "
@@ -23,7 +24,7 @@ def find(path: Path) -> dict[str, Path]:
     """The tables of boxes of a folder by split ("train_labels.csv", "valid/_annotations.csv"), or
     a single file as {"": file}."""
     if not path.is_dir():
-        return {"": path} if path.suffix.lower() in (".csv", ".tsv", ".parquet") else {}
+        return {"": path} if path.suffix.lower() in ENDINGS else {}
     files = [p for pattern in ("*.csv", "annotations/*.csv", "*/_annotations.csv", "*.parquet")
              for p in sorted(path.glob(pattern)) if not p.match(_DESCRIPTIONS)]  # fmt: skip
     if len(files) > _MOST:
@@ -70,7 +71,7 @@ def read(file: Path, ask: Ask) -> Data:
             except ValueError as problem:
                 problems.note("split that cannot be read", "", "", str(problem))
                 continue
-            classes |= {names.get(name, name) for name in rows.label or ["object"]}
+            classes |= {names.get(name, name) for name in _words(rows.label)}
     bases = [file.parent / "images", file.parent, ask.root / "images", ask.root]
     if ask.split:
         bases = [ask.root / "images" / ask.split, ask.root / ask.split, *bases]
@@ -87,7 +88,8 @@ def read(file: Path, ask: Ask) -> Data:
 
 def _images(table: TableOfBoxes, names: dict[str, str], problems: Problems) -> list[NamedImage]:
     found: dict[str, NamedImage] = {}
-    for row, name in enumerate(table.image):
+    labels = _words(table.label) if table.label is not None else ["object"] * len(table)
+    for row, name in enumerate(_words(table.image)):
         where = f"row {table.line[row]}"
         size = size_of(*(None if side != side else side for side in table.size[row, ::-1].tolist()))
         if size is None:
@@ -102,14 +104,19 @@ def _images(table: TableOfBoxes, names: dict[str, str], problems: Problems) -> l
         image.shares |= table.shares and 0 in size
         if table.blank[row]:
             continue
-        label = "object" if table.label is None else table.label[row]
-        label = names.get(label, label)
+        label = names.get(labels[row], labels[row])
         if not label:
             problems.add("unknown category", name, where, "the row has a box and no class")
             continue
         corners = tuple(table.xyxy[row].tolist())
         image.boxes.append(NamedBox(corners, label, where, bool(table.crowd[row])))
     return list(found.values())
+
+
+def _words(column: Column | None) -> list[str]:
+    if column is None:
+        return ["object"]
+    return ["" if value is None else str(value) for value in column]
 
 
 def _descriptions(folder: Path) -> dict[str, str]:

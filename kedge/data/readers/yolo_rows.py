@@ -1,5 +1,6 @@
 """Rows of YOLO label files: a class, and a box, a polygon, or a box with key points or a score."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,6 @@ def _box(values: list[float], keypoints: bool) -> Box | None:
     if len(values) >= 6 and len(values) % 2 == 0:
         xs, ys = values[0::2], values[1::2]
         if any(x != x for x in values):
-            return (float("nan"),) * 4
+            return (math.nan, math.nan, math.nan, math.nan)
         return min(xs), min(ys), max(xs), max(ys)
     return None
