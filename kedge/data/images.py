@@ -115,6 +115,8 @@ def _opened(file: Path) -> Iterator[Any]:
     """The image, opened under our own limit: Pillow's cannot be told from a broken file."""
     from PIL import Image
 
+    if not file.is_file():  # opening a pipe would wait for ever
+        raise OSError("it is no regular file")
     theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(file) as image:

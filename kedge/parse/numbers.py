@@ -1,6 +1,7 @@
 """Numbers as people and programs type them: 12, 12.0, "12", null."""
 
 import math
+import re
 from typing import Any
 
 _LARGEST = 2**63
@@ -28,7 +29,7 @@ def number(value: Any) -> float | None:
 
 def whole(value: Any) -> int | None:
     """The whole number that `value` is or spells (12, 12.0, "12", "000012"), if 64 bits hold it."""
-    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() and len(value) < 30:
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,25}\s*", value):
         value = int(value)  # exactly, also beyond 2**53
     if isinstance(value, bool):
         return None

@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,19 +62,22 @@ def read_table(file: Path, header: Sequence[str] | None = None) -> Table:
 
 
 def first_row(file: Path) -> list[str]:
-    """The first row of a .csv file, split where `read_table` would."""
+    """The first row of a .csv file, split where `read_table` would; [] where it is no row."""
     text = read_text(file)
-    line = text.split("\n", 1)[0].rstrip("\r")
-    return next(iter(csv.reader([line], delimiter=_delimiter(line))), [])
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)), [])
+    except csv.Error:
+        return []
 
 
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)  # the first of equals: a comma
+def _delimiter(text: str) -> str:
+    """What separates the cells of the first line; a comma where nothing does."""
+    return max(",;\t", key=text.split("\n", 1)[0].count)
 
 
 def _csv(file: Path, header: Sequence[str] | None) -> Table:
     text = read_text(file)
-    mark = _delimiter(text.split("\n", 1)[0])
+    mark = _delimiter(text)
     rows, lines = [], []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
     try:
@@ -126,18 +131,33 @@ def _parquet(file: Path) -> Table:
     if not file.is_file():
         read_bytes(file)  # says what it is instead
     try:
-        lazy = polars.scan_parquet(file, glob=False)
-        names = lazy.collect_schema().names()
-        rows = lazy.select(polars.len()).collect().item()
+        with _quiet():
+            lazy = polars.scan_parquet(file, glob=False)
+            names = lazy.collect_schema().names()
+            rows = lazy.select(polars.len()).collect().item()
     except (Exception, polars.exceptions.PanicException) as problem:
         raise ValueError(f"{file}: cannot be read as .parquet: {_brief(problem)}") from problem
     refuse_bomb(file, rows * len(names) * 8)
     try:
-        frame = lazy.collect()
+        with _quiet():
+            frame = lazy.collect()
         columns = {name: frame[name].to_list() for name in names}
     except (Exception, polars.exceptions.PanicException) as problem:
         raise ValueError(f"{file}: cannot be read as .parquet: {_brief(problem)}") from problem
     return Table(file=file, columns=columns, line=range(1, rows + 1))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what polars writes to the terminal by itself where a damaged file makes it panic."""
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _brief(problem: BaseException) -> str:

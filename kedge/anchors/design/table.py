@@ -156,6 +156,8 @@ def _table(found: TableOfBoxes) -> BoxTable:
 def _codes(values: Any) -> np.ndarray:
     """Whole numbers as they are; anything else numbered in the order of its values."""
     column = np.asarray(values)
+    if column.dtype.kind == "O":
+        column = np.asarray([str(value) for value in values])
     if column.dtype.kind in "iu":
         return column.astype(np.int64)
     if column.dtype.kind in "US":

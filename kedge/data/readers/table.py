@@ -16,7 +16,6 @@ LOOKED_FOR = (
     "write them; .parquet)"
 )
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?![a-z])")
-_DESCRIPTIONS = "*class-descriptions*.csv"
 _MOST = 20  # a folder with more .csv files holds something else
 
 
@@ -26,7 +25,7 @@ def find(path: Path) -> dict[str, Path]:
     if not path.is_dir():
         return {"": path} if path.suffix.lower() in ENDINGS else {}
     files = [p for pattern in ("*.csv", "annotations/*.csv", "*/_annotations.csv", "*.parquet")
-             for p in sorted(path.glob(pattern)) if not p.match(_DESCRIPTIONS)]  # fmt: skip
+             for p in sorted(path.glob(pattern)) if not _is_description(p)]  # fmt: skip
     if len(files) > _MOST:
         return {}
     tables = [file for file in files if _is_table(file)]
@@ -34,6 +33,10 @@ def find(path: Path) -> dict[str, Path]:
     if len(named) < len(tables):
         return {file.stem: file for file in tables}
     return {"": tables[0]} if len(tables) == 1 and set(named) - {"train", "val", "test"} else named
+
+
+def _is_description(file: Path) -> bool:
+    return "class-descriptions" in file.name.lower() and file.suffix.lower() == ".csv"
 
 
 def _split_of(file: Path) -> str:
@@ -91,6 +94,9 @@ def _images(table: TableOfBoxes, names: dict[str, str], problems: Problems) -> l
     labels = _words(table.label) if table.label is not None else ["object"] * len(table)
     for row, name in enumerate(_words(table.image)):
         where = f"row {table.line[row]}"
+        if not name.strip():
+            problems.add("unreadable record", "", where, "the row names no image")
+            continue
         size = size_of(*(None if side != side else side for side in table.size[row, ::-1].tolist()))
         if size is None:
             message = f"the image's size is {table.size[row, ::-1].tolist()}"
@@ -121,6 +127,6 @@ def _words(column: Column | None) -> list[str]:
 
 def _descriptions(folder: Path) -> dict[str, str]:
     """Names of Open Images' codes ("/m/01g317,Person"), where the folder says them."""
-    files = sorted(folder.glob(_DESCRIPTIONS))
+    files = sorted(p for p in folder.iterdir() if _is_description(p))
     pairs = [line.split(",", 1) for file in files[:1] for line in read_lines(file) if "," in line]
     return {code.strip(): name.strip().strip('"') for code, name in pairs}

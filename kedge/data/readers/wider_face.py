@@ -45,6 +45,8 @@ def read(file: Path, ask: Ask) -> Data:
         for row, text in rows[:count]:
             words = text.split()
             values, where = numbers_of(words[:8], 8), f"line {row}"
+            if len(words) < 8:  # the next image, or half a file: nothing after it can be trusted
+                raise ValueError(f"{file}: {where}: is no row of a face; {name!r:.80} has {count}")
             if values is None:
                 problems.add("no box", name, where, "expected left, top, width, height and more")
                 continue
