@@ -154,7 +154,8 @@ def _are_shares(xyxy: np.ndarray, size: np.ndarray) -> bool:
     """Coordinates from 0 to 1 are shares of the image's sides: no box lies in the first pixel of
     an image in every row. Images of one pixel are left as they are."""
     finite = xyxy[np.isfinite(xyxy).all(axis=1)]
-    if len(finite) == 0 or np.nanmax(np.where(np.isnan(size), 2, size), initial=2) <= 1:
+    known = size[np.isfinite(size)]
+    if len(finite) == 0 or (len(known) and known.max() <= 1):
         return False
     return bool(finite.max() <= 1.0 + 1e-6 and finite.min() >= -0.5)
 
