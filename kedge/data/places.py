@@ -15,10 +15,14 @@ from urllib.parse import unquote, urlsplit
 from kedge.data.problems import Problems
 
 _MOST = 500_000  # files looked at in a folder
+_LONGEST = 4096  # characters of a path
 
 
 def inside(root: Path, base: Path, name: str) -> Path | None:
-    """`base / name` with symbolic links resolved, or None when that lies outside of `root`."""
+    """`base / name` with symbolic links resolved, or None when that lies outside of `root`, and for
+    a name that no file system takes."""
+    if len(name) > _LONGEST:
+        return None
     try:
         path = (base / name).resolve()
     except (OSError, RuntimeError, ValueError):  # a loop of links, a null byte
@@ -94,7 +98,10 @@ def _missing(
 ) -> None:
     paths = [inside(root, base, name) for base in bases] if name else []
     alike = index.alike(name)
-    if None in paths or not paths:
+    if len(name) > _LONGEST:
+        message = f"a path of {len(name)} characters is none"
+        problems.add("missing image", name, where, message)
+    elif None in paths or not paths:
         message = (
             f"the path leaves the data folder {root} (symbolic links resolved): move the file "
             "into the folder"
@@ -159,6 +166,8 @@ def plain(text: str) -> str:
 def words_of(name: str) -> list[str]:
     """The folders and the base name of a path, a Windows path or a URL, each made `plain`."""
     text = name.strip()
+    if len(text) > _LONGEST:
+        return []
     if "://" in text:
         try:
             pieces = urlsplit(text)

@@ -40,7 +40,7 @@ class Problems:
                 kind=kind,
                 image=shown(image),
                 record=shown(record),
-                message=shown(message),
+                message=_brief(message),
                 action=action,
                 box=box,
                 size=size,
@@ -54,7 +54,7 @@ class Problems:
                 kind=kind,
                 image=shown(image),
                 record=shown(record),
-                message=shown(message),
+                message=_brief(message),
                 action="kept",
                 count=count,
             )
@@ -73,7 +73,7 @@ class Problems:
                 kind=kind,
                 image="",
                 record="",
-                message=shown(f"{message}: {few}"),
+                message=_brief(f"{message}: {few}"),
                 action="unused",
                 count=len(names),
             )
@@ -100,7 +100,7 @@ class Problems:
                 kind=kind,
                 image=shown(image),
                 record=shown(record),
-                message=shown(message),
+                message=_brief(message),
                 action="error",
             )
         )
@@ -131,6 +131,12 @@ class Problems:
             raise ValueError(
                 f"{self.source}: nothing is left of {images} images ({_counts(lost)}){first}"
             )
+
+
+def _brief(message: str) -> str:
+    """Printable, and short enough to be read, whatever names are in it."""
+    text = shown(message)
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-160:]}"
 
 
 def _counts(findings: list[Finding]) -> str:

@@ -35,7 +35,8 @@ class Finding:
     def __str__(self) -> str:
         if not self.image:  # about the data set
             return f"{self.record}: {self.kind}: {self.message}".removeprefix(": ")
-        where = f"{self.record} of {self.image!r}" if self.record else repr(self.image)
+        name = self.image if len(self.image) < 200 else f"{self.image[:100]}...{self.image[-60:]}"
+        where = f"{self.record} of {name!r}" if self.record else repr(name)
         return f"{where}: {self.kind}: {self.message}"
 
 

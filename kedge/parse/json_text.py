@@ -31,7 +31,7 @@ def decode(text: bytes, where: str) -> Any:
         try:
             return msgspec.json.decode(text)
         except msgspec.DecodeError:
-            return json.loads(text)
+            return json.loads(text.decode())  # of bytes it would guess the encoding
     except RecursionError as problem:
         raise ValueError(f"{where}: is nested too deeply to be a data set") from problem
     except (ValueError, msgspec.MsgspecError) as problem:

@@ -34,16 +34,25 @@ class Table:
         """A column as float64; what is empty or null is NaN. `ValueError` names file, row and
         column of what is no number."""
         values = self.columns[name]
-        try:
-            return np.asarray(values, np.float64)
-        except (ValueError, TypeError, OverflowError):
-            pass
+        if _are_plain(values):
+            try:
+                return np.asarray(values, np.float64)
+            except (ValueError, TypeError, OverflowError):
+                pass  # say where, below
         found = [np.nan if value in (None, "") else number(value) for value in values]
         for row, value in enumerate(found):
             if value is None:
                 where = f"{self.file}: row {self.line[row]}, column {name}"
                 raise ValueError(f"{where}: {values[row]!r:.80} is no number")
         return np.array(found, np.float64)
+
+
+def _are_plain(values: Column) -> bool:
+    """Whether numpy reads these as `number` does, only faster: it takes true for 1, and "1_0"."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind in "iuf"
+    kinds = set(map(type, values))
+    return kinds <= {int, float} or (kinds == {str} and "_" not in "".join(values))
 
 
 def read_table(file: Path, header: Sequence[str] | None = None) -> Table:
@@ -65,21 +74,23 @@ def first_row(file: Path) -> list[str]:
     """The first row of a .csv file, split where `read_table` would; [] where it is no row."""
     text = read_text(file)
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)), [])
+        lines = io.StringIO(text, newline="")
+        rows = csv.reader(lines, delimiter=_delimiter(text), strict=True)
+        return next((row for row in rows if row), [])
     except csv.Error:
         return []
 
 
 def _delimiter(text: str) -> str:
     """What separates the cells of the first line; a comma where nothing does."""
-    return max(",;\t", key=text.split("\n", 1)[0].count)
+    return max(",;\t", key=text.lstrip("\r\n").split("\n", 1)[0].count)
 
 
 def _csv(file: Path, header: Sequence[str] | None) -> Table:
     text = read_text(file)
     mark = _delimiter(text)
     rows, lines = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         for row in reader:
             if row:

@@ -55,6 +55,7 @@ class Tally:
     tables: int = 0
     unchecked: int = 0
     slowest: float = 0.0
+    slowest_input: int = -1
     forms: Counter = field(default_factory=Counter)
     faults: list[tuple[int, str, str]] = field(default_factory=list)
 
@@ -69,6 +70,7 @@ class Tally:
             "read_and_not_checked": self.unchecked,
             "faults": dict(kinds),
             "slowest_seconds": round(self.slowest, 3),
+            "slowest_input": self.slowest_input,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "forms": dict(sorted(self.forms.items())),
         }
@@ -171,7 +173,8 @@ def _designed(path: Path, tally: Tally) -> str | None:
 
 def _slow(start: float, tally: Tally) -> str | None:
     seconds = time.perf_counter() - start
-    tally.slowest = max(tally.slowest, seconds)
+    if seconds > tally.slowest:
+        tally.slowest, tally.slowest_input = seconds, tally.inputs - 1
     return f"slow: {seconds:.1f} s" if seconds > SLOW else None
 
 

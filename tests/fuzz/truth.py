@@ -31,9 +31,14 @@ def text_of(file: Path) -> str:
 
 
 def stem_of(name: Any) -> str:
-    base = unquote(str(name).split("?")[0]).replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    base = (
+        unquote(_printable(str(name)).split("?")[0])
+        .replace("\\", "/")
+        .rstrip("/")
+        .rsplit("/", 1)[-1]
+    )
     base = unicodedata.normalize("NFC", base.strip()).casefold()
-    return _printable(base.rsplit(".", 1)[0] if "." in base else base)
+    return base.rsplit(".", 1)[0] if "." in base else base
 
 
 def real(value: Any) -> float:
@@ -55,6 +60,8 @@ def _files(folder: Path, *endings: str) -> list[Path]:
 
 def _key(value: Any) -> Any:
     number = real(value)
+    if isinstance(value, bool):
+        return str(value)
     return value if math.isnan(number) else number
 
 
@@ -145,11 +152,11 @@ def npz(folder: Path) -> Iterator[Said]:
 def table(folder: Path) -> Iterator[Said]:
     codes = {}
     for file in _files(folder, ".csv"):
-        if "descriptions" in file.name:
+        if "descriptions" in file.name.lower() and file.parent == folder:
             rows = [line.split(",", 1) for line in _lines(file) if "," in line]
             codes = {a.strip(): b.strip().strip('"') for a, b in rows}
     for file in _files(folder, ".csv", ".jsonl", ".parquet"):
-        if "descriptions" in file.name:
+        if "descriptions" in file.name.lower():
             continue
         for row in _rows(file):
             low = {
@@ -188,10 +195,10 @@ def _rows(file: Path) -> Iterator[dict]:
 
         yield from polars.read_parquet(file, glob=False).to_dicts()
         return
-    text = text_of(file)
+    text = text_of(file).lstrip("\r\n")
     first = text.split("\n", 1)[0]
     mark = max(",;\t", key=first.count)
-    cells = next(csv.reader([first.rstrip("\r")], delimiter=mark), [])
+    cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), [])
     keras = len(cells) == 6 and all(_spells_a_number(cell) for cell in cells[1:5] if cell)
     names = ["filename", "x1", "y1", "x2", "y2", "class"] if keras else None
     for row in csv.DictReader(io.StringIO(text, newline=""), names, delimiter=mark):

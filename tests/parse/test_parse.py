@@ -228,3 +228,13 @@ def test_shares_are_recognised_and_pixels_are_left_alone(tmp_path):
     assert not read_boxes_table(file).shares
     file.write_text("image_id,x,y,w,h,width,height\na,0,0,1,1,1,1\n")  # an image of one pixel
     assert not read_boxes_table(file).shares
+
+
+def test_true_and_numbers_with_underscores_are_no_coordinates(tmp_path):
+    for value in ("true", '"1_0"', "[1]", '"x"'):
+        (tmp_path / "t.jsonl").write_text(f'{{"a": 1}}\n{{"a": {value}}}\n')
+        with pytest.raises(ValueError, match="row 2, column a"):
+            read_table(tmp_path / "t.jsonl").numbers("a")
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": null}\n{"a": "2.5"}\n')
+    values = read_table(tmp_path / "t.jsonl").numbers("a")
+    assert np.array_equal(values, [1, np.nan, 2.5], equal_nan=True)
