@@ -190,7 +190,7 @@ def _columns(
 
 def _objects(
     entries: Sequence[_Annotation],
-    images: Mapping[int, int],
+    images: Mapping[int | str, int],
     classes: Mapping[int, int],
     where: str,
 ) -> Objects:

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from kedge.parse.text import read_utf8
 
 
@@ -27,6 +25,8 @@ def read_json_lines(file: Path) -> list[tuple[int, Any]]:
 
 def decode(text: bytes, where: str) -> Any:
     """As `read_json`, of UTF-8 that is at hand; `where` begins the message."""
+    import msgspec
+
     try:
         try:
             return msgspec.json.decode(text)

@@ -130,7 +130,7 @@ def scan(path: str | Path) -> Any:
 
 
 def _table(found: TableOfBoxes) -> BoxTable:
-    unsized = ~(np.isfinite(found.size) & (found.size > 0)).all(axis=1)
+    unsized = ~(np.isfinite(found.size) & (found.size >= 1)).all(axis=1)
     if unsized.any():
         row = int(np.argmax(unsized))
         raise ValueError(

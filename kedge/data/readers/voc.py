@@ -1,15 +1,15 @@
 """Pascal VOC: one XML file an image."""
 
-from collections import Counter
 from pathlib import Path
 
 from kedge.data.checks import finish
 from kedge.data.images import SUFFIXES
 from kedge.data.leftovers import other_endings
-from kedge.data.places import inside, is_file, locate, plain
+from kedge.data.names import inside, is_file
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask, RawImage, Rows
-from kedge.data.readers.voc_find import Place, find, lists, place_of, same_stem
+from kedge.data.readers.voc_find import Place, find, lists, place_of
+from kedge.data.readers.voc_images import image_files
 from kedge.data.readers.voc_xml import Page, read_page
 from kedge.data.records import Data
 from kedge.parse import read_lines
@@ -42,7 +42,7 @@ def read(folder: Path, ask: Ask) -> Data:
     else:
         pages = _of_split(pages, place, chosen, problems)
     classes = sorted(names)
-    files = _image_files(pages, place, ask.root, problems)
+    files = image_files(pages, place, ask.root, problems)
     images, rows = _table(pages, files, {name: i for i, name in enumerate(classes)}, problems)
     if chosen is None:
         _say_unused(place, set(files.values()), ask.root, problems)
@@ -113,38 +113,6 @@ def _listed(line: str, pages: dict[str, Page]) -> str:
             if candidate in pages:
                 return candidate
     return unmarked
-
-
-def _image_files(
-    pages: dict[str, Page], place: Place, root: Path, problems: Problems
-) -> dict[str, Path]:
-    """The image of each page: the one it names, or the one of the same stem where that name is
-    stale or is what several pages say."""
-    stems = same_stem(place.bases, SUFFIXES)
-    found: dict[str, Path] = {}
-    lost = []
-    said = Counter(page.filename for page in pages.values())
-    for key, page in pages.items():
-        bases = [page.file.parent, *place.bases]
-        outside = page.filename and inside(root, place.bases[0], page.filename) is None
-        names = [] if outside or said[page.filename] > 1 else [page.filename]
-        paths = [inside(root, base, name) for name in names if name for base in bases]
-        if not outside:
-            paths += [inside(root, p.parent, p.name) for p in _of_stem(key, page, stems)]
-        path = next((path for path in paths if path is not None and is_file(path)), None)
-        if path is None:
-            lost.append(key)
-        else:
-            found[key] = path
-    names = [(pages[key].filename or f"{pages[key].file.stem}.jpg", "") for key in lost]
-    located = locate(root, place.bases, names, problems)
-    return found | {key: path for key, path in zip(lost, located) if path is not None}
-
-
-def _of_stem(key: str, page: Page, stems: dict[str, list[Path]]) -> list[Path]:
-    alike = stems.get(plain(page.file.stem), [])
-    folder = Path(key).parent
-    return sorted(alike, key=lambda path: path.parent.parts[-len(folder.parts) :] != folder.parts)
 
 
 def _table(

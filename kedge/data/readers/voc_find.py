@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from kedge.data.places import plain
+from kedge.data.names import plain
 from kedge.parse import read_bytes
 
 _SPLITS = {"train": "train", "valid": "val", "val": "val", "validation": "val", "test": "test"}

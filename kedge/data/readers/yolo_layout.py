@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kedge.data.images import SUFFIXES
-from kedge.data.places import inside, plain
+from kedge.data.names import inside, plain
 from kedge.data.raw import Ask
 from kedge.parse import read_lines, read_yaml, whole
 
