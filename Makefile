@@ -7,7 +7,7 @@ SITE := -c 'import site; print(site.getsitepackages()[0])'
 DATA ?= toy
 DEMO ?= demo
 
-.PHONY: demo test test-slow parity check bench docs clean
+.PHONY: demo test test-slow parity check bench fuzz docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/kedge demo --data $(DATA) --out $(DEMO)
@@ -31,6 +31,13 @@ check: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/assign_speed.py
 	$(BIN)/python benchmarks/anchor_design.py
+
+# damaged data sets of every form; stops after 15 minutes (INPUTS=, MINUTES=)
+INPUTS ?= 100000
+MINUTES ?= 15
+fuzz: $(VENV)/ready
+	PYTHONPATH=tests $(BIN)/python -m fuzz --inputs $(INPUTS) --minutes $(MINUTES) \
+		--out results/fuzz_readers.json
 
 $(VENV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

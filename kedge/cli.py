@@ -62,7 +62,9 @@ def _explain(error: Exception) -> str:
                 raise error
             return f"{cause.name} is not installed; pip install 'kedge[all]' brings it"
         cause = cause.__cause__
-    return " ".join(str(error).split()) or type(error).__name__
+    from kedge.parse import shown
+
+    return shown(" ".join(str(error).split())) or type(error).__name__
 
 
 def _say(message: str, status: int) -> int:

@@ -63,13 +63,15 @@ def assign(
     """
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
-    from kedge.data import read
+    from kedge.commands.words import say
+    from kedge.data import read, said
     from kedge.doctor.sources import choose_split
 
     pictures = run is not None or draw is not None
     found = read(data, choose_split(data, split), "drop", check_images=pictures)
     if not len(found):
         raise ValueError(f"{found.source}: has no images")
+    say(said(found))
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
     scene = (

@@ -1,5 +1,7 @@
 """``kedge data``"""
 
+from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 
@@ -9,29 +11,37 @@ def data(
     split: str | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "drop",
     show: int = 10,
+    root: Path | None = None,
 ) -> None:
     """Read a data set and say what is in it and what is wrong with it.
 
     Parameters
     ----------
     path
-        Folder or file (COCO JSON, Pascal VOC, YOLO), or toy.
+        Folder or file (COCO JSON, Pascal VOC, YOLO, tables and more), or toy.
     split
         One split; by default all.
     on_bad_box
         drop and clip tell of every defect; error stops at the first.
     show
         Print this many defects.
+    root
+        The data folder, where it is not the one in which the annotations lie: images are looked for
+        in it, and nowhere else.
     """
     from kedge.data import read
 
-    first = read(path, split, on_bad_box)
+    first = read(path, split, on_bad_box, root=root)
     names = [split] if split is not None or not first.splits else list(first.splits)
-    sets = [first if name == first.split else read(path, name, on_bad_box) for name in names]
+    sets = [
+        first if name == first.split else read(path, name, on_bad_box, root=root) for name in names
+    ]
     for found in sets:
         print(found.summary())
-        for finding in found.findings[:show]:
+        kinds = Counter(finding.kind for finding in found.findings)
+        several = [f for f in found.findings if kinds[f.kind] > 1]  # the others are said above
+        for finding in several[:show]:
             print(f"    {finding}")
-        if len(found.findings) > show:
-            print(f"    ... and {len(found.findings) - show} more (--show)")
+        if len(several) > show:
+            print(f"    ... and {len(several) - show} more (--show)")
     print("classes: " + ", ".join(first.classes))

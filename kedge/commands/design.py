@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from kedge.anchors.presets import preset_names
-from kedge.commands.words import Size
+from kedge.commands.words import Size, say
 from kedge.design.settings import DesignSettings
 
 
@@ -69,7 +69,8 @@ def design(
     from kedge.interop.design_snippet import design_snippet
 
     asked = settings or Flags()
-    table, refused = read_boxes(source, split)
+    table = read_boxes(source, split)
+    say(table.said)
     try:
         report = design_command(table, asked)
     except ValueError as problem:
@@ -79,9 +80,6 @@ def design(
     except ValueError as problem:
         raise ValueError(f"--for {problem}") from None
     console = Console()
-    if refused:
-        say = f"note: {refused:,} boxes of {source} were refused: kedge data says which and why"
-        console.print(say, markup=False, highlight=False, soft_wrap=True)
     console.print(report.text(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nFor {asked.framework}:\n")
     console.print(snippet, markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kedge.commands.words import Sides, height_and_width
+from kedge.commands.words import Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 
@@ -62,6 +62,7 @@ def doctor(
     """
     from rich.console import Console
 
+    from kedge.data import said
     from kedge.doctor import examine, open_context
     from kedge.doctor.show import print_findings, to_json
 
@@ -75,6 +76,7 @@ def doctor(
         image_size=height_and_width(image_size),
         seed=seed,
     )
+    say(said(context.data))
     findings = examine(context)
     print_findings(Console(), context, findings, verbose)
     if json is not None:

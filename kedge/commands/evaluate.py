@@ -45,6 +45,8 @@ def evaluate(
     from rich.console import Console
 
     from kedge.commands.tables import classes_table, scores_table
+    from kedge.commands.words import say
+    from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import detect as predict
 
@@ -63,6 +65,7 @@ def evaluate(
             raise ValueError("evaluate: --results needs --data: what is the truth?")
         source = predict.read_to_score(data, split, on_bad_box)
         found = predict.from_results(results, source)
+    say(said(source))
     scores = predict.score(found, source)
     if save_results is not None:
         predict.write_detections(save_results, found, source)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from kedge.commands.words import Sides, height_and_width
+from kedge.commands.words import Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 
@@ -47,6 +47,7 @@ def report(
     """
     from rich.console import Console
 
+    from kedge.data import said
     from kedge.doctor import open_context
     from kedge.pages.doctor import write_overview
 
@@ -61,6 +62,7 @@ def report(
         image_size=height_and_width(image_size),
         seed=seed,
     )
+    say(said(context.data))
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"
     said = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"

@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 from cyclopts import Parameter, Token
@@ -37,3 +38,9 @@ Size = Annotated[
     int | tuple[int, int] | None,
     Parameter(converter=_size, n_tokens=-1, consume_multiple=True),
 ]
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print what a reader has to say (``kedge.data.said``) beside the result, not into it."""
+    for line in lines:
+        print(f"kedge: {line}", file=sys.stderr)

@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kedge.data import toy
-from kedge.data.npz import boxes_npz
-from kedge.data.reading import read
-from kedge.data.records import Data, Finding, OnBadBox, Record
+from kedge.data.readers.npz import boxes_npz
+from kedge.data.reading import read, splits_of
+from kedge.data.records import Data, Finding, OnBadBox, Record, said
 
 if TYPE_CHECKING:
     from kedge.data.dataset import DetectionDataset, collate
@@ -22,6 +22,8 @@ __all__ = [
     "collate",
     "eval_transforms",
     "read",
+    "said",
+    "splits_of",
     "to_original",
     "toy",
     "train_transforms",

@@ -1,10 +1,14 @@
 """`read(path)`: finds out which format a path holds and reads it."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from kedge.data import coco, npz, toy, voc, yolo
+from kedge.data import toy
+from kedge.data.class_lists import compare_splits
+from kedge.data.formats import FORMATS, Format, format_of
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask
 from kedge.data.records import Data, OnBadBox
+from kedge.parse import shown
 
 _ALIASES = {"valid": "val", "validation": "val"}
 
@@ -15,75 +19,97 @@ def read(
     on_bad_box: OnBadBox = "error",
     *,
     check_images: bool = True,
+    root: str | Path | None = None,
 ) -> Data:
     """Read a data set, or one split of it, and check every box and image file.
 
-    `path`: "toy" (drawn by code); a COCO JSON file, or a folder with train.json, val.json,
-    instances_*.json, annotations/*.json; a Pascal VOC folder; a YOLO folder or its yaml; an
-    .npz of boxes without images, or a folder of such files, each a split. `split`: one of the
-    folder's; None is its only split, or "train" where there are several.
+    `path`: "toy" (drawn by code), or a folder or a file in one of the forms of
+    `kedge.data.formats`: COCO JSON, YOLO (data.yaml, obj.data, classes.txt), Pascal VOC, tables
+    (.csv, .parquet), KITTI, VisDrone, WIDER FACE, LabelMe, CrowdHuman, Hugging Face's
+    metadata.jsonl, an .npz of boxes without images. `split`: one of the folder's; None is its only
+    split, or "train" where there are several. `root`: the data folder, where it is not the one that
+    the annotations lie in.
 
     `on_bad_box`: "error" raises, "drop" leaves bad boxes and images out, "clip" repairs what
     can be repaired (boxes outside the image, flipped corners) and drops the rest; `findings`
-    and `summary()` say what was done. `check_images=False` does not look at the image files,
-    which saves about 0.3 ms an image (YOLO needs their sizes and always looks).
+    and `summary()` say what was done, what was seen and not used, and what is odd about the
+    classes. `check_images=False` does not look at the image files, which saves about 0.3 ms an
+    image (YOLO needs their sizes and always looks).
 
-    Raises ValueError: for a path that holds no known format, saying what was looked for; for
-    bad boxes, naming the first few and the count; and always for a file name that leads out of
-    the data folder (symbolic links resolved).
+    Raises ValueError, which names the file: for a path that holds no known format, saying what was
+    looked for; for a damaged file; for bad boxes, naming the first few and the count; where nothing
+    is left; and always for a file name that leads out of the data folder (symbolic links resolved).
     """
     if str(path) == "toy":
         return toy.data(split or "train")
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, split, on_bad_box, check_images)
+    Problems(path, on_bad_box)  # the mode first: nothing is read for one that does not exist
+    try:
+        return _read(Path(path), split, on_bad_box, check_images, root)
+    except ValueError as problem:
+        lines = str(problem).split("\n")
+        raise ValueError("\n".join(shown(line) for line in lines)) from problem
+    except OSError as problem:
+        raise ValueError(shown(f"{path}: cannot be read ({problem})")) from problem
+
+
+def splits_of(path: str | Path) -> tuple[str, ...]:
+    """The splits that a path has; () for a set without any, and for a path that cannot be read."""
+    if str(path) == "toy":
+        return ()
+    try:
+        known = format_of(Path(path)) if Path(path).exists() else None
+    except (ValueError, OSError):
+        return ()
+    return () if known is None else tuple(name for name in known[1] if name)
+
+
+def _read(
+    path: Path,
+    split: str | None,
+    on_bad_box: OnBadBox,
+    check_images: bool,
+    root: str | Path | None,
+) -> Data:
     if not path.exists():
         raise ValueError(f'{path}: does not exist (data is a file, a folder, or "toy")')
-    if path.suffix in (".yaml", ".yml"):
-        chosen = _choose(path, split, yolo.splits(path))
-        assert chosen is not None
-        return yolo.read_yaml(path, split=chosen, on_bad_box=on_bad_box)
-    if split is not None:
-        raise ValueError(f"{path}: is a single file without splits: leave out split={split!r}")
-    if path.suffix == ".json":
-        return coco.read_file(path, on_bad_box=on_bad_box, check_images=check_images)
-    if path.suffix == ".npz":
-        return npz.boxes_npz(path, on_bad_box)
-    raise ValueError(f"{path}: is no data set that can be read. {_looked_for()}")
-
-
-def _read_folder(folder: Path, split: str | None, on_bad_box: OnBadBox, check_images: bool) -> Data:
-    files = coco.find(folder)
-    if files:
-        chosen = _choose(folder, split, tuple(files))
-        assert chosen is not None
-        return coco.read_file(
-            files[chosen],
-            root=folder,
-            split=chosen,
-            splits=tuple(files),
-            on_bad_box=on_bad_box,
-            check_images=check_images,
-        )
-    page = yolo.find(folder)
-    if page is not None:
-        return read(page, split, on_bad_box, check_images=check_images)
-    place = voc.find(folder)
-    if place is not None:
-        chosen = _choose(folder, split, voc.splits(place))
-        return voc.read_folder(
-            place, split=chosen, on_bad_box=on_bad_box, check_images=check_images
-        )
-    tables = npz.find(folder)
-    if tables:
-        chosen = _choose(folder, split, tuple(tables))
-        assert chosen is not None
-        data = npz.boxes_npz(tables[chosen], on_bad_box)
-        return replace(data, split=chosen, splits=tuple(tables))
-    seen = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-    raise ValueError(
-        f"{folder}: holds no data set that can be read (it holds {seen}). {_looked_for()}"
+    known = format_of(path)
+    if known is None:
+        raise ValueError(_unknown(path))
+    form, places = known
+    splits = tuple(name for name in places if name)
+    chosen = _choose(path, split, splits)
+    place = places[chosen or ""]
+    folder = Path(root) if root is not None else _root(path, place)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: the root must be a folder")
+    ask = Ask(
+        root=folder,
+        split=chosen,
+        splits=splits,
+        on_bad_box=on_bad_box,
+        check_images=check_images,
+        rooted=root is not None,
     )
+    data = form.read(place, ask)
+    _compare(data, form, places)
+    return data
+
+
+def _root(path: Path, place: Path) -> Path:
+    """The data folder: the one that was named, or the one in which the file lies (the one above,
+    where it lies in annotations/)."""
+    if path.is_dir():
+        return path if place.is_relative_to(path) else place
+    above = path.parent
+    return above.parent if above.name.lower() in ("annotations", "wider_face_split") else above
+
+
+def _compare(data: Data, form: Format, places: dict[str, Path]) -> None:
+    if form.classes is None:
+        return
+    of = form.classes
+    others = {name: place for name, place in places.items() if name}
+    compare_splits(data, {name: lambda place=place: of(place) for name, place in others.items()})
 
 
 def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | None:
@@ -95,10 +121,16 @@ def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | 
         return available[0] if available else None
     if wanted is None and "train" in available:
         return "train"
+    if path.is_file() and not available:
+        raise ValueError(f"{path}: is a single file without splits: leave out split={split!r}")
     have = ", ".join(available) or "none"
     raise ValueError(f"{path}: has no split {split!r}: choose one of: {have}")
 
 
-def _looked_for() -> str:
-    formats = (coco.LOOKED_FOR, voc.LOOKED_FOR, yolo.LOOKED_FOR, npz.LOOKED_FOR)
-    return "Looked for: " + "; ".join(formats) + '; or the word "toy".'
+def _unknown(path: Path) -> str:
+    forms = "; ".join(form.looked_for for form in FORMATS if form.looked_for)
+    looked_for = f'Looked for: {forms}; or the word "toy".'
+    if not path.is_dir():
+        return f"{path}: is no data set that can be read. {looked_for}"
+    seen = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+    return f"{path}: holds no data set that can be read (it holds {seen}). {looked_for}"

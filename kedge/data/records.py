@@ -1,6 +1,5 @@
 """What a reader returns: records (one per image), findings (what was wrong) and the data set."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +16,27 @@ class Finding:
 
     `kind` groups findings of one sort ("flipped", "outside", ...), `image` is the image's file
     name, `record` says which annotation, line or object of it (empty: the image itself),
-    `action` what was done about it: "error" (reading stops), "dropped", "clipped" or "kept".
+    `action` what was done about it: "error" (reading stops), "dropped", "clipped", "kept" (worth
+    knowing, nothing was lost) or "unused" (seen in the folder, and not part of the data).
+    `message` is the reader's own reason. `count`: how many things of the kind this one stands for.
     `box`: the xyxy pixels that the files say, and `size` the image's (width, height), where the
-    finding is about a box.
+    finding is about a box. All text is printable: control characters are written out.
     """
 
     kind: str
     image: str
     record: str
     message: str
-    action: Literal["error", "dropped", "clipped", "kept"]
+    action: Literal["error", "dropped", "clipped", "kept", "unused"]
     box: tuple[float, ...] | None = None
     size: tuple[int, int] | None = None
+    count: int = 1
 
     def __str__(self) -> str:
-        where = f"{self.record} of {self.image!r}" if self.record else repr(self.image)
+        if not self.image:  # about the data set
+            return f"{self.record}: {self.kind}: {self.message}".removeprefix(": ")
+        name = self.image if len(self.image) < 200 else f"{self.image[:100]}...{self.image[-60:]}"
+        where = f"{self.record} of {name!r}" if self.record else repr(name)
         return f"{where}: {self.kind}: {self.message}"
 
 
@@ -43,7 +48,8 @@ class Record:
     int64 0-based, `crowd` (n,) bool (regions that are neither object nor background).
     `file` is None for boxes without images and for drawn images; `draw()` then returns the
     pixels (H, W, 3) uint8, if there are any. `upright` False: the file's EXIF orientation is
-    not applied, because the annotation was written for the stored pixels.
+    not applied, because the annotation was written for the stored pixels. `black_white`: the
+    values shown as black and white, where they are not those of the file's type (float, 12 bits).
     """
 
     file: Path | None
@@ -56,6 +62,7 @@ class Record:
     name: str = ""
     draw: Callable[[], np.ndarray] | None = None
     upright: bool = True
+    black_white: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,8 +99,19 @@ class Data:
             f"{self.source} ({self.format}{split}): {len(self)} images ({empty} empty), "
             f"{self.num_boxes} boxes ({crowd} crowd), {len(self.classes)} classes"
         ]
-        kinds = Counter((finding.action, finding.kind) for finding in self.findings)
-        lines += [
-            f"  {action}: {count} x {kind}" for (action, kind), count in sorted(kinds.items())
-        ]
-        return "\n".join(lines)
+        return "\n".join(lines + [f"  {line}" for line in said(self)])
+
+
+def said(data: Data) -> list[str]:
+    """What was seen and not used, changed, or is worth knowing: a line for every kind, with its
+    count, the first of it and the reader's reason. Every command prints them."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in data.findings:
+        kinds.setdefault((finding.action, finding.kind), []).append(finding)
+    lines = []
+    for (action, kind), found in sorted(kinds.items()):
+        number = sum(finding.count for finding in found)
+        first = str(found[0]).replace(f"{kind}: ", "", 1)
+        more = " (the first)" if len(found) > 1 else ""
+        lines.append(f"{action}: {number} x {kind}: {first}{more}")
+    return lines

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kedge.data import coco, npz
-from kedge.data.reading import read
+from kedge.data.reading import read, splits_of
 from kedge.data.records import Data
 
 
@@ -14,7 +13,7 @@ def choose_split(path: str, split: str | None) -> str | None:
     folder = Path(path)
     if split is not None or path == "toy" or not folder.is_dir():
         return split
-    names = sorted(coco.find(folder)) or sorted(npz.find(folder))
+    names = sorted(splits_of(folder))
     if len(names) < 2 or "train" in names:
         return None
     return next((name for name in names if name.startswith("train")), names[0])

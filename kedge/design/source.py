@@ -1,28 +1,29 @@
 """The boxes of a data set or a table, as the command line names it."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from kedge.data import npz
+from kedge.data import said
+from kedge.data.readers import npz
 from kedge.data.sources import choose_split, read_data
 from kedge.design.table import TABLES, BoxTable, read_table, table_from_records
 
 
-def read_boxes(source: str, split: str | None = None) -> tuple[BoxTable, int]:
-    """Boxes of a data set (``kedge.data.read``) or of a table (``read_table``), and how many the
-    reader refused.
+def read_boxes(source: str, split: str | None = None) -> BoxTable:
+    """Boxes of a data set (``kedge.data.read``) or of a table (``read_table``); its ``said`` tells
+    what the reader has to say of them.
 
     ``split``: one of the data set's; by default its training split. Errors: ``ValueError`` for
     what cannot be read, and for a split of a single table.
     """
     path = Path(source)
-    if path.is_file() and path.suffix in (".npz", *TABLES):
+    if path.is_file() and path.suffix in (".npz", *TABLES) and path.name != "metadata.jsonl":
         if split is not None:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
-        return read_table(path), 0
+        return read_table(path)
     chosen = choose_split(source, split)
     tables = npz.find(path) if path.is_dir() else {}
     if chosen in tables:
-        return read_table(tables[chosen]), 0
+        return read_table(tables[chosen])
     data = read_data(source, chosen, check_images=False)
-    refused = sum(finding.box is not None for finding in data.findings)
-    return table_from_records(data.records), refused
+    return replace(table_from_records(data.records), said=tuple(said(data)))

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from kedge.design.sketch import Sketch
+from kedge.parse import read_npz
+from kedge.parse.boxes_table import EXPECTED, KNOWN, TableOfBoxes, boxes_of, read_boxes_table
+from kedge.parse.table_file import Table
 
-COLUMNS = (
-    "x, y, w, h (or x1, y1, x2, y2), width, height and image_id; optional category_id, iscrowd"
-)
-TABLES = (".csv", ".parquet", ".jsonl", ".ndjson")
+COLUMNS = EXPECTED
+TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,13 +21,15 @@ class BoxTable:
     """Boxes and the images they are in.
 
     ``xyxy`` (n, 4) float32 pixels, ``size`` (n, 2) float32 (H, W) of each box's image, ``image``
-    (n,) int64 (any numbers that tell images apart), ``label`` (n,) int64 (-1: unknown).
+    (n,) int64 (any numbers that tell images apart), ``label`` (n,) int64 (-1: unknown). ``said``:
+    what is to be said about how they were read.
     """
 
     xyxy: np.ndarray
     size: np.ndarray
     image: np.ndarray
     label: np.ndarray
+    said: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -37,6 +40,7 @@ class BoxTable:
             size=self.size[index],
             image=self.image[index],
             label=self.label[index],
+            said=self.said,
         )
 
     @property
@@ -87,21 +91,26 @@ def table_from_records(records: Iterable[Any], crowd: bool = False) -> BoxTable:
 def read_table(path: str | Path, crowd: bool = False) -> BoxTable:
     """Boxes of an ``.npz``, ``.csv``, ``.parquet`` or ``.jsonl`` file, one row per box.
 
-    Columns: x, y, w, h (top left corner; or x1, y1, x2, y2) in pixels, width and height of the
-    image, image_id; optional category_id and iscrowd. Bad boxes are kept here: they are counted
-    where used. All but ``.npz`` need polars (``pip install "kedge[data]"``). Raises ``ValueError``
-    for another ending or a missing column.
+    Columns: x, y, w, h (top left corner; or x1, y1, x2, y2) in pixels or in shares of the image,
+    width and height of the image, image_id; optional category_id and iscrowd; or what TensorFlow,
+    Roboflow, Open Images and others call them (``kedge.parse.boxes_table``). Bad boxes are kept
+    here: they are counted where used. ``.parquet`` needs polars (``pip install "kedge[data]"``).
+    Raises ``ValueError`` for another ending, a missing column, and a damaged file, row or value.
     """
     path = Path(path)
     if path.suffix == ".npz":
-        columns = _npz(path)
+        columns = read_npz(path, KNOWN)
+        if len({len(column) if column.ndim == 1 else -1 for column in columns.values()}) > 1:
+            raise ValueError(f"{path}: its columns are not of one length")
+        rows = len(next(iter(columns.values()), ()))
+        found = boxes_of(Table(file=path, columns=columns, line=range(rows)), sized=True)
     elif path.suffix in TABLES:
-        columns = {k: v.to_numpy() for k, v in scan(path).collect().to_dict().items()}
+        found = read_boxes_table(path, sized=True)
     else:
         raise ValueError(f"{path}: expected one of .npz, {', '.join(TABLES)}")
-    table = _table(columns, path)
-    mark = columns.get("iscrowd")
-    return table if mark is None or crowd else table[~np.asarray(mark, bool)]
+    table = _table(found)
+    keep = ~found.blank if crowd else ~(found.blank | found.crowd)
+    return table if keep.all() else table[keep]
 
 
 def scan(path: str | Path) -> Any:
@@ -120,34 +129,40 @@ def scan(path: str | Path) -> Any:
     raise ValueError(f"{path}: expected one of {', '.join(TABLES)}")
 
 
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    wanted = {*"xywh", "x1", "y1", "x2", "y2", "width", "height"}
-    wanted |= {"image_id", "category_id", "iscrowd"}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if key in wanted}
-    except (OSError, ValueError) as problem:
-        raise ValueError(f"{path}: cannot be read as .npz: {problem}") from problem
-
-
-def _table(columns: dict[str, np.ndarray], path: Path) -> BoxTable:
-    corner = "x" in columns
-    names = ("x", "y", "w", "h") if corner else ("x1", "y1", "x2", "y2")
-    missing = [n for n in (*names, "width", "height", "image_id") if n not in columns]
-    if missing:
-        raise ValueError(f"{path}: lacks {', '.join(missing)}; expected {COLUMNS}")
-    xyxy = np.stack([np.asarray(columns[n], np.float32) for n in names], 1)
-    if corner:
-        with np.errstate(invalid="ignore"):
-            xyxy[:, 2:] += xyxy[:, :2]
-    size = np.stack([np.asarray(columns[n], np.float32) for n in ("height", "width")], 1)
-    label = columns.get("category_id")
-    image = np.asarray(columns["image_id"])
-    if image.dtype.kind not in "iu":
-        image = np.unique(image, return_inverse=True)[1]
+def _table(found: TableOfBoxes) -> BoxTable:
+    unsized = ~(np.isfinite(found.size) & (found.size >= 1)).all(axis=1)
+    if unsized.any():
+        row = int(np.argmax(unsized))
+        raise ValueError(
+            f"{found.file}: row {found.line[row]}: the image's width and height are "
+            f"{found.size[row, 1]:g} and {found.size[row, 0]:g}"
+        )
+    if len(found) == 0:
+        raise ValueError(f"{found.file}: holds no rows")
+    said = ()
+    if found.shares:
+        said = ("all coordinates lie between 0 and 1: taken as shares of the image's sides",)
+    with np.errstate(over="ignore"):
+        xyxy, size = found.xyxy.astype(np.float32), found.size.astype(np.float32)
     return BoxTable(
         xyxy=xyxy,
         size=size,
-        image=image.astype(np.int64),
-        label=np.full(len(xyxy), -1) if label is None else np.asarray(label, np.int64),
+        image=_codes(found.image),
+        label=np.full(len(found), -1) if found.label is None else _codes(found.label),
+        said=said,
     )
+
+
+def _codes(values: Any) -> np.ndarray:
+    """Whole numbers as they are; anything else numbered in the order of its values."""
+    column = np.asarray(values)
+    if column.dtype.kind == "O":
+        column = np.asarray([str(value) for value in values])
+    if column.dtype.kind in "iu":
+        return column.astype(np.int64)
+    if column.dtype.kind in "US":
+        try:
+            return column.astype(np.int64)
+        except (ValueError, OverflowError):
+            pass
+    return np.unique(column, return_inverse=True)[1].astype(np.int64)

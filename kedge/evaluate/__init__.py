@@ -13,7 +13,14 @@ from kedge.evaluate.anchor_fit import (
 )
 from kedge.evaluate.coco import CocoAccumulator, coco_metrics
 from kedge.evaluate.proposals import proposal_recall
-from kedge.evaluate.results import Result, judge, read_results, to_results, write_results
+from kedge.evaluate.results import (
+    Result,
+    image_places,
+    judge,
+    read_results,
+    to_results,
+    write_results,
+)
 from kedge.evaluate.voc import average_precision, voc_metrics
 
 __all__ = [
@@ -25,6 +32,7 @@ __all__ = [
     "best_iou",
     "bpr",
     "coco_metrics",
+    "image_places",
     "judge",
     "mean_best_iou",
     "proposal_recall",

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from kedge.evaluate.columns import Found, Objects, Row, array
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One detection as COCO writes it: ``bbox`` is x, y, width, height."""
+    """One detection as COCO writes it: ``bbox`` is x, y, width, height. ``image_id``: the id, or
+    the stem of the file's name, which some detectors write in its place."""
 
-    image_id: int
+    image_id: int | str
     category_id: int
     bbox: tuple[float, float, float, float]
     score: float
@@ -26,6 +28,7 @@ class Result:
 @dataclass(slots=True)
 class _Image:
     id: int
+    file_name: str = ""
 
 
 @dataclass(slots=True)
@@ -114,7 +117,8 @@ def judge(
     lists (categories by rising id). Detections of unknown images or categories are errors.
     """
     truth = _decode(ground_truth, _Truth, "a COCO file with images, categories and annotations")
-    images = _rows((image.id for image in truth.images), f"{ground_truth}: image")
+    _rows((image.id for image in truth.images), f"{ground_truth}: image")
+    images = image_places([i.id for i in truth.images], [i.file_name for i in truth.images])
     categories = sorted(truth.categories, key=lambda category: category.id)
     classes = _rows((category.id for category in categories), f"{ground_truth}: category")
     found = read_results(results)
@@ -122,11 +126,32 @@ def judge(
     metrics = column_metrics(
         objects,
         _found(found, images, classes, str(results)),
-        num_images=len(images),
+        num_images=len(truth.images),
         num_classes=len(classes),
         max_detections=max_detections,
     )
     return metrics | {"classes": [category.name or str(category.id) for category in categories]}
+
+
+def image_places(ids: Sequence[int], names: Sequence[str]) -> dict[int | str, int]:
+    """Row of each image by what a results file may call it: its id, else the stem of its file's
+    name ("a" of images/a.jpg), as text, or as a number where all of it is one.
+
+    Stems that several images have are left out, and so are all numbers of stems where one of them
+    is the id of another image.
+    """
+    places: dict[int | str, int] = {image_id: row for row, image_id in enumerate(ids)}
+    stems = [name.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0] for name in names]
+    count = Counter(stems)
+    alone = {stem: row for row, stem in enumerate(stems) if stem and count[stem] == 1}
+    numbers = {int(stem): row for stem, row in alone.items() if _is_number(stem)}
+    if all(places.get(number, row) == row for number, row in numbers.items()):
+        places = numbers | places
+    return alone | places
+
+
+def _is_number(stem: str) -> bool:
+    return stem.isascii() and stem.isdigit() and len(stem) < 19
 
 
 def _decode(path: str | os.PathLike[str], kind: Any, wanted: str) -> Any:
@@ -134,7 +159,7 @@ def _decode(path: str | os.PathLike[str], kind: Any, wanted: str) -> Any:
 
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not {wanted}: {error}") from error
 
 
@@ -148,12 +173,12 @@ def _rows(ids: Any, where: str) -> dict[int, int]:
 
 
 def _columns(
-    entries: Sequence[Any], images: Mapping[int, int], classes: Mapping[int, int], where: str
+    entries: Sequence[Any], images: Mapping[int | str, int], classes: Mapping[int, int], where: str
 ) -> tuple[Any, Any, Any]:
     """Image rows, labels and xyxy boxes of annotations or results."""
     for row, entry in enumerate(entries):
         if entry.image_id not in images:
-            raise ValueError(f"{where}, entry {row}: unknown image_id {entry.image_id}")
+            raise ValueError(f"{where}, entry {row}: unknown image_id {entry.image_id!r}")
         if entry.category_id not in classes:
             raise ValueError(f"{where}, entry {row}: unknown category_id {entry.category_id}")
     image = np.array([images[entry.image_id] for entry in entries], dtype=np.int64)
@@ -165,7 +190,7 @@ def _columns(
 
 def _objects(
     entries: Sequence[_Annotation],
-    images: Mapping[int, int],
+    images: Mapping[int | str, int],
     classes: Mapping[int, int],
     where: str,
 ) -> Objects:
@@ -178,7 +203,10 @@ def _objects(
 
 
 def _found(
-    entries: Sequence[Result], images: Mapping[int, int], classes: Mapping[int, int], where: str
+    entries: Sequence[Result],
+    images: Mapping[int | str, int],
+    classes: Mapping[int, int],
+    where: str,
 ) -> Found:
     image, label, boxes = _columns(entries, images, classes, where)
     score = np.array([entry.score for entry in entries], dtype=np.float64)

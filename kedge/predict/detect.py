@@ -115,16 +115,16 @@ def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
 
     Raises ``ValueError`` naming file and entry for an image or a category that `data` lacks.
     """
-    from kedge.evaluate import read_results
+    from kedge.evaluate import image_places, read_results
 
-    places = {record.image_id: i for i, record in enumerate(data.records)}
+    places = image_places([r.image_id for r in data.records], [r.name for r in data.records])
     labels = {category: label for label, category in enumerate(data.category_ids)}
     rows: list[dict[str, list[Any]]] = [
         {"boxes": [], "labels": [], "scores": []} for _ in data.records
     ]
     for number, result in enumerate(read_results(path)):
         if result.image_id not in places:
-            raise ValueError(f"{path}, entry {number}: no image has the id {result.image_id}")
+            raise ValueError(f"{path}, entry {number}: no image has the id {result.image_id!r}")
         if result.category_id not in labels:
             raise ValueError(f"{path}, entry {number}: no category has the id {result.category_id}")
         row, (x, y, w, h) = rows[places[result.image_id]], result.bbox

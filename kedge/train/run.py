@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from kedge.data import Data, DetectionDataset, read, train_transforms
+from kedge.data import Data, DetectionDataset, read, said, train_transforms
+from kedge.data.below_a_pixel import below_a_pixel
 from kedge.data.transforms import Pipeline
 from kedge.train.config import TrainConfig, load_config, save_config
 from kedge.train.make_detector import make_detector, sketch_of
@@ -47,7 +48,12 @@ def train(
     if resume and (done := _finished(config.out)):
         return done
     data, scored = read_splits(config)
+    if console is not None:
+        console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
     seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
+    if not len(seen):
+        reason = below_a_pixel(data, config.image_size) or "every box is a crowd, or nearly cut off"
+        raise ValueError(f"{data.source}: no object is left to train on: {reason}")
     shapes = start_shapes(config, sketch_of(config), seen)
     torch.manual_seed(config.seed)
     detector = make_detector(config, len(data.classes), shapes)

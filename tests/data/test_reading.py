@@ -20,9 +20,9 @@ def test_a_path_that_does_not_exist(tmp_path):
 
 
 def test_a_file_of_another_kind(tmp_path):
-    (tmp_path / "a.csv").write_text("1,2")
+    (tmp_path / "a.doc").write_text("1,2")
     with pytest.raises(ValueError, match="Looked for"):
-        read(tmp_path / "a.csv")
+        read(tmp_path / "a.doc")
 
 
 def test_an_unknown_split_lists_the_known_ones(coco):
@@ -40,7 +40,6 @@ def test_an_unknown_split_lists_the_known_ones(coco):
         ("aerial_cars", "val", 197, 1675, 4),
         ("coco_permissive", "train", 618, 5655, 80),
         ("coco_permissive", "val", 159, 1594, 80),
-        ("coco2017_boxes", "val2017", 5000, 36781, 80),
     ],
 )
 def test_real_sets_read_without_a_complaint(shared_data, name, split, images, boxes, classes):
@@ -48,6 +47,14 @@ def test_real_sets_read_without_a_complaint(shared_data, name, split, images, bo
     data = read(shared_data / name, split)
     assert (len(data), data.num_boxes, len(data.classes)) == (images, boxes, classes)
     assert data.findings == []
+
+
+def test_the_two_splits_of_coco2017_do_not_have_one_list_of_classes(shared_data):
+    data = read(shared_data / "coco2017_boxes", "val2017")
+    assert (len(data), data.num_boxes, len(data.classes)) == (5000, 36781, 80)
+    (finding,) = data.findings  # a class of a single box
+    assert finding.kind == "splits with other classes"
+    assert "only 'train2017' has 'animal'" in finding.message
 
 
 @pytest.mark.parametrize(

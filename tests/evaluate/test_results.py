@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from kedge.evaluate import coco_metrics, judge, read_results, to_results, write_results
+from kedge.evaluate import (
+    coco_metrics,
+    image_places,
+    judge,
+    read_results,
+    to_results,
+    write_results,
+)
 
 PREDICTIONS = [
     {
@@ -117,3 +124,24 @@ def test_repeated_ids_in_the_ground_truth_are_refused(tmp_path):
     write_results(results, [])
     with pytest.raises(ValueError, match="image id 7 appears twice"):
         judge(results, path)
+
+
+def test_results_may_name_images_by_the_stems_of_their_files(tmp_path, truth):
+    rows = [{"image_id": 7, "category_id": 12, "bbox": [10, 20, 50, 20], "score": 0.75}]
+    by_id, by_stem = tmp_path / "ids.json", tmp_path / "stems.json"
+    by_id.write_text(json.dumps(rows))
+    by_stem.write_text(json.dumps([row | {"image_id": "a"} for row in rows]))
+    assert repr(judge(by_stem, truth)) == repr(judge(by_id, truth))  # NaN is not NaN
+    by_stem.write_text(json.dumps([row | {"image_id": "c"} for row in rows]))
+    with pytest.raises(ValueError, match="entry 0: unknown image_id 'c'"):
+        judge(by_stem, truth)
+
+
+def test_what_a_results_file_may_call_an_image():
+    assert image_places([5, 6], ["x/000139.jpg", "b.png"]) == {
+        5: 0, 6: 1, "000139": 0, "b": 1, 139: 0,
+    }  # fmt: skip
+    # two files of one stem; a stem that is the id of another image
+    assert image_places([1, 2], ["a/c.jpg", "b/c.jpg"]) == {1: 0, 2: 1}
+    assert image_places([1, 2], ["2.jpg", "1.jpg"]) == {1: 0, 2: 1, "2": 0, "1": 1}
+    assert image_places([1, 2], ["1.jpg", "3.jpg"]) == {1: 0, 2: 1, "1": 0, "3": 1, 3: 1}

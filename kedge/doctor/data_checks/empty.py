@@ -39,12 +39,13 @@ def check(context: Context) -> list[Finding]:
 
 
 def _nothing(context: Context, what: str) -> Finding:
-    dropped = len(context.data.findings)
-    cause = (
-        f"{dropped} images or boxes were refused: see the other findings."
-        if dropped
-        else ("The annotations are empty, or the wrong file or split was read.")
-    )
+    dropped = sum(f.count for f in context.data.findings if f.action == "dropped")
+    crowds = int(context.objects.crowd.sum())
+    cause = "The annotations are empty, or the wrong file or split was read."
+    if dropped:
+        cause = f"{dropped} images or boxes were refused: see the other findings."
+    elif crowds:
+        cause = f"All {crowds} boxes are marked as crowds or to be ignored: none is an object."
     return Finding(
         check="empty_data",
         severity="error",
@@ -52,7 +53,7 @@ def _nothing(context: Context, what: str) -> Finding:
         evidence={
             "images": len(context.data.records),
             "objects": len(context.objects.fair),
-            "crowd_regions": int(context.objects.crowd.sum()),
+            "crowd_regions": crowds,
             "refused": dropped,
         },
         cause=cause,

@@ -1,7 +1,7 @@
 """Image files and annotations that do not belong together: missing, broken, of another size."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kedge.doctor.context import Context
 from kedge.doctor.data_checks.bad_boxes import _KINDS as BOX_KINDS
@@ -49,13 +49,14 @@ _KINDS = {
         "upright.",
     ),
 }
-_OTHER = _Kind(
-    "bad_records",
-    "error",
-    "that cannot be used",
-    "The annotation files contradict themselves.",
-    "Correct the files; --on-bad-box drop leaves these records out.",
-)
+
+
+def _of_reader(first: Any) -> _Kind:
+    """Any other kind, in the reader's own words."""
+    if first.action == "dropped":
+        cure = "Correct the files; --on-bad-box drop leaves these records out."
+        return _Kind("bad_records", "error", "that cannot be used", first.message, cure)
+    return _Kind("reader_notes", "note", "worth knowing", first.message, "Nothing, if it is meant.")
 
 
 def check(context: Context) -> list[Finding]:
@@ -66,21 +67,21 @@ def check(context: Context) -> list[Finding]:
             kinds.setdefault(finding.kind, []).append(finding)
     found = []
     for kind, bad in kinds.items():
-        about = _KINDS.get(kind, _OTHER)
+        about = _KINDS.get(kind, _of_reader(bad[0]))
         noun = "image" if kind in _KINDS else f"record ({kind})"
         plural = "images" if kind in _KINDS else f"records ({kind})"
         found.append(
             Finding(
                 check=about.check,
                 severity=about.severity,
-                symptom=f"{count(len(bad), noun, plural)} {about.what}",
+                symptom=f"{count(sum(f.count for f in bad), noun, plural)} {about.what}",
                 evidence={
-                    "count": len(bad),
+                    "count": sum(f.count for f in bad),
                     "kind": kind,
                     "examples": [str(f) for f in bad[:3]],
                     "worst_images": [
                         {"image": name, "records": n}
-                        for name, n in Counter(f.image for f in bad).most_common(5)
+                        for name, n in Counter(f.image for f in bad if f.image).most_common(5)
                     ],
                 },
                 cause=about.cause,

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kedge.data.checks import Problems, RawBoxes, RawImage, check
+from kedge.data.checks import finish
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask, RawBoxes, RawImage
 from kedge.data.records import Data, OnBadBox
+from kedge.parse import read_npz
 
 _PER_BOX = ("image_id", "x", "y", "w", "h", "category_id")
 LOOKED_FOR = f"an .npz of boxes with {', '.join(_PER_BOX)}, category_names and images (id, w, h)"
@@ -20,9 +23,20 @@ def boxes_npz(path: str | Path, on_bad_box: OnBadBox = "error") -> Data:
     no file. Raises ValueError naming file and row; `on_bad_box` as in `kedge.data.read`.
     """
     path = Path(path)
-    problems = Problems(path, on_bad_box)
+    return read(path, Ask(root=path.parent, on_bad_box=on_bad_box))
+
+
+def read(path: Path, ask: Ask) -> Data:
+    """As `boxes_npz`."""
+    problems = Problems(path, ask.on_bad_box)
     table = _load(path)
     images, order = [], {}
+    bad = ~(np.isfinite(table["images"]) & (np.abs(table["images"]) < 2**53)).all(axis=1)
+    bad |= (table["images"][:, 1:] < 0).any(axis=1)
+    for row in np.flatnonzero(bad):
+        message = f"id, width and height are {table['images'][row].tolist()}"
+        problems.add("unreadable record", "", f"row {row} of images", message)
+    table["images"] = table["images"][~bad].astype(np.int64)
     for number, (image_id, width, height) in enumerate(table["images"].tolist()):
         if image_id in order:
             message = f"image id {image_id} is used twice: give every image its own id"
@@ -35,43 +49,51 @@ def boxes_npz(path: str | Path, on_bad_box: OnBadBox = "error") -> Data:
             )
         )
     boxes = _boxes(table, order, problems)
-    records = check(images, boxes, problems)
-    problems.stop()
     names = tuple(str(name) for name in table["category_names"])
-    return Data(
-        source=str(path),
+    return finish(
+        images,
+        boxes,
+        problems,
+        ask,
         format="boxes without images",
-        split=None,
-        splits=(),
         classes=names,
-        category_ids=tuple(range(len(names))),
-        records=records,
-        findings=problems.findings,
+        said=len(images) + int(bad.sum()),
     )
 
 
-def find(folder: Path) -> dict[str, Path]:
-    """The .npz files of a folder, by stem: they are its splits."""
-    return {file.stem: file for file in sorted(folder.glob("*.npz"))}
+def classes(path: Path) -> tuple[str, ...]:
+    """The names of the classes alone."""
+    table = read_npz(path, ["category_names"])
+    return tuple(str(name) for name in table.get("category_names", ()))
+
+
+def find(path: Path) -> dict[str, Path]:
+    """The .npz files of a folder, by stem: they are its splits; a single file as {"": file}."""
+    if not path.is_dir():
+        return {"": path} if path.suffix.lower() == ".npz" else {}
+    return {file.stem: file for file in sorted(path.glob("*.npz"))}
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            table = {key: file[key] for key in file.files}
-    except (OSError, ValueError) as problem:
-        raise ValueError(f"{path}: cannot be read as .npz: {problem}") from problem
+    table = read_npz(path, {*_PER_BOX, "category_names", "images", "iscrowd"})
     missing = [key for key in (*_PER_BOX, "category_names", "images") if key not in table]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; expected {LOOKED_FOR}")
-    lengths = {key: len(table[key]) for key in _PER_BOX}
+    for key, column in table.items():
+        if key != "category_names" and column.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: {key} holds {column.dtype}: expected numbers")
+    flat = [key for key in table if key != "images"]
+    if any(table[key].ndim != 1 for key in flat) or table["images"].ndim != 2:
+        shapes = {key: column.shape for key, column in table.items()}
+        raise ValueError(f"{path}: expected columns, and images (n, 3); the shapes are {shapes}")
+    lengths = {key: len(table[key]) for key in (*_PER_BOX, "iscrowd") if key in table}
     if len(set(lengths.values())) > 1 or table["images"].shape[1:] != (3,):
         raise ValueError(f"{path}: columns of different length: {lengths}; images must be (n, 3)")
     return table
 
 
 def _boxes(table: dict[str, np.ndarray], order: dict[int, int], problems: Problems) -> RawBoxes:
-    image_id, category = table["image_id"].astype(np.int64), table["category_id"].astype(np.int64)
+    image_id, category = _whole(table["image_id"]), _whole(table["category_id"])
     image = np.array([order.get(i, -1) for i in image_id.tolist()], np.int64)
     known = (category >= 0) & (category < len(table["category_names"]))
     for row in np.flatnonzero(image < 0):
@@ -82,7 +104,7 @@ def _boxes(table: dict[str, np.ndarray], order: dict[int, int], problems: Proble
         problems.add("unknown category", f"image {image_id[row]}", f"row {row}", message)
     rows = np.flatnonzero((image >= 0) & known)
     x, y, w, h = (table[key][rows].astype(np.float64) for key in ("x", "y", "w", "h"))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         xyxy = np.stack([x, y, x + w, y + h], axis=1)
     crowd = table.get("iscrowd", np.zeros(len(image_id), bool))
     return RawBoxes(
@@ -92,3 +114,11 @@ def _boxes(table: dict[str, np.ndarray], order: dict[int, int], problems: Proble
         crowd=crowd[rows].astype(bool),
         where=lambda row: f"row {rows[row]}",
     )
+
+
+def _whole(column: np.ndarray) -> np.ndarray:
+    """Whole numbers as int64; what is none, or does not fit, as -(2**62): no id of anything."""
+    with np.errstate(invalid="ignore"):
+        sound = np.isfinite(column) & (np.abs(column.astype(np.float64)) < 2**62)
+        sound &= column == np.floor(column)
+        return np.where(sound, column, 0).astype(np.int64) - np.where(sound, 0, 2**62)

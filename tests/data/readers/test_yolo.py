@@ -140,4 +140,5 @@ def test_a_truncated_image_is_named(yolo):
     image.write_bytes(image.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"images/train/a\.jpg': unreadable image"):
         read(folder)
-    assert len(read(folder, on_bad_box="drop")) == 0
+    with pytest.raises(ValueError, match="nothing is left"):
+        read(folder, on_bad_box="drop")

@@ -1,0 +1,144 @@
+"""What is wrong with a data set: collected while it is read, raised once."""
+
+from collections import Counter
+from pathlib import Path
+
+from kedge.data.records import Finding, OnBadBox
+from kedge.parse import shown
+
+_SHOWN = 5
+
+
+class Problems:
+    """Collects findings; `stop()` raises once for all that the caller did not agree to repair."""
+
+    def __init__(self, source: str | Path, on_bad_box: OnBadBox) -> None:
+        if on_bad_box not in ("error", "drop", "clip"):
+            raise ValueError(f'on_bad_box must be "error", "drop" or "clip", not {on_bad_box!r}')
+        self.source = source
+        self.on_bad_box = on_bad_box
+        self.findings: list[Finding] = []
+        self.fatal: list[Finding] = []
+
+    def add(
+        self,
+        kind: str,
+        image: str,
+        record: str,
+        message: str,
+        clipped: bool = False,
+        box: tuple[float, ...] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """A problem: an error, or something dropped (or clipped, where that was possible)."""
+        repaired = clipped and self.on_bad_box == "clip"
+        action = "clipped" if repaired else "dropped"
+        if self.on_bad_box == "error":
+            action = "error"
+        self.findings.append(
+            Finding(
+                kind=kind,
+                image=shown(image),
+                record=shown(record),
+                message=_brief(message),
+                action=action,
+                box=box,
+                size=size,
+            )
+        )
+
+    def note(self, kind: str, image: str, record: str, message: str, count: int = 1) -> None:
+        """Something worth knowing that changes nothing. `image` "": it is about the data set."""
+        self.findings.append(
+            Finding(
+                kind=kind,
+                image=shown(image),
+                record=shown(record),
+                message=_brief(message),
+                action="kept",
+                count=count,
+            )
+        )
+
+    def unused(self, kind: str, names: list[str], message: str) -> None:
+        """Things that lie in the folder and are no part of the data; nothing where there are none.
+
+        One finding that names the first few and counts all.
+        """
+        if not names:
+            return
+        few = ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+        self.findings.append(
+            Finding(
+                kind=kind,
+                image="",
+                record="",
+                message=_brief(f"{message}: {few}"),
+                action="unused",
+                count=len(names),
+            )
+        )
+
+    def lost_with_images(self, boxes: int) -> None:
+        """Count the boxes of images that are left out; each image is a finding of its own."""
+        if boxes and self.on_bad_box != "error":
+            self.findings.append(
+                Finding(
+                    kind="box of an image left out",
+                    image="",
+                    record="",
+                    message="these boxes go with their images",
+                    action="dropped",
+                    count=boxes,
+                )
+            )
+
+    def refuse(self, kind: str, image: str, record: str, message: str) -> None:
+        """An error whatever `on_bad_box` says."""
+        self.fatal.append(
+            Finding(
+                kind=kind,
+                image=shown(image),
+                record=shown(record),
+                message=_brief(message),
+                action="error",
+            )
+        )
+
+    def stop(self) -> None:
+        """Raise ValueError with the first few errors and the count of each kind, if any."""
+        errors = self.fatal or [f for f in self.findings if f.action == "error"]
+        if not errors:
+            return
+        lines = [f"{self.source}: {len(errors)} problem(s): {_counts(errors)}"]
+        lines += [f"  {finding}" for finding in errors[:_SHOWN]]
+        if len(errors) > _SHOWN:
+            lines.append(f"  ... and {len(errors) - _SHOWN} more")
+        if self.fatal:
+            lines.append("No option accepts these: correct the files.")
+        else:
+            lines.append(
+                'Correct the files, or pass on_bad_box="clip" (repair what can be repaired, '
+                'drop the rest) or on_bad_box="drop" (drop every bad box).'
+            )
+        raise ValueError("\n".join(lines))
+
+    def stop_if_nothing_is_left(self, images: int, left: int) -> None:
+        """Raise ValueError where `images` were annotated and not one of them can be used."""
+        if images and not left:
+            lost = [finding for finding in self.findings if finding.action == "dropped"]
+            first = f"; the first: {lost[0]}" if lost else ""
+            raise ValueError(
+                f"{self.source}: nothing is left of {images} images ({_counts(lost)}){first}"
+            )
+
+
+def _brief(message: str) -> str:
+    """Printable, and short enough to be read, whatever names are in it."""
+    text = shown(message)
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-160:]}"
+
+
+def _counts(findings: list[Finding]) -> str:
+    kinds = Counter(finding.kind for finding in findings)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())

@@ -1,0 +1,1 @@
+"""One reader per form of annotation: `find(path)` says whether it is there, `read` reads it."""

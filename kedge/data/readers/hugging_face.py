@@ -1,0 +1,91 @@
+"""Hugging Face's image folders: metadata.jsonl with file_name and objects."""
+
+from pathlib import Path
+from typing import Any
+
+from kedge.data.problems import Problems
+from kedge.data.raw import Ask
+from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of, size_of
+from kedge.data.records import Data
+from kedge.parse import read_json_lines
+
+LOOKED_FOR = "Hugging Face: metadata.jsonl (in train/, validation/, test/), beside the images"
+_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
+_CATEGORIES = ("categories", "category", "labels", "label", "category_id", "classes")
+
+
+def find(path: Path) -> dict[str, Path]:
+    """The metadata.jsonl of a folder or of its splits; a single one as {"": file}; or {}."""
+    if not path.is_dir():
+        return {"": path} if path.name == "metadata.jsonl" else {}
+    if (path / "metadata.jsonl").is_file():
+        return {"": path / "metadata.jsonl"}
+    files = sorted(path.glob("*/metadata.jsonl"))
+    return {_SPLITS.get(file.parent.name, file.parent.name): file for file in files}
+
+
+def read(file: Path, ask: Ask) -> Data:
+    """Read a file: a line an image, its `objects` with lists `bbox` (x, y, width, height in
+    pixels) and `categories`, names or numbers (numbers are called "class 0"). Classes are those of
+    all splits."""
+    problems = Problems(file, ask.on_bad_box)
+    images = _images(file, problems)
+    every = list(images)
+    for other in find(ask.root).values() if ask.splits else ():
+        if other != file:
+            every += _images(other, Problems(other, "drop"))
+    labels = {box.label for image in every for box in image.boxes}
+    names = sorted(labels, key=lambda name: (len(name) if name.startswith("class ") else 0, name))
+    bases = [file.parent, file.parent / "images", ask.root]
+    return finish_named(images, bases, problems, ask, format="Hugging Face", classes=names)
+
+
+def _images(file: Path, problems: Problems) -> list[NamedImage]:
+    found = []
+    for line, said in read_json_lines(file):
+        where = f"line {line}"
+        name = said.get("file_name") if isinstance(said, dict) else None
+        size = size_of(said.get("width"), said.get("height")) if isinstance(name, str) else None
+        if not isinstance(name, str) or size is None:
+            problems.add("unreadable record", "", where, "expected an object with file_name")
+            continue
+        image = NamedImage(name, where, *size)
+        objects = said.get("objects")
+        boxes, labels = _columns(objects)
+        if boxes is None or len(labels) != len(boxes):
+            message = "objects: expected lists bbox and categories of one length"
+            problems.add("unreadable record", name, where, message)
+            continue
+        for number, (box, label) in enumerate(zip(boxes, labels), start=1):
+            at = f"object {number} of {where}"
+            values = numbers_of(box, 4)
+            text = label if isinstance(label, str) else f"class {label}"
+            if values is None or isinstance(label, (list, dict, float, bool, type(None))):
+                problems.add("no box", name, at, "expected bbox x, y, width, height and a category")
+                continue
+            x, y, w, h = values
+            image.boxes.append(NamedBox((x, y, x + w, y + h), text, at))
+        found.append(image)
+    return found
+
+
+def _columns(objects: Any) -> tuple[list[Any] | None, list[Any]]:
+    """Boxes and categories of `objects`: lists by name, or a list of objects, or nothing."""
+    if objects is None:
+        return [], []
+    if isinstance(objects, list):
+        objects = {
+            key: [row.get(key) if isinstance(row, dict) else None for row in objects]
+            for key in ("bbox", *_CATEGORIES)
+        }
+        kept = {
+            key: values for key, values in objects.items() if any(v is not None for v in values)
+        }
+        objects = kept or {"bbox": []}
+    if not isinstance(objects, dict) or not isinstance(objects.get("bbox"), list):
+        return None, []
+    labels = next((objects[key] for key in _CATEGORIES if key in objects), None)
+    boxes = objects["bbox"]
+    if labels is None:
+        labels = ["object"] * len(boxes)
+    return (boxes, labels) if isinstance(labels, list) else (None, [])

@@ -1,0 +1,86 @@
+"""One Pascal VOC XML file."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kedge.data.problems import Problems
+from kedge.parse import UnsafeXML, flag, number, read_xml
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object; `box` is None where its corners are no numbers."""
+
+    number: int  # from 1, in the order of the file
+    name: str
+    difficult: bool
+    box: tuple[float, float, float, float] | None
+    rotated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One XML file: `width` and `height` are 0 where they are not said."""
+
+    file: Path
+    filename: str
+    width: int
+    height: int
+    objects: list[Object]
+    nested: int  # objects that stand deeper than VOC puts them, and are not read
+
+
+def read_page(file: Path, problems: Problems) -> Page | None:
+    """A parsed file, or None with the problem recorded."""
+    try:
+        root = read_xml(file)
+    except UnsafeXML as problem:
+        problems.refuse("unsafe XML", file.name, "", str(problem))
+        return None
+    except ValueError as problem:
+        problems.add("unreadable annotation", file.name, "", str(problem))
+        return None
+    sides = [_side(root.findtext(f"size/{key}")) for key in ("width", "height")]
+    if None in sides:
+        said = " x ".join(repr(root.findtext(f"size/{key}")) for key in ("width", "height"))
+        message = f"its size is {said}: write whole pixels, or 0"
+        problems.add("unreadable annotation", file.name, "size", message)
+        return None
+    objects = [_object(n, item) for n, item in enumerate(root.findall("object"), start=1)]
+    return Page(
+        file=file,
+        filename=(root.findtext("filename") or "").strip(),
+        width=sides[0] or 0,
+        height=sides[1] or 0,
+        objects=objects,
+        nested=sum(1 for _ in root.iter("object")) - len(objects),
+    )
+
+
+def _object(position: int, item: Any) -> Object:
+    return Object(
+        number=position,
+        name=(item.findtext("name") or "").strip(),
+        difficult=flag((item.findtext("difficult") or "0").strip()) is True,
+        box=_box(item.find("bndbox")),
+        rotated=item.find("robndbox") is not None,
+    )
+
+
+def _side(text: str | None) -> int | None:
+    """0 where it is not said, None where it is no size."""
+    value = number((text or "").strip() or 0)
+    return int(value) if value is not None and math.isfinite(value) and 0 <= value < 2**31 else None
+
+
+def _box(node: Any) -> tuple[float, float, float, float] | None:
+    """VOC's inclusive 1-based corners as continuous ones; None where a corner is no number."""
+    if node is None:
+        return None
+    corners = (number(node.findtext(key) or "") for key in ("xmin", "ymin", "xmax", "ymax"))
+    x1, y1, x2, y2 = corners
+    if x1 is None or y1 is None or x2 is None or y2 is None:
+        return None
+    return (x1 - (x1 <= x2), y1 - (y1 <= y2), x2 - (x2 < x1), y2 - (y2 < y1))  # the lower one

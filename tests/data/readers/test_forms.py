@@ -1,0 +1,156 @@
+"""Every form says the same four boxes, and is read without being told which form it is."""
+
+import json
+
+import pytest
+from fuzz.sets import BOXES, CLASSES, SETS
+
+from kedge.data import read, said, splits_of
+
+EXPECTED = sorted((image, (x, y, x + w, y + h)) for image, _, x, y, w, h in BOXES)
+
+
+def boxes(data):
+    return sorted(
+        (
+            record.name.replace("\\", "/").rsplit("/")[-1].split(".")[0],
+            tuple(round(float(v), 3) for v in box),
+        )
+        for record in data.records
+        for box in record.boxes
+    )
+
+
+@pytest.mark.parametrize("form", SETS)
+def test_every_form_is_recognised_and_read(tmp_path, form):
+    SETS[form](tmp_path / "set")
+    path = tmp_path / "set" / ("boxes.jsonl" if form == "jsonl" else "")
+    data = read(path)
+    found = boxes(data)
+    if data.format == "boxes without images":
+        found = [("ab"[int(name.split()[1])], box) for name, box in found]
+    assert found == EXPECTED
+    if form not in ("visdrone", "wider_face", "odgt"):  # these have classes of their own
+        names = sorted(data.classes[label] for r in data.records for label in r.labels)
+        assert names == sorted(name for _, name, *_ in BOXES)
+        assert sorted(data.classes) == CLASSES
+    assert not [f for f in data.findings if f.action in ("dropped", "unused")]
+
+
+@pytest.mark.parametrize("form", [name for name in SETS if name != "parquet"])
+def test_text_with_a_mark_or_in_utf_16_is_the_same(tmp_path, form):
+    if form.startswith("npz"):
+        pytest.skip("no text")
+    for encoding in ("utf-8-sig", "utf-16"):
+        folder = tmp_path / encoding
+        SETS[form](folder)
+        for file in folder.rglob("*"):
+            if file.is_file() and file.suffix != ".png":
+                file.write_bytes(file.read_text().encode(encoding))
+        path = folder / ("boxes.jsonl" if form == "jsonl" else "")
+        assert boxes(read(path)) == EXPECTED
+
+
+def test_splits_are_named(tmp_path):
+    SETS["roboflow"](tmp_path)
+    (tmp_path / "train").rename(tmp_path / "valid")
+    SETS["roboflow"](tmp_path)
+    assert set(splits_of(tmp_path)) == {"train", "val"}
+    assert read(tmp_path, "valid").split == "val"
+    assert splits_of(tmp_path / "nothing") == splits_of("toy") == ()
+
+
+def test_voc_in_folders_of_splits_has_the_classes_of_all_of_them(tmp_path):
+    for name in ("train", "valid", "test"):
+        SETS["voc_beside"](tmp_path / "x")
+        (tmp_path / "x" / "train").rename(tmp_path / name)
+    page = tmp_path / "test" / "a.xml"
+    page.write_text(page.read_text().replace("cat", "ant"))
+    assert set(splits_of(tmp_path)) == {"train", "val", "test"}
+    assert read(tmp_path, "train").classes == ("ant", "cat", "dog")
+
+
+def test_voc_with_nested_folders_spaces_and_endings(tmp_path, picture):
+    xml = (
+        "<annotation><filename>{0}</filename><object><name>dog</name><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+    )
+    (tmp_path / "Annotations" / "day 1").mkdir(parents=True)
+    for name in ("img (1)", "img (2)"):
+        picture(tmp_path / "JPEGImages" / "day 1" / f"{name}.jpg")
+        (tmp_path / "Annotations" / "day 1" / f"{name}.xml").write_text(xml.format(f"{name}.jpg"))
+    assert read(tmp_path).num_boxes == 2
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text("day 1/img (1).jpg\n")
+    assert [r.name for r in read(tmp_path, "train").records] == ["img (1).jpg"]
+
+
+def test_a_table_has_rows_for_empty_images_and_classes_of_all_splits(tmp_path, picture):
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "train.csv").write_text("a.jpg,1,2,9,9,dog\nb.jpg,,,,,\n")
+    (tmp_path / "val.csv").write_text("a.jpg,1,2,9,9,ant\n")
+    data = read(tmp_path, "train")
+    assert [len(record.boxes) for record in data.records] == [1, 0]
+    assert data.classes == ("ant", "dog")
+
+
+def test_ignored_regions_of_kitti_visdrone_wider_and_crowdhuman_are_crowds(tmp_path):
+    for form in ("kitti", "visdrone", "wider_face", "odgt"):
+        SETS[form](tmp_path / form)
+    edit(tmp_path / "kitti/training/label_2/a.txt", "dog", "DontCare")
+    edit(tmp_path / "visdrone/annotations/a.txt", "20,10,12,16,1,4", "20,10,12,16,0,0")
+    edit(
+        tmp_path / "wider_face/wider_face_split/wider_face_train_bbx_gt.txt",
+        "20 10 12 16 0 0 0 0", "20 10 12 16 0 0 0 1",
+    )  # fmt: skip
+    edit(
+        tmp_path / "odgt/annotation_train.odgt",
+        '"tag": "person", "fbox": [20', '"tag": "mask", "fbox": [20',
+    )  # fmt: skip
+    for form in ("kitti", "visdrone", "wider_face", "odgt"):
+        data = read(tmp_path / form)
+        crowds = [b.tolist() for r in data.records for b in r.boxes[r.crowd]]
+        assert crowds == [[20, 10, 32, 26]], form
+        assert any("ignored annotation" in line for line in said(data)), form
+
+
+def edit(file, old, new):
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_labelme_has_boxes_around_polygons_and_circles_and_counts_points(tmp_path, picture):
+    picture(tmp_path / "a.jpg")
+    shapes = [
+        {"label": "dog", "points": [[9, 8], [1, 2]], "shape_type": "rectangle"},
+        {"label": "dog", "points": [[1, 1], [5, 2], [3, 9]], "shape_type": "polygon"},
+        {"label": "cat", "points": [[10, 10], [13, 14]], "shape_type": "circle"},
+        {"label": "cat", "points": [[10, 10]], "shape_type": "point"},
+    ]
+    whole = {"shapes": shapes, "imagePath": "a.jpg", "imageWidth": 40, "imageHeight": 30}
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    data = read(tmp_path)
+    expected = [[1, 2, 9, 8], [1, 1, 5, 9], [5, 5, 15, 15]]
+    assert data.records[0].boxes.tolist() == expected
+    (finding,) = data.findings
+    assert (finding.kind, finding.count, finding.action) == ("shape without a box", 1, "unused")
+
+
+def test_a_list_of_faces_that_does_not_add_up_is_refused_whole(tmp_path):
+    """A count that is too large would give one image the faces of the next."""
+    SETS["wider_face"](tmp_path)
+    file = tmp_path / "wider_face_split" / "wider_face_train_bbx_gt.txt"
+    edit(file, "a.png\n2\n", "a.png\n4\n")
+    with pytest.raises(ValueError, match=r"bbx_gt\.txt: line 5: is no row of a face"):
+        read(tmp_path, on_bad_box="drop")
+
+
+def test_hugging_face_with_numbers_for_classes_and_a_list_of_objects(tmp_path, picture):
+    picture(tmp_path / "a.jpg")
+    row = {"file_name": "a.jpg", "objects": [{"bbox": [1, 2, 3, 4], "category": 10},
+                                             {"bbox": [1, 2, 3, 4], "category": 2}]}  # fmt: skip
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+    data = read(tmp_path)
+    assert data.classes == ("class 2", "class 10")  # in the order of the numbers
+    assert data.records[0].labels.tolist() == [1, 0]

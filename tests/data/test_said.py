@@ -1,0 +1,166 @@
+"""Whatever is seen and not used is counted and said; where nothing is left, that is an error."""
+
+import json
+
+import pytest
+from fuzz.sets import SETS
+
+from kedge.cli import run
+from kedge.data import read, said
+
+
+def kinds(data):
+    return {finding.kind: (finding.action, finding.count) for finding in data.findings}
+
+
+def test_the_lines_name_kind_count_first_and_reason(coco):
+    data = read(coco([1, 1, 0, 0], [1, 1, 5, 0], [1, 1, 5, 5]), on_bad_box="drop")
+    (line,) = said(data)
+    assert line.startswith("dropped: 2 x zero area: annotation 100 of 'a.jpg': box (1, 1, 1, 1)")
+    assert f"  {line}" in data.summary()
+    assert said(read(coco([1, 1, 5, 5]))) == []
+
+
+def test_ignored_annotations_become_crowds(coco):
+    rows = [
+        {"id": i, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5], "ignore": ignore}
+        for i, ignore in enumerate((0, 1, True, None, "1"))
+    ]
+    data = read(coco(annotations=rows))
+    assert data.records[0].crowd.tolist() == [False, True, True, False, True]
+    assert kinds(data) == {"ignored annotation": ("kept", 3)}
+
+
+def test_where_every_box_is_a_crowd_that_is_the_reason(coco):
+    row = {"id": 1, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5], "iscrowd": 1}
+    assert kinds(read(coco(annotations=[row]))) == {"every box is a crowd region": ("kept", 1)}
+
+
+def test_a_rotation_is_said_and_five_numbers_are_refused(coco):
+    rows = [
+        {"id": i, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5], "attributes": attributes}
+        for i, attributes in enumerate(({"rotation": 45.0}, {"rotation": 0.0}, {"rotation": "9"}))
+    ]
+    data = read(coco(annotations=rows))
+    assert kinds(data) == {"rotation": ("unused", 2)}
+    with pytest.raises(ValueError, match="rotated box: bbox has five numbers"):
+        read(coco([1, 1, 5, 5, 0.7]))
+
+
+def test_voc_objects_that_are_turned_or_nested(tmp_path):
+    SETS["voc"](tmp_path)
+    page = tmp_path / "Annotations" / "a.xml"
+    text = page.read_text().replace("bndbox", "robndbox", 2)
+    deeper = "<part><object><name>cat</name></object></part></annotation>"
+    page.write_text(text.replace("</annotation>", deeper))
+    data = read(tmp_path, on_bad_box="drop")
+    assert kinds(data) == {"rotated box": ("dropped", 1), "nested object": ("unused", 1)}
+
+
+def test_label_files_and_images_that_nothing_belongs_to(tmp_path, picture):
+    SETS["yolo"](tmp_path / "yolo")
+    (tmp_path / "yolo" / "labels" / "train" / "gone.txt").write_text("0 .5 .5 .5 .5\n")
+    (tmp_path / "yolo" / "labels" / "train" / "classes.txt").write_text("cat\n")
+    for ending in ("heic", "dng", "HEIC"):
+        (tmp_path / "yolo" / "images" / "train" / f"c.{ending}").write_bytes(b"x")
+    data = read(tmp_path / "yolo")
+    expected = {"label file without an image": ("unused", 1), "file of another kind": ("unused", 3)}
+    assert kinds(data) == expected
+    assert "gone.txt" in data.summary()
+    SETS["voc_beside"](tmp_path / "voc")
+    picture(tmp_path / "voc" / "train" / "c.jpg")
+    assert kinds(read(tmp_path / "voc")) == {"image without an annotation": ("unused", 1)}
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPG", "mpo", "avif", "jp2", "webp"])
+def test_images_of_any_ending_that_can_be_decoded_are_looked_at(tmp_path, picture, ending):
+    SETS["yolo"](tmp_path)
+    image = tmp_path / "images" / "train" / f"c.{ending}"
+    form = {"jfif": "jpeg", "jpe": "jpeg", "jpg": "jpeg", "jp2": "jpeg2000"}
+    picture(image, format=form.get(ending.lower(), ending))
+    assert len(read(tmp_path)) == 3
+
+
+def test_the_boxes_of_an_image_that_is_left_out_are_counted(coco):
+    images = [
+        {"id": 7, "file_name": "a.jpg", "width": 40, "height": 30},
+        {"id": 8, "file_name": "gone.jpg", "width": 40, "height": 30},
+    ]
+    rows = [
+        {"id": i, "image_id": image, "category_id": 3, "bbox": [1, 1, 5, 5]}
+        for i, image in enumerate((7, 8, 8))
+    ]
+    data = read(coco(images=images, annotations=rows), on_bad_box="drop")
+    expected = {"missing image": ("dropped", 1), "box of an image left out": ("dropped", 2)}
+    assert kinds(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('"annotations"', '"annotation"', "'annotations' but 'annotation'"),
+        ('"annotations"', '"Annotations"', "'annotations' but 'Annotations'"),
+        ('"categories"', '"category"', "'categories' but 'category'"),
+        ('"file_name"', '"filename"', "'file_name' but 'filename'"),
+        ('"file_name"', '"fileName"', "'file_name' but 'fileName'"),
+        ('"file_name"', '"path"', "'file_name' but 'path'"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["error", "drop"])
+def test_a_field_that_is_missing_beside_one_of_a_near_name(coco, old, new, names, mode):
+    file = coco([1, 1, 5, 5])
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=f"has no {names}"):
+        read(file, on_bad_box=mode)
+
+
+def test_images_without_a_list_of_annotations_are_said(tmp_path, picture):
+    picture(tmp_path / "a.jpg")
+    whole = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": []}
+    (tmp_path / "test.json").write_text(json.dumps(whole))
+    assert kinds(read(tmp_path)) == {"no annotations": ("kept", 1)}
+
+
+@pytest.mark.parametrize("mode", ["drop", "clip"])
+def test_a_data_set_of_which_nothing_is_left_is_an_error(coco, mode):
+    file = coco([1, 1, 5, 5])
+    (file.parent / "images" / "a.jpg").unlink()
+    with pytest.raises(ValueError, match=r"nothing is left of 1 images .*missing image"):
+        read(file, on_bad_box=mode)
+
+
+def test_escapes_in_names_are_shown_not_sent(tmp_path, picture, capsys):
+    name = "\x1b[2Ja.jpg"
+    picture(tmp_path / "images" / name)
+    whole = {
+        "images": [{"id": 1, "file_name": name}],
+        "categories": [{"id": 1, "name": "\x1b[31mred\u202e"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 0, 5]}],
+    }
+    (tmp_path / "train.json").write_text(json.dumps(whole))
+    data = read(tmp_path, on_bad_box="drop")
+    assert data.classes == ("\\x1b[31mred\\u202e",)
+    assert run(["data", str(tmp_path)]) == 0
+    (tmp_path / "images" / name).unlink()
+    assert run(["data", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert "\\x1b[2Ja.jpg" in err
+
+
+@pytest.mark.parametrize("command", ["data", "design", "assign", "doctor", "report"])
+def test_every_command_says_what_was_not_used(tmp_path, capsys, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    SETS["yolo"](tmp_path / "set")
+    labels = tmp_path / "set" / "labels" / "train" / "a.txt"
+    labels.write_text(labels.read_text() + "0 .5 .5 .9\n")
+    words = {
+        "data": ["data", "set"],
+        "design": ["design", "set", "--k", "1", "--strides", "8", "--no-curve", "--no-compare"],
+        "assign": ["assign", "--data", "set", "--strategy", "max_iou", "--image-size", "64", "64"],
+        "doctor": ["doctor", "--data", "set"],
+        "report": ["report", "--data", "set", "--image-size", "64"],
+    }
+    assert run(words[command]) == 0
+    out, err = capsys.readouterr()
+    assert "4 numbers; expected class cx cy w h" in " ".join((out + err).split())
