@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 # imported when first asked for: torch takes seconds, and `kedge --help` does not need it
 _HOMES = {
     "kedge.anchors": ("Boxes", "Free", "Grid", "LearnedShapes", "Level"),
+    "kedge.train": ("load",),
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
 }
 
@@ -22,6 +23,7 @@ __all__ = [
     "Predictions",
     "Targets",
     "__version__",
+    "load",
 ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kedge.detectors.dense import Dense, Maps
     from kedge.detectors.detector import Detector
+    from kedge.detectors.found import Found
     from kedge.detectors.retinanet import RetinaNet
     from kedge.detectors.stage import Outcome, Stage
     from kedge.detectors.yolov2 import YOLOv2
@@ -22,12 +23,23 @@ DETECTORS = {
 _PARTS = {
     "Dense": "dense",
     "Detector": "detector",
+    "Found": "found",
     "Maps": "dense",
     "Outcome": "stage",
     "Stage": "stage",
 }
 
-__all__ = ["DETECTORS", "Dense", "Detector", "Maps", "Outcome", "RetinaNet", "Stage", "YOLOv2"]
+__all__ = [
+    "DETECTORS",
+    "Dense",
+    "Detector",
+    "Found",
+    "Maps",
+    "Outcome",
+    "RetinaNet",
+    "Stage",
+    "YOLOv2",
+]
 
 
 def detector_class(name: str) -> "type[Detector]":
