@@ -6,6 +6,8 @@ Imported when first asked for: the command line lists their names without needin
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kedge.parts import near
+
 if TYPE_CHECKING:
     from kedge.detectors.dense import Dense, Maps
     from kedge.detectors.detector import Detector
@@ -45,7 +47,9 @@ __all__ = [
 def detector_class(name: str) -> "type[Detector]":
     """The detector called ``name``; ``ValueError`` lists the names."""
     if name not in DETECTORS:
-        raise ValueError(f"no detector {name!r}; there are {', '.join(DETECTORS)}")
+        raise ValueError(
+            f"no detector {name!r}{near(name, DETECTORS)}; there are {', '.join(DETECTORS)}"
+        )
     return getattr(import_module(f"{__name__}.{name}"), DETECTORS[name])
 
 
