@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from kedge.parts import near
 
-if TYPE_CHECKING:
-    from kedge.detectors.dense import Dense, Maps
-    from kedge.detectors.detector import Detector
-    from kedge.detectors.found import Found
-    from kedge.detectors.retinanet import RetinaNet
-    from kedge.detectors.stage import Outcome, Stage
-    from kedge.detectors.yolov2 import YOLOv2
+if TYPE_CHECKING:  # `as` shows a name to type checkers
+    from kedge.detectors.dense import Dense as Dense
+    from kedge.detectors.dense import Maps as Maps
+    from kedge.detectors.detector import Detector as Detector
+    from kedge.detectors.found import Found as Found
+    from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.stage import Outcome as Outcome
+    from kedge.detectors.stage import Stage as Stage
+    from kedge.detectors.yolov2 import YOLOv2 as YOLOv2
 
 DETECTORS = {
     "yolov2": "YOLOv2",
@@ -31,18 +33,6 @@ _PARTS = {
     "Stage": "stage",
 }
 
-__all__ = [
-    "DETECTORS",
-    "Dense",
-    "Detector",
-    "Found",
-    "Maps",
-    "Outcome",
-    "RetinaNet",
-    "Stage",
-    "YOLOv2",
-]
-
 
 def detector_class(name: str) -> "type[Detector]":
     """The detector called ``name``; ``ValueError`` lists the names."""
@@ -58,3 +48,7 @@ def __getattr__(name: str) -> Any:
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(["DETECTORS", "detector_class", *_PARTS, *DETECTORS.values()])
