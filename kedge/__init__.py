@@ -28,8 +28,8 @@ _HOMES = {
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
 }  # fmt: skip
 
-__all__ = [name for names in (*_HOMES.values(), ("__version__",)) for name in names]
-__all__.sort()
+__all__ = [name for names in (*_HOMES.values(), ("__version__",)) for name in names]  # pyright: ignore
+__all__.sort()  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
