@@ -5,30 +5,38 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# imported when first asked for: torch takes seconds, and `kedge --help` does not need it
+# imported when first asked for: torch takes seconds, and `kedge --help` does not need it.
+# A name stands here, in __init__.pyi and in tests/test_public_names.py
 _HOMES = {
-    "kedge.anchors": ("Boxes", "Free", "Grid", "LearnedShapes", "Level"),
+    "kedge.anchors": ("Boxes", "ByNWD", "Free", "Grid", "LearnedShapes", "Level", "preset"),
+    "kedge.assign": (
+        "ATSS", "AutoAssign", "BestInCell", "CentreRegion", "DW", "DynamicSoftLabel",
+        "FCOS", "FreeAnchor", "Hungarian", "LADA", "MAL", "MaxIoU", "NoisyAnchors", "OTA",
+        "PAA", "RFLA", "SSDMatch", "SimOTA", "SoftCell", "TAL", "Uniform", "YOLOv3",
+        "YOLOv5",
+    ),
+    "kedge.coders": (
+        "DeltaCoder", "DistributionCoder", "LTRBCoder", "TBLRCoder", "YOLOv2Coder",
+        "YOLOv3Coder", "YOLOv5Coder",
+    ),
+    "kedge.data": ("read",),
+    "kedge.design.kmeans": ("kmeans",),
+    "kedge.detectors": ("Detector", "FasterRCNN", "Found", "RetinaNet", "Stage", "YOLOv2"),
+    "kedge.losses": ("DenseLoss",),
+    "kedge.select": ("Selection",),
+    "kedge.train": ("load",),
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
-}
+}  # fmt: skip
 
-__all__ = [
-    "Assignment",
-    "Boxes",
-    "Detections",
-    "Free",
-    "Grid",
-    "LearnedShapes",
-    "Level",
-    "Predictions",
-    "Targets",
-    "__version__",
-]
+__all__ = [name for names in (*_HOMES.values(), ("__version__",)) for name in names]  # pyright: ignore
+__all__.sort()  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            found = globals()[name] = getattr(import_module(home), name)
+            return found
     raise AttributeError(f"module 'kedge' has no attribute {name!r}")
 
 

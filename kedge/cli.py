@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 app = App(
     name="kedge",
@@ -12,6 +12,7 @@ app = App(
     "A mistake ends in one line and exit status 2; --debug shows where it happened.",
     version=lambda: version("kedge"),
     help_format="plaintext",
+    default_parameter=Parameter(negative_iterable=()),  # no --empty-scale
 )
 
 _COMMANDS = {

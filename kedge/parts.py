@@ -9,7 +9,7 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
@@ -64,6 +64,17 @@ def assignments(text: str, what: str) -> dict[str, Any]:
     return settings
 
 
+def listed(text: str) -> list[str]:
+    """``"atss,tal:k=10,beta=4"`` as one text a part: what is no name belongs to the one before."""
+    parts: list[str] = []
+    for word in _words(text):
+        if parts and "=" in word and ":" not in word.partition("=")[0]:
+            parts[-1] += f",{word.strip()}"
+        else:
+            parts.append(word.strip())
+    return parts
+
+
 def _words(text: str) -> list[str]:
     words, depth, word = [], 0, ""
     for letter in text:
@@ -85,8 +96,20 @@ def find(table: Mapping[str, T], name: str, what: str) -> T:
     wanted = name.lower().replace("-", "_")
     found = table.get(wanted, by_class.get(wanted.replace("_", "")))
     if found is None:
-        raise ValueError(f"no {what} {name!r}; there are {', '.join(table)}")
+        raise ValueError(f"no {what} {name!r}{near(name, table)}; there are {', '.join(table)}")
     return found
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'tal'?`` where a known name is nearly ``name``, else nothing."""
+    by_lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), by_lower, n=1)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def says_none(value: Any) -> bool:
+    """Whether a value, from a file or typed, means none: None itself, "none" or "null"."""
+    return value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
 
 
 def build(table: Mapping[str, Callable[..., T]], spec: Spec, what: str) -> T:
@@ -109,10 +132,10 @@ def checked(
     values = {}
     for key, value in settings.items():
         if key not in accepted:
-            close = difflib.get_close_matches(key, accepted, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
             known = ", ".join(accepted) or "no settings"
-            raise ValueError(f"{what}: unknown setting {key!r}{hint} (it has {known})")
+            raise ValueError(
+                f"{what}: unknown setting {key!r}{near(key, accepted)} (it has {known})"
+            )
         try:
             values[key] = convert(value, accepted[key])
         except ValueError as error:
@@ -164,7 +187,7 @@ def _number(value: Any, kind: type) -> Any:
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...]) -> Any:
-    if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+    if says_none(value):
         if type(None) in kinds:
             return None
         raise ValueError("may not be none")

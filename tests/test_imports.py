@@ -104,7 +104,8 @@ def test_imports_point_down_only():
 
 
 def test_every_room_has_a_place_in_the_order():
-    rooms = {p.stem for p in PACKAGE.iterdir() if not p.name.startswith("__")}
+    kept = (p for p in PACKAGE.iterdir() if p.is_dir() or p.suffix == ".py")
+    rooms = {p.stem for p in kept if not p.name.startswith("__")}
     assert rooms == set(ORDER)
 
 
@@ -139,13 +140,3 @@ def test_import_kedge_loads_nothing_heavy():
     loaded = set(ast.literal_eval(out.stdout)) - set(sys.stdlib_module_names) - LIGHT
     heavy = {"lightning", "timm", "plotly", "polars", "scipy", "pydantic", "hotcoco", "PIL"}
     assert not loaded & heavy, sorted(loaded & heavy)
-
-
-def test_every_public_name_is_found_and_others_are_not():
-    import kedge
-
-    assert {name: hasattr(kedge, name) for name in kedge.__all__} == dict.fromkeys(
-        kedge.__all__, True
-    )
-    with pytest.raises(AttributeError, match="no attribute 'Anchor'"):
-        _ = kedge.Anchor  # pyright: ignore[reportAttributeAccessIssue]

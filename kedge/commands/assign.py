@@ -38,7 +38,8 @@ def assign(
     data
         Folder or file (COCO JSON, Pascal VOC, YOLO, npz of boxes), or toy.
     strategy
-        Names with commas between; by default the rules of geometry, with --run all.
+        Names with commas between, with settings where wanted: atss,tal:k=10,beta=4; by default the
+        rules of geometry, with --run all.
     detector
         Whose published anchors are used, where no --run says.
     anchors
@@ -66,7 +67,10 @@ def assign(
     from kedge.commands.words import say
     from kedge.data import read, said
     from kedge.doctor.sources import choose_split
+    from kedge.parts import listed
 
+    if images < 1 or batch_size < 1:
+        raise ValueError(f"--images {images}, --batch-size {batch_size}: both must be at least 1")
     pictures = run is not None or draw is not None
     found = read(data, choose_split(data, split), "drop", check_images=pictures)
     if not len(found):
@@ -80,8 +84,7 @@ def assign(
         else _of_detector(detector, anchors, image_size, records)
     )
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
-    names = [name.strip() for name in chosen.split(",") if name.strip()]
-    strategies = {name: by_name(name) for name in names}
+    strategies = {name: by_name(name) for name in listed(chosen)}
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]

@@ -50,11 +50,11 @@ def predict(
     for file, record, row in zip(files, source.records, found, strict=True):
         good = work.above(row, min_score)
         if save is not None:
-            from kedge.report import draw_detections
+            from kedge.report import draw_detections, save_image
 
             target = save / file.name if images.is_dir() else save
             picture = draw_detections(decode(record), good, names=trained.classes, min_score=0)
-            work.save_image(picture, target)
+            save_image(picture, target)
         for box, label, score in zip(good["boxes"], good["labels"], good["scores"], strict=True):
             corners = [f"{side:.1f}" for side in box.tolist()]
             table.add_row(file.name, trained.classes[int(label)], f"{float(score):.2f}", *corners)

@@ -7,15 +7,20 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from kedge.detectors.dense import Dense, Maps
-    from kedge.detectors.detector import Detector
-    from kedge.detectors.faster_rcnn import FasterRCNN
-    from kedge.detectors.keypoint import Keypoint
-    from kedge.detectors.retinanet import RetinaNet
-    from kedge.detectors.stage import Outcome, Stage
-    from kedge.detectors.two_stage import TwoStage
-    from kedge.detectors.yolov2 import YOLOv2
+from kedge.parts import near
+
+if TYPE_CHECKING:  # `as` shows a name to type checkers
+    from kedge.detectors.dense import Dense as Dense
+    from kedge.detectors.dense import Maps as Maps
+    from kedge.detectors.detector import Detector as Detector
+    from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
+    from kedge.detectors.found import Found as Found
+    from kedge.detectors.keypoint import Keypoint as Keypoint
+    from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.stage import Outcome as Outcome
+    from kedge.detectors.stage import Stage as Stage
+    from kedge.detectors.two_stage import TwoStage as TwoStage
+    from kedge.detectors.yolov2 import YOLOv2 as YOLOv2
 
 DETECTORS = {
     "yolov2": "YOLOv2",
@@ -27,6 +32,7 @@ DETECTORS = {
 _PARTS = {
     "Dense": "dense",
     "Detector": "detector",
+    "Found": "found",
     "Keypoint": "keypoint",
     "Maps": "dense",
     "Outcome": "stage",
@@ -34,26 +40,13 @@ _PARTS = {
     "TwoStage": "two_stage",
 }
 
-__all__ = [
-    "DETECTORS",
-    "Dense",
-    "Detector",
-    "FasterRCNN",
-    "Keypoint",
-    "Maps",
-    "Outcome",
-    "RetinaNet",
-    "Stage",
-    "TwoStage",
-    "YOLOv2",
-    "detector_class",
-]
-
 
 def detector_class(name: str) -> "Callable[..., Detector]":
     """The detector called ``name``; ``ValueError`` lists the names."""
     if name not in DETECTORS:
-        raise ValueError(f"no detector {name!r}; there are {', '.join(DETECTORS)}")
+        raise ValueError(
+            f"no detector {name!r}{near(name, DETECTORS)}; there are {', '.join(DETECTORS)}"
+        )
     return getattr(import_module(f"{__name__}.{name}"), DETECTORS[name])
 
 
@@ -62,3 +55,7 @@ def __getattr__(name: str) -> Any:
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(["DETECTORS", "detector_class", *_PARTS, *DETECTORS.values()])

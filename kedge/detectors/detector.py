@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from torch import Tensor
 
 from kedge.anchors import Grid, LearnedShapes
 from kedge.coders import Coder
+from kedge.detectors.found import Found
 from kedge.detectors.images import batch_images, pack_targets
+from kedge.detectors.predict import detect_in, evaluating
 from kedge.detectors.stage import Outcome
 from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
@@ -25,7 +27,9 @@ class Detector(Swappable, ABC):
     Attributes: ``num_classes``; ``strides``, the levels' steps in pixels, finest first; ``shapes``,
     the anchor shapes, None where the detector has none; ``multiple``, what image sides are padded
     to; ``smallest``, the smallest side accepted, one cell of the finest level; ``progress``, the
-    share of the training that is over, which a trainer sets (some strategies change on the way).
+    share of the training that is over, which a trainer sets (some strategies change on the way);
+    ``class_names``, ``category_ids`` (the labels' ids in the training data) and ``input_size``
+    (H, W), which ``kedge.load`` knows and ``predict`` uses, None by default.
 
     ``published`` names the preset of the anchors that its paper has, where there is one.
 
@@ -53,6 +57,9 @@ class Detector(Swappable, ABC):
         self.multiple = multiple
         self.smallest = smallest
         self.progress = 0.0
+        self.class_names: tuple[str, ...] | None = None
+        self.category_ids: tuple[int, ...] | None = None
+        self.input_size: tuple[int, int] | None = None
 
     @abstractmethod
     def losses(
@@ -99,6 +106,44 @@ class Detector(Swappable, ABC):
     def copes_with_background(self) -> bool:
         """Whether the first stage's class loss copes with positives that are rare."""
         return True
+
+    @overload
+    def predict(
+        self, image: list[Any] | tuple[Any, ...], *, min_score: float | None = None
+    ) -> list[Found]: ...
+
+    @overload
+    def predict(self, image: Any, *, min_score: float | None = None) -> Found: ...
+
+    def predict(self, image: Any, *, min_score: float | None = None) -> Found | list[Found]:
+        """What is in an image, in pixels of that image.
+
+        ``image``: a path, a Pillow image, an array (H, W, 3) or (H, W), or a tensor (3, H, W), of
+        bytes or of floats in [0, 1]; a list or tuple of them gives a list. It is letterboxed into
+        ``input_size``, or taken as large as it is where the detector has none. ``min_score`` leaves
+        out what scores less; the detector's selection may have left out more before. The detector
+        goes back to the mode that it was in.
+
+        Raises ``ValueError`` naming the file, or what an image must be.
+        """
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise ValueError(f"min_score must be in [0, 1], got {min_score}")
+        several = isinstance(image, (list, tuple))
+        with evaluating(self):
+            found = [self._found(one, min_score) for one in (image if several else [image])]
+        return found if several else found[0]
+
+    def _found(self, image: Any, min_score: float | None) -> Found:
+        device = next(self.parameters()).device
+        rows, picture = detect_in(
+            self, image, input_size=self.input_size, device=device, min_score=min_score
+        )
+        return Found(
+            **vars(rows),
+            picture=picture,
+            class_names=self.class_names,
+            category_ids=self.category_ids,
+        )
 
     def forward(
         self,

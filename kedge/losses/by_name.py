@@ -34,7 +34,17 @@ from kedge.losses.quality_terms import (
     by_score,
 )
 from kedge.losses.wise_iou import WiseIoULoss
-from kedge.parts import Spec, build, checked, convert, find, keywords, parse
+from kedge.parts import (
+    Spec,
+    build,
+    checked,
+    convert,
+    find,
+    keywords,
+    near,
+    parse,
+    says_none,
+)
 
 CLASS_TERMS: dict[str, Callable[..., ClassTerm]] = {
     "focal": Focal,
@@ -103,7 +113,7 @@ def box_term(spec: Spec) -> BoxTerm:
     return BoxOverlap(partial(loss, **values) if values else loss)
 
 
-_NUMBERS = ("class_weight", "box_weight", "quality_weight")
+_PLAIN = ("rescore", "class_weight", "box_weight", "quality_weight")
 _OBJECTNESS = {"objectness_weight": "positive", "background_weight": "background"}
 
 
@@ -120,18 +130,17 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
         elif key == "box":
             loss.box = box_term(value)
         elif key == "quality":
-            loss.quality = None if value is None else build(QUALITY_TERMS, value, "quality")
+            loss.quality = None if says_none(value) else build(QUALITY_TERMS, value, "quality")
         elif key == "weigh_boxes":
-            loss.weigh_boxes = None if value is None else find(_WEIGHTS, value, "weigh_boxes")
-        elif key == "rescore":
-            loss.rescore = convert(value, bool)
-        elif key in _NUMBERS:
-            setattr(loss, key, convert(value, float))
+            loss.weigh_boxes = None if says_none(value) else find(_WEIGHTS, value, "weigh_boxes")
+        elif key in _PLAIN:
+            setattr(loss, key, checked(DenseLoss, {key: value}, "loss")[key])
         elif key in _OBJECTNESS and loss.objectness is not None:
             change = {_OBJECTNESS[key]: convert(value, float)}
             loss.objectness = replace(loss.objectness, **change)
         else:
             extra = () if loss.objectness is None else tuple(_OBJECTNESS)
-            names = ("classes", "box", "quality", "weigh_boxes", "rescore", *_NUMBERS, *extra)
-            known = ", ".join(names)
-            raise ValueError(f"loss: unknown setting {key!r} (it has {known})")
+            known = ("classes", "box", "quality", "weigh_boxes", *_PLAIN, *extra)
+            raise ValueError(
+                f"loss: unknown setting {key!r}{near(key, known)} (it has {', '.join(known)})"
+            )

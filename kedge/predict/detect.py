@@ -13,14 +13,14 @@ from kedge.data import (
     Data,
     DetectionDataset,
     OnBadBox,
-    Record,
     collate,
     eval_transforms,
     read,
     to_original,
 )
-from kedge.data.images import SUFFIXES, look
+from kedge.data.images import SUFFIXES
 from kedge.detectors.detector import Detector
+from kedge.detectors.pictures import record_of
 
 Rows = list[dict[str, Tensor]]
 
@@ -172,25 +172,7 @@ def image_files(path: Path) -> list[Path]:
 
 def unlabelled(files: Sequence[Path], classes: Sequence[str], category_ids: Sequence[int]) -> Data:
     """Image files as a data set without objects; ids count from 1."""
-    records = []
-    for number, file in enumerate(files, start=1):
-        try:
-            seen = look(file)
-        except OSError as error:
-            raise ValueError(f"{file}: not an image that can be read ({error})") from None
-        width, height = (seen.height, seen.width) if seen.swaps else (seen.width, seen.height)
-        records.append(
-            Record(
-                file=file,
-                width=width,
-                height=height,
-                boxes=np.zeros((0, 4), np.float32),
-                labels=np.zeros(0, np.int64),
-                crowd=np.zeros(0, np.bool_),
-                image_id=number,
-                name=file.name,
-            )
-        )
+    records = [record_of(file, number) for number, file in enumerate(files, start=1)]
     return Data(
         source=str(files[0].parent),
         format="images",
@@ -200,16 +182,3 @@ def unlabelled(files: Sequence[Path], classes: Sequence[str], category_ids: Sequ
         category_ids=tuple(category_ids),
         records=records,
     )
-
-
-def save_image(picture: Any, path: Path) -> None:
-    """Write a Pillow image atomically; the format follows the file's name."""
-    from PIL import Image
-
-    from kedge.files import replacing
-
-    form = Image.registered_extensions().get(path.suffix.lower())
-    if form is None or form not in Image.SAVE:
-        raise ValueError(f"{path}: no image format is called {path.suffix!r}; use .png or .jpg")
-    with replacing(path) as part:
-        picture.save(part, format=form)

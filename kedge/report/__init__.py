@@ -20,7 +20,7 @@ from kedge.report.draw import (
 )
 from kedge.report.page import write_report
 from kedge.report.selection import draw_strategies
-from kedge.report.strokes import to_image
+from kedge.report.strokes import save_image, to_image
 
 __all__ = [
     "Block",
@@ -38,6 +38,7 @@ __all__ = [
     "draw_boxes",
     "draw_detections",
     "draw_strategies",
+    "save_image",
     "to_image",
     "write_report",
 ]

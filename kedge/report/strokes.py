@@ -11,6 +11,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from numpy.typing import NDArray
 
+from kedge.files import replacing
 from kedge.report.style import numbers
 
 _LONG_SIDE = 960  # pictures smaller than this are enlarged
@@ -52,6 +53,15 @@ def to_image(image: Any) -> PIL.Image.Image:
     if np.issubdtype(pixels.dtype, np.floating):
         pixels = np.nan_to_num(pixels).clip(0, 1) * 255 + 0.5
     return PIL.Image.fromarray(pixels.astype(np.uint8)).convert("RGB")
+
+
+def save_image(picture: PIL.Image.Image, path: Path) -> None:
+    """Write a Pillow image atomically; the format follows the file's name."""
+    form = PIL.Image.registered_extensions().get(path.suffix.lower())
+    if form is None or form not in PIL.Image.SAVE:
+        raise ValueError(f"{path}: no image format is called {path.suffix!r}; use .png or .jpg")
+    with replacing(path) as part:
+        picture.save(part, format=form)
 
 
 def new_canvas(image: Any) -> Canvas:

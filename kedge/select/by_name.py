@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kedge.parts import Spec, build, checked
+from kedge.parts import Spec, build, checked, says_none
 from kedge.select.selection import Selection
 from kedge.select.suppress import NMS, DIoUNMS, Fusion, KeepAll, MatrixNMS, SoftNMS, Suppression
 from kedge.select.vote import ScoreVoting
@@ -27,8 +27,9 @@ def changed_selection(selection: Selection, settings: Mapping[str, Any]) -> Sele
     parts: dict[str, Any] = {}
     if "suppress" in values:
         parts["suppress"] = build(SUPPRESSIONS, _spec(values.pop("suppress")), "suppress")
-    if values.get("vote") is not None:
-        parts["vote"] = build(VOTES, _spec(values.pop("vote")), "vote")
+    if "vote" in values:
+        vote = values.pop("vote")
+        parts["vote"] = None if says_none(vote) else build(VOTES, _spec(vote), "vote")
     return replace(selection, **checked(Selection, values, "selection"), **parts)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kedge.train.config import TrainConfig, load_config, make_config
+    from kedge.train.loading import load
     from kedge.train.result import Run, RunResult, Station, load_result, load_run
     from kedge.train.run import train
 
@@ -17,6 +18,7 @@ _HOMES = {
     "RunResult": "result",
     "Station": "result",
     "TrainConfig": "config",
+    "load": "loading",
     "load_config": "config",
     "load_result": "result",
     "load_run": "result",
@@ -29,6 +31,7 @@ __all__ = [
     "RunResult",
     "Station",
     "TrainConfig",
+    "load",
     "load_config",
     "load_result",
     "load_run",

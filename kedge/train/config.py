@@ -6,12 +6,12 @@ and Python name them directly. Needs pydantic only; nothing here imports torch.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from kedge.detectors import DETECTORS
-from kedge.parts import text_of
+from kedge.parts import near, text_of
 from kedge.shape_text import SHAPE, parse_shapes
 
 
@@ -38,6 +38,11 @@ def _square(value: Any) -> Any:
 def _as_text(value: Any) -> Any:
     """A part as a mapping (YAML) becomes the text that the command line takes."""
     return value if value is None or isinstance(value, str) else text_of(value)
+
+
+def _word(value: Any) -> Any:
+    """A number in a file, where words and numbers are both choices: 16 is "16"."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -173,7 +178,7 @@ class ScheduleSettings(BaseModel):
     """Largest norm of the gradient; 0: no limit."""
     ema: float = Field(0.98, ge=0, lt=1)
     """Decay of the moving average of the weights that is evaluated and saved; 0: none."""
-    precision: Literal["auto", "32", "bf16", "16"] = "32"
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(_word)] = "32"
     """Number format: 32; automatic mixed precision with bf16 or 16; auto: bf16 where the hardware
     has it."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -242,11 +247,11 @@ def _flat(blocks: dict[str, Any], source: str) -> dict[str, Any]:
             elif block == "model" and difflib.get_close_matches(name, own, 1, 0.85) == []:
                 options[name] = value
             else:
-                close = difflib.get_close_matches(name, own, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else _elsewhere(name)
+                hint = near(name, own) or _elsewhere(name)
                 raise ValueError(f"{source}: {block}: unknown key {name!r}{hint}")
         if options:
-            values["options"] = text_of(options)
+            listed = values.get("options")  # said in both ways
+            values["options"] = ",".join(text_of(part) for part in (listed, options) if part)
     return values
 
 
@@ -262,8 +267,7 @@ def _misplaced(key: str) -> str:
     found = _elsewhere(key)
     if found:
         return f"{key!r} stands outside of the blocks{found}"
-    close = difflib.get_close_matches(key, [*BLOCKS, *TrainConfig.model_fields], n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = near(key, [*BLOCKS, *TrainConfig.model_fields])
     return f"unknown key {key!r}{hint} (a file has the blocks {', '.join(BLOCKS)})"
 
 
@@ -281,14 +285,19 @@ def explain(error: ValidationError, source: str) -> str:
     for problem in error.errors():
         key = str(problem["loc"][0]) if problem["loc"] else "?"
         if problem["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, TrainConfig.model_fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            parts.append(f"unknown key {key!r}{hint}")
+            parts.append(f"unknown key {key!r}{near(key, TrainConfig.model_fields)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             message = message[0].lower() + message[1:]
-            parts.append(f"{key}: {message} (got {problem['input']!r})")
+            hint = near(str(problem["input"]), _choices(key))
+            parts.append(f"{key}: {message} (got {problem['input']!r}){hint}")
     return f"{source}: " + "; ".join(dict.fromkeys(parts))
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """The words that a key may take, where they are listed."""
+    field = TrainConfig.model_fields.get(key)
+    return get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
 
 
 def save_config(config: TrainConfig, path: Path) -> None:

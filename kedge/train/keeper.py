@@ -17,6 +17,7 @@ from kedge.predict.detect import detect, score
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
+from kedge.train.loading import facts_of
 from kedge.train.logs import Clock
 from kedge.train.module import epochs_done
 from kedge.train.provenance import command, hardware, versions
@@ -66,7 +67,7 @@ class Keeper(Checkpoint):
                 self.score_now(trainer.global_step)
         if last or self.epochs % config.save_every == 0:
             result = replace(self.result(), steps=trainer.global_step)
-            save_weights(config.out / WEIGHTS, self.ema.weights(), _facts(result))
+            save_weights(config.out / WEIGHTS, self.ema.weights(), facts_of(config, result))
             result.save()
             trainer.save_checkpoint(config.out / LAST)
 
@@ -133,14 +134,3 @@ class Keeper(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.initial, self.epochs = state_dict["initial"], state_dict["epochs"]
-
-
-def _facts(result: RunResult) -> dict[str, Any]:
-    """What goes into the weights' own header: enough to use them without run.json."""
-    return {
-        "detector": result.detector,
-        "classes": result.classes,
-        "image_size": list(result.image_size),
-        "levels": result.levels,
-        "versions": result.made_with["versions"],
-    }

@@ -106,11 +106,21 @@ def load_run(path: Path | str) -> Run:
     folder = Path(path)
     result = load_result(folder / RUN)
     config = load_config(folder / CONFIG)
-    weights = load_weights(folder / WEIGHTS)
-    check_shapes(weights, result.shapes, folder / WEIGHTS)
+    detector = restore(config, result, folder / WEIGHTS)
+    return Run(detector=detector, config=config, result=result)
+
+
+def restore(config: TrainConfig, result: RunResult, file: Path) -> Detector:
+    """The detector of settings with the weights of `file`, in evaluation mode; it knows its
+    classes and its input size."""
+    weights = load_weights(file)
+    check_shapes(weights, result.shapes, file)
     shapes = [[(w, h) for w, h in level["shapes"]] for level in result.levels]
     known = shapes if any(shapes) else None
     offline = config.model_copy(update={"pretrained": False})  # the weights are at hand
     detector = make_detector(offline, len(result.classes), known)
-    fit_weights(detector, weights, folder / WEIGHTS)
-    return Run(detector=detector.eval(), config=config, result=result)
+    fit_weights(detector, weights, file)
+    detector.class_names = tuple(result.classes)
+    detector.category_ids = tuple(result.category_ids)
+    detector.input_size = (result.image_size[0], result.image_size[1])
+    return detector.eval()

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from kedge.design.table import read_table
 
 from kedge.cli import run
 from kedge.data import read, said
+from kedge.design.table import read_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -23,12 +23,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from kedge.design.table import TABLES, read_table
-
 from fuzz.damage import DAMAGES
 from fuzz.sets import SETS
 from fuzz.truth import wrong_boxes
 from kedge.data import read
+from kedge.design.table import TABLES, read_table
 
 SLOW, KILL = 5.0, 30
 _FILES = {

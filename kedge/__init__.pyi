@@ -1,0 +1,56 @@
+"""What ``import kedge`` shows, for type checkers; ``__init__.py`` imports it when asked for."""
+
+from kedge.anchors import Boxes as Boxes
+from kedge.anchors import ByNWD as ByNWD
+from kedge.anchors import Free as Free
+from kedge.anchors import Grid as Grid
+from kedge.anchors import LearnedShapes as LearnedShapes
+from kedge.anchors import Level as Level
+from kedge.anchors import preset as preset
+from kedge.assign import ATSS as ATSS
+from kedge.assign import DW as DW
+from kedge.assign import FCOS as FCOS
+from kedge.assign import LADA as LADA
+from kedge.assign import MAL as MAL
+from kedge.assign import OTA as OTA
+from kedge.assign import PAA as PAA
+from kedge.assign import RFLA as RFLA
+from kedge.assign import TAL as TAL
+from kedge.assign import AutoAssign as AutoAssign
+from kedge.assign import BestInCell as BestInCell
+from kedge.assign import CentreRegion as CentreRegion
+from kedge.assign import DynamicSoftLabel as DynamicSoftLabel
+from kedge.assign import FreeAnchor as FreeAnchor
+from kedge.assign import Hungarian as Hungarian
+from kedge.assign import MaxIoU as MaxIoU
+from kedge.assign import NoisyAnchors as NoisyAnchors
+from kedge.assign import SimOTA as SimOTA
+from kedge.assign import SoftCell as SoftCell
+from kedge.assign import SSDMatch as SSDMatch
+from kedge.assign import Uniform as Uniform
+from kedge.assign import YOLOv3 as YOLOv3
+from kedge.assign import YOLOv5 as YOLOv5
+from kedge.coders import DeltaCoder as DeltaCoder
+from kedge.coders import DistributionCoder as DistributionCoder
+from kedge.coders import LTRBCoder as LTRBCoder
+from kedge.coders import TBLRCoder as TBLRCoder
+from kedge.coders import YOLOv2Coder as YOLOv2Coder
+from kedge.coders import YOLOv3Coder as YOLOv3Coder
+from kedge.coders import YOLOv5Coder as YOLOv5Coder
+from kedge.data import read as read
+from kedge.design.kmeans import kmeans as kmeans
+from kedge.detectors import Detector as Detector
+from kedge.detectors import FasterRCNN as FasterRCNN
+from kedge.detectors import Found as Found
+from kedge.detectors import RetinaNet as RetinaNet
+from kedge.detectors import Stage as Stage
+from kedge.detectors import YOLOv2 as YOLOv2
+from kedge.losses import DenseLoss as DenseLoss
+from kedge.select import Selection as Selection
+from kedge.train import load as load
+from kedge.types import Assignment as Assignment
+from kedge.types import Detections as Detections
+from kedge.types import Predictions as Predictions
+from kedge.types import Targets as Targets
+
+__version__: str
