@@ -33,10 +33,8 @@ def data(
 
     first = read(path, split, on_bad_box, root=root)
     names = [split] if split is not None or not first.splits else list(first.splits)
-    sets = [
-        first if name == first.split else read(path, name, on_bad_box, root=root) for name in names
-    ]
-    for found in sets:
+    for name in names:
+        found = first if name == first.split else read(path, name, on_bad_box, root=root)
         print(found.summary())
         kinds = Counter(finding.kind for finding in found.findings)
         several = [f for f in found.findings if kinds[f.kind] > 1]  # the others are said above

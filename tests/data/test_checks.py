@@ -165,6 +165,17 @@ def test_duplicate_ids_are_named(coco):
     assert (len(data), data.num_boxes, len(data.findings)) == (1, 1, 2)
 
 
+def test_boxes_of_an_id_that_two_files_share_are_put_on_neither(coco, picture):
+    ids = ((7, "a.jpg"), (7, "b.jpg"), (8, "c.jpg"))
+    images = [{"id": i, "file_name": name, "width": 40, "height": 30} for i, name in ids]
+    file = coco([1, 1, 5, 5], images=images)
+    for name in ("b.jpg", "c.jpg"):
+        picture(file.parent / "images" / name)
+    data = read(file, on_bad_box="drop")
+    assert [(record.name, len(record.boxes)) for record in data.records] == [("c.jpg", 0)]
+    assert [f.kind for f in data.findings].count("duplicate image id") == 2
+
+
 @pytest.mark.parametrize(
     ("change", "kind"),
     [

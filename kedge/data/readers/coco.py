@@ -83,7 +83,15 @@ def _images(
     """The images that can be read, and where each image id is among them (-1: left out)."""
     index: dict[int, int] = {}
     entries = []
+    names: dict[int, set[str]] = {}
     for entry in coco.images:
+        names.setdefault(entry.id, set()).add(entry.file_name)
+    for entry in coco.images:
+        if len(names[entry.id]) > 1:  # whose are its boxes?
+            index[entry.id] = -1
+            message = f"image id {entry.id} is that of several files: give each its own id"
+            problems.add("duplicate image id", entry.file_name, f"image id {entry.id}", message)
+            continue
         if entry.id in index:
             message = f"image id {entry.id} is used twice: give every image its own id"
             problems.add("duplicate image id", entry.file_name, f"image id {entry.id}", message)
