@@ -1,7 +1,5 @@
 """``kedge assign``"""
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,8 +8,8 @@ from cyclopts import Parameter
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
-    from kedge.data import Data, Record
-    from kedge.types import Anchors, Predictions, Targets
+    from kedge.data import Data
+    from kedge.doctor.scene import Scene
 
 GEOMETRIC = "max_iou,ssd,yolov3,yolov5,fcos,centre_region,atss,rfla"
 
@@ -43,7 +41,7 @@ def assign(
     detector
         Whose published anchors are used, where no --run says.
     anchors
-        Other anchors: a preset, or a list such as 10x13,16x30.
+        Other anchors: a preset, a file of kedge design --json, or a list such as 10x13,16x30.
     run
         A folder of `kedge train`: its anchors, and its predictions for the strategies that read
         them.
@@ -66,6 +64,7 @@ def assign(
     from kedge.assign.by_name import strategy as by_name
     from kedge.commands.words import say
     from kedge.data import read, said
+    from kedge.doctor.scene import measure, scene_of_detector, scene_of_run
     from kedge.doctor.sources import choose_split
     from kedge.parts import listed
 
@@ -79,9 +78,9 @@ def assign(
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
     scene = (
-        _of_run(run, records)
+        scene_of_run(run, records)
         if run is not None
-        else _of_detector(detector, anchors, image_size, records)
+        else scene_of_detector(detector, anchors, image_size, records)
     )
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
     strategies = {name: by_name(name) for name in listed(chosen)}
@@ -97,139 +96,8 @@ def assign(
         _draw(draw, strategies, scene, image)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """What the strategies work on: anchors, the objects of every image, and a model or None."""
-
-    title: str
-    image_size: tuple[int, int]
-    grid: "Anchors"
-    objects: list[dict[str, Any]]
-    records: "list[Record]"
-    model: Any = None
-
-    def batch(self, start: int, stop: int) -> "tuple[Targets, Predictions | None]":
-        """The targets of some images, and the model's predictions of them where there is one."""
-        import torch
-
-        from kedge.types import Targets
-
-        targets = Targets.from_list(self.objects[start:stop])
-        if self.model is None:
-            return targets, None
-        from kedge.data.transforms import Fit
-
-        fit = Fit(self.image_size)
-        pixels = [fit.pixels(_pixels(record)) for record in self.records[start:stop]]
-        with torch.no_grad():
-            return targets, self.model.detector.head(torch.stack(pixels).float() / 255)
-
-    def find(self, name: str | None) -> int:
-        """Row of the image called ``name``; without a name the first that has an object."""
-        for i, record in enumerate(self.records):
-            known = name is None and len(record.boxes)
-            if known or (name is not None and name in (record.name, Path(record.name).name)):
-                return i
-        raise ValueError(
-            "--draw: no image has an object"
-            if name is None
-            else f"--image: no image is called {name!r}; there is {self.records[0].name!r}"
-        )
-
-
-def _pixels(record: "Record"):
-    import torch
-
-    from kedge.data.images import decode
-
-    return torch.from_numpy(decode(record)).permute(2, 0, 1)
-
-
-def _as_seen(records: "list[Record]", image_size: tuple[int, int]) -> list[dict[str, Any]]:
-    """The targets of every image, letterboxed; no pixel is read."""
-    import torch
-
-    from kedge.data.dataset import target_of
-    from kedge.data.transforms import Fit
-
-    fit = Fit(image_size)
-    seen = [fit.target(target_of(record), record.height, record.width) for record in records]
-    return [t | {"boxes": t["boxes"].as_subclass(torch.Tensor)} for t in seen]
-
-
-def _of_detector(
-    detector: str, anchors: str | None, image_size: tuple[int, int], records: "list[Record]"
-) -> Scene:
-    from kedge.doctor.setup import of_detector
-
-    setup = of_detector(detector, image_size, anchors)
-    objects = _as_seen(records, image_size)
-    return Scene(
-        title=setup.title,
-        image_size=image_size,
-        grid=setup.grid,
-        objects=objects,
-        records=records,
-    )
-
-
-def _of_run(folder: Path, records: "list[Record]") -> Scene:
-    from kedge.train.result import load_run
-
-    run = load_run(folder)
-    size = run.result.image_size
-    return Scene(
-        title=f"the anchors and predictions of {folder}",
-        image_size=size,
-        grid=_grid_of(run, size),
-        objects=_as_seen(records, size),
-        records=records,
-        model=run,
-    )
-
-
-def _grid_of(run: Any, size: tuple[int, int]) -> Any:
-    grid = run.detector.grid(size)
-    if grid is None:
-        raise ValueError(f"{run.result.out}: {run.result.detector} has no anchors to assign")
-    return grid.detach()
-
-
-def measure(rule: Any, scene: Scene, batch_size: int) -> dict[str, Any]:
-    """What one strategy chooses, in numbers; ``note`` where it cannot run here."""
-    import torch
-
-    from kedge.assign import report
-
-    total = dict.fromkeys(("objects", "positives", "without", "ignored", "shared"), 0)
-    levels: torch.Tensor | None = None
-    seconds = 0.0
-    for start in range(0, len(scene.objects), batch_size):
-        targets, predictions = scene.batch(start, start + batch_size)
-        begin = time.perf_counter()
-        try:
-            assignment = rule(scene.grid, targets, predictions)
-        except ValueError as error:
-            return {"note": str(error)}
-        seconds += time.perf_counter() - begin
-        found = report(assignment)
-        for key in total:
-            value = getattr(found, key)
-            total[key] += len(value) if key == "without" else value
-        levels = found.per_level if levels is None else levels + found.per_level
-    objects = max(total["objects"], 1)
-    share = [] if levels is None else (levels / levels.sum().clamp(min=1)).tolist()
-    return total | {
-        "without share": total["without"] / objects,
-        "positives per object": total["positives"] / objects,
-        "levels": [round(value, 4) for value in share],
-        "ms per image": 1000 * seconds / max(len(scene.objects), 1),
-    }
-
-
-def _draw(path: Path, strategies: dict[str, Any], scene: Scene, name: str | None) -> None:
+def _draw(path: Path, strategies: dict[str, Any], scene: "Scene", name: str | None) -> None:
     """The sheet of ``draw_strategies``; strategies that lack predictions are left out."""
-    from kedge.data.transforms import Fit
     from kedge.files import replacing
     from kedge.report import draw_strategies
 
@@ -242,22 +110,21 @@ def _draw(path: Path, strategies: dict[str, Any], scene: Scene, name: str | None
         except ValueError:
             continue  # the table has said why
     try:
-        image = _pixels(scene.records[at])
+        pixels = scene.pixels(at)
     except ValueError as error:
         raise ValueError(f"--draw: {error}") from None
-    pixels = Fit(scene.image_size).pixels(image)
     sheet = draw_strategies(pixels, scene.grid, selected)
     with replacing(path) as part:
         sheet.save(part, format="PNG", optimize=True)
 
 
-def _show(rows: list[dict[str, Any]], scene: Scene, images: int, data: "Data") -> None:
+def _show(rows: list[dict[str, Any]], scene: "Scene", images: int, data: "Data") -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    objects = sum(int((~o["iscrowd"]).sum()) for o in scene.objects)
+    objects = len(scene.objects.fair)
     console.print(f"{data.source}: {images} of {len(data)} images, {objects} objects")
     console.print(f"on {scene.title}")
     table = Table(title="What each strategy chooses", title_justify="left", box=SIMPLE)

@@ -41,7 +41,8 @@ def doctor(
     detector
         Look at the published anchors of this detector.
     anchors
-        With --detector: other anchors, a preset's name or a list such as 10x13,16x30.
+        With --detector: other anchors, a preset's name, a file of kedge design --json, or a list
+        such as 10x13,16x30.
     config
         Look at the anchors that kedge train would start from with these settings.
     run

@@ -32,7 +32,8 @@ def report(
     detector
         Draw the published anchors of this detector; retinanet, where nothing else is named.
     anchors
-        With --detector: other anchors, a preset's name or a list such as 10x13,16x30.
+        With --detector: other anchors, a preset's name, a file of kedge design --json, or a list
+        such as 10x13,16x30.
     config
         Draw the anchors that kedge train would start from with these settings.
     run

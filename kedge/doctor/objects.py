@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kedge.data import Record
+from kedge.data.seen import as_seen as boxes_as_seen
 from kedge.data.transforms import Fit
 from kedge.types import Targets
 
@@ -97,16 +98,10 @@ def pack(records: Sequence[Record]) -> Objects:
 
 def as_seen(objects: Objects, image_size: tuple[int, int]) -> Objects:
     """The objects after letterboxing their images into ``image_size`` (H, W), as detectors do."""
-    fit = Fit(image_size)
-    sizes, index = np.unique(objects.size, axis=0, return_inverse=True)
-    rows = []
-    for width, height in sizes.tolist():
-        plan = fit.placement(int(height), int(width))
-        rows.append((plan.inner[1] / width, plan.inner[0] / height, plan.dx, plan.dy))
-    plans = np.array(rows, np.float64).reshape(-1, 4)[index.reshape(-1)][objects.image]
-    xyxy = objects.xyxy * np.tile(plans[:, :2], 2) + np.tile(plans[:, 2:], 2)
+    place = Fit(image_size).placement
+    xyxy, _ = boxes_as_seen(objects.xyxy, objects.size[objects.image][:, ::-1], place)
     size = np.tile(np.array(image_size[::-1], np.float64), (len(objects.size), 1))
-    return replace(objects, xyxy=xyxy.astype(np.float32), size=size)
+    return replace(objects, xyxy=xyxy, size=size)
 
 
 def band_of(root_area: NDArray[np.floating]) -> NDArray[np.int64]:

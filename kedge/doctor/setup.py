@@ -12,8 +12,9 @@ from kedge.anchors.level import Level
 from kedge.anchors.presets import preset
 from kedge.assign.max_iou import MaxIoU
 from kedge.data import Data
+from kedge.design.saved import is_design_file, load_design
 from kedge.detectors import detector_class
-from kedge.shape_text import parse_shapes
+from kedge.shape_text import is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.run import transforms_of
@@ -113,8 +114,8 @@ def of_detector(
 
 
 def _other_levels(levels: Sequence[Level], anchors: str) -> list[Level]:
-    if not any(c.isdigit() for c in anchors.split("x")[0]) and "," not in anchors:
-        found = preset(anchors)
+    if not is_shapes(anchors) and "," not in anchors:
+        found = load_design(anchors) if is_design_file(anchors) else preset(anchors)
         return [Level(stride=s, shapes=m, offset=found.offset) for s, m in found.levels]
     shapes = sorted(parse_shapes(anchors), key=lambda shape: shape[0] * shape[1])
     each, rest = divmod(len(shapes), len(levels))

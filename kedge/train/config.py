@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kedge.detectors import DETECTORS
 from kedge.parts import near, text_of
-from kedge.shape_text import SHAPE, parse_shapes
+from kedge.shape_text import is_shapes, parse_shapes
 
 
 def _shapes_as_text(value: Any) -> Any:
@@ -117,7 +117,8 @@ class ModelSettings(BaseModel):
     """Other keyword arguments of the detector: width=128,depth=2."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
     """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
-    identical, a published preset, or a list such as 10x13,16x30 (w x h, pixels)."""
+    identical, a published preset, a file of kedge design --json, or a list such as 10x13,16x30
+    (w x h, pixels; YOLOv5's and darknet's syntax too)."""
     num_anchors: int = Field(5, ge=1, le=100)
     """Shapes per level, where `anchors` does not say."""
     anchor_scale: float = Field(1.0, gt=0)
@@ -140,15 +141,14 @@ class ModelSettings(BaseModel):
     @field_validator("anchors")
     @classmethod
     def _anchors(cls, value: str) -> str:
-        if any(character.isdigit() for character in value) and "x" in value and "," in value:
+        if is_shapes(value) or ("," in value and any(c.isdigit() for c in value)):
             parse_shapes(value)
         return value
 
     @property
     def explicit_shapes(self) -> list[tuple[float, float]] | None:
         """The listed shapes (w, h), or None where `anchors` is a name."""
-        listed = all(SHAPE.match(word) for word in self.anchors.split(","))
-        return parse_shapes(self.anchors) if listed else None
+        return parse_shapes(self.anchors) if is_shapes(self.anchors) else None
 
 
 class ScheduleSettings(BaseModel):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from kedge.anchors.presets import Shape, preset
 from kedge.design import fit
 from kedge.design.kmeans import kmeans
+from kedge.design.saved import is_design_file, load_design
 from kedge.detectors.detector import Detector
 from kedge.train.config import TrainConfig
 
@@ -77,9 +78,12 @@ def _from_boxes(
 
 def _published(name: str, levels: int) -> LevelShapes:
     try:
-        found = preset(name)
+        found = load_design(name) if is_design_file(name) else preset(name)
     except ValueError as error:
-        raise ValueError(f"anchors: {error}; or kmeans, or a list such as 10x13,16x30") from None
+        raise ValueError(
+            f"anchors: {error}; or kmeans, a file of kedge design --json, or a list such as "
+            "10x13,16x30"
+        ) from None
     if len(found.levels) == levels:
         return [list(level.shapes) for level in found.levels]
     return _deal(list(found.shapes), levels, name)

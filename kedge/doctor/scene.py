@@ -1,0 +1,119 @@
+"""Scene: what strategies are compared on: anchors, the objects of images, a detector or none."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kedge.anchors import Grid
+from kedge.assign import report
+from kedge.data import Record
+from kedge.data.images import decode
+from kedge.data.transforms import Fit
+from kedge.detectors.detector import Detector
+from kedge.doctor.objects import Objects, as_seen, pack
+from kedge.doctor.setup import of_detector
+from kedge.train.result import load_run
+from kedge.types import Assigner, Predictions, Targets
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """``objects``: of ``records``, as the network sees them, which is ``grid.image_size``."""
+
+    title: str
+    grid: Grid
+    objects: Objects
+    records: Sequence[Record]
+    detector: Detector | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the network's input."""
+        return self.grid.image_size
+
+    def batch(self, start: int, stop: int) -> tuple[Targets, Predictions | None]:
+        """The targets of some images, and the detector's predictions of them where there is one."""
+        stop = min(stop, len(self.records))
+        targets = self.objects.targets(start, stop)
+        if self.detector is None:
+            return targets, None
+        images = torch.stack([self.pixels(row) for row in range(start, stop)]).float() / 255
+        with torch.no_grad():
+            return targets, self.detector.head(images)
+
+    def pixels(self, row: int) -> Tensor:
+        """(3, H, W) uint8: an image as the network sees it."""
+        image = torch.from_numpy(decode(self.records[row])).permute(2, 0, 1)
+        return Fit(self.image_size).pixels(image)
+
+    def find(self, name: str | None) -> int:
+        """Row of the image called ``name``; without a name the first that has an object."""
+        for i, record in enumerate(self.records):
+            known = name is None and len(record.boxes)
+            if known or (name is not None and name in (record.name, Path(record.name).name)):
+                return i
+        raise ValueError(
+            "--draw: no image has an object"
+            if name is None
+            else f"--image: no image is called {name!r}; there is {self.records[0].name!r}"
+        )
+
+
+def scene_of_detector(
+    detector: str,
+    anchors: str | None,
+    image_size: tuple[int, int],
+    records: Sequence[Record],
+) -> Scene:
+    """The published anchors of a detector, or other ones, without predictions."""
+    setup = of_detector(detector, image_size, anchors)
+    objects = as_seen(pack(records), image_size)
+    return Scene(title=setup.title, grid=setup.grid, objects=objects, records=records)
+
+
+def scene_of_run(folder: Path, records: Sequence[Record]) -> Scene:
+    """The anchors and predictions of a run; ``ValueError`` where its detector has no anchors."""
+    run = load_run(folder)
+    size = run.result.image_size
+    grid = run.detector.grid(size)
+    if grid is None:
+        raise ValueError(f"{folder}: {run.result.detector} has no anchors to assign")
+    return Scene(
+        title=f"the anchors and predictions of {folder}",
+        grid=grid.detach(),
+        objects=as_seen(pack(records), size),
+        records=records,
+        detector=run.detector,
+    )
+
+
+def measure(rule: Assigner, scene: Scene, batch_size: int) -> dict[str, Any]:
+    """What one strategy chooses, in numbers; ``note`` where it cannot run here."""
+    total = dict.fromkeys(("objects", "positives", "without", "ignored", "shared"), 0)
+    levels = torch.zeros(scene.grid.num_levels, dtype=torch.int64)
+    seconds, images = 0.0, len(scene.records)
+    for start in range(0, images, batch_size):
+        targets, predictions = scene.batch(start, start + batch_size)
+        begin = time.perf_counter()
+        try:
+            assignment = rule(scene.grid, targets, predictions)
+        except ValueError as error:
+            return {"note": str(error)}
+        seconds += time.perf_counter() - begin
+        found = report(assignment)
+        for key in total:
+            value = getattr(found, key)
+            total[key] += len(value) if key == "without" else value
+        levels += found.per_level
+    objects = max(total["objects"], 1)
+    return total | {
+        "without share": total["without"] / objects,
+        "positives per object": total["positives"] / objects,
+        "levels": [round(x, 4) for x in (levels / levels.sum().clamp(min=1)).tolist()],
+        "ms per image": 1000 * seconds / max(images, 1),
+    }
