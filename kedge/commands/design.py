@@ -71,7 +71,7 @@ def design(
 
     asked = settings or Flags()
     try:
-        rivals(asked)
+        rivals(asked, asked.resizing.canvas)
     except ValueError as problem:
         raise ValueError(f"--in-use, --baselines: {problem}") from None
     table, refused = read_boxes(source, split)
