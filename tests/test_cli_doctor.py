@@ -180,6 +180,41 @@ def test_design_refuses_what_a_framework_cannot_have(mini, capsys):
     assert "--image-size: expected a side" in said
 
 
+def test_design_takes_its_own_words_back(mini, tmp_path, capsys):
+    """What it printed for YOLOv5 and darknet, a line of it, and the file that it wrote."""
+    out, again = tmp_path / "design.json", tmp_path / "again.json"
+    words = ["design", str(mini), "--image-size", "128x160", "--restarts", "2", "--no-curve"]
+    for framework in ("yolov5", "darknet"):
+        assert run([*words, "--k", "4", "--strides", "8", "16", "--for", framework,
+                    "--json", str(out)]) == 0  # fmt: skip
+        made = json.loads(out.read_text())
+        assert made["image_size"] == [128, 160]
+        printed = made["snippet"]
+        line = next(row for row in printed.splitlines() if "," in row and row[0] != "#")
+        for text in (printed, line, str(out)):
+            assert run([*words, "--k", "2", "--in-use", text, "--json", str(again)]) == 0
+            verdict = json.loads(again.read_text())["verdict"]
+            assert verdict["in_use"]
+    capsys.readouterr()
+    assert "no such file" in fails(capsys, *words, "--in-use", str(tmp_path / "none.json"))
+    assert "--in-use" in fails(capsys, *words, "--in-use", "yolov9")
+    assert "--baselines" in fails(capsys, *words, "--baselines", "yolov9")
+    said = fails(capsys, "design", str(mini), "--image-size", "640x")
+    assert "--image-size: expected a side" in said
+    assert run(["design", "--help"]) == 0
+    assert "yolov3_tiny" in capsys.readouterr().out
+
+
+def test_design_takes_as_many_shapes_as_the_curve_bends_at(mini, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    words = ["design", str(mini), "--image-size", "128", "160", "--restarts", "2", "--no-compare"]
+    assert run([*words, "--k", "auto", "--resize", "stretch", "--json", str(out)]) == 0
+    made = json.loads(out.read_text())
+    assert len(made["shapes"]) == made["curve"]["k"]
+    assert made["resize"] == "stretch"
+    assert "stretched to 128 x 160" in capsys.readouterr().out
+
+
 def test_a_design_waits_for_no_library_that_it_does_not_need():
     """torchvision alone takes as long to load as a design to make."""
     heavy = ("torchvision", "lightning", "polars", "plotly", "pydantic")

@@ -27,7 +27,7 @@ class Flags(DesignSettings):
     """The settings as they are typed: two of them have a spelling of their own."""
 
     image_size: Size = None
-    in_use: Annotated[str | None, Parameter(help=_IN_USE)] = None
+    in_use: Annotated[str | None, Parameter(help=_IN_USE, allow_leading_hyphen=True)] = None
 
 
 def design(
@@ -65,10 +65,15 @@ def design(
     from rich.console import Console
 
     from kedge.design import design_command
+    from kedge.design.rivals import rivals
     from kedge.design.source import read_boxes
     from kedge.interop.design_snippet import design_snippet
 
     asked = settings or Flags()
+    try:
+        rivals(asked, asked.resizing.canvas)
+    except ValueError as problem:
+        raise ValueError(f"--in-use, --baselines: {problem}") from None
     table = read_boxes(source, split)
     say(table.said)
     try:

@@ -45,13 +45,14 @@ def design_command(
     seen = everything[np.isfinite(everything.xyxy).all(1) & (everything.wh > 0).all(1)]
     if len(seen) == 0:
         raise ValueError("the data set holds no box with positive, finite sides: nothing to design")
+    canvas = _canvas(seen)
     wanted = settings.k == "auto" or (settings.curve and settings.pyramid is None)
     curve = _curve(seen, settings) if wanted else None
     if curve is not None and settings.k == "auto":
         settings = replace(settings, k=curve.knee)
     return DesignReport(
-        design=_fit(seen, settings),
-        verdict=_verdict(seen, settings, chosen.passes) if settings.compare else None,
+        design=_fit(seen, settings, canvas),
+        verdict=_verdict(seen, settings, canvas, chosen.passes) if settings.compare else None,
         curve=curve,
         images=len(np.unique(seen.image)),
         settings=settings,
@@ -61,13 +62,19 @@ def design_command(
     )
 
 
-def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
+def _canvas(seen: BoxTable) -> tuple[int, int]:
+    """Height and width into which every input fits: where the anchors' grid ends."""
+    height, width = np.ceil(seen.size.max(0)).tolist()
+    return int(height), int(width)
+
+
+def _fit(seen: BoxTable, settings: DesignSettings, canvas: tuple[int, int]) -> Design:
     if settings.pyramid is not None:
         return fit_pyramid(
             seen.wh,
             *settings.pyramid,
             settings.objective,
-            image_size=settings.resizing.canvas,
+            image_size=canvas,
             strides=settings.levels,
             offset=settings.offset,
             centres=seen.centres,
@@ -79,7 +86,7 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
         seen.wh,
         settings.number,
         settings.objective,
-        image_size=settings.resizing.canvas,
+        image_size=canvas,
         strides=settings.levels,
         per_level=settings.counts,
         in_order=settings.in_order,
@@ -92,7 +99,9 @@ def _fit(seen: BoxTable, settings: DesignSettings) -> Design:
     )
 
 
-def _verdict(seen: BoxTable, settings: DesignSettings, passes: int) -> Verdict | None:
+def _verdict(
+    seen: BoxTable, settings: DesignSettings, canvas: tuple[int, int], passes: int
+) -> Verdict | None:
     """None where there is a single image. Few images are all held out, a part at a time."""
     image = torch.from_numpy(seen.image)
     images = len(torch.unique(image))
@@ -102,19 +111,19 @@ def _verdict(seen: BoxTable, settings: DesignSettings, passes: int) -> Verdict |
         parts = fold_images(image, _FOLDS, settings.seed)
     else:
         parts = [split_images(image, _HELD_OUT, settings.seed)[1]]
-    others, in_use = rivals(settings)
-    return judge([_trial(seen, held.numpy(), settings, passes) for held in parts], others, in_use)
-
-
-def _trial(seen: BoxTable, held: np.ndarray, settings: DesignSettings, passes: int) -> Trial:
-    design, rest = _fit(seen[~held], settings), seen[held]
-    assert design.placed is not None, "there are strides"
-    weight = np.full(len(rest), 1 / passes, np.float32)
-    return Trial(
-        Points.of(rest.wh, weight, rest.centres),
-        torch.from_numpy(rest.image),
-        candidate(design.shapes, design.placed, settings),
-    )
+    trials = []
+    for held in (part.numpy() for part in parts):
+        design, rest = _fit(seen[~held], settings, canvas), seen[held]
+        assert design.placed is not None, "there are strides"
+        trials.append(
+            Trial(
+                Points.of(rest.wh, np.full(len(rest), 1 / passes, np.float32), rest.centres),
+                torch.from_numpy(rest.image),
+                candidate(design.shapes, design.placed, settings),
+            )
+        )
+    others, in_use = rivals(settings, canvas)
+    return judge(trials, others, in_use)
 
 
 def _curve(seen: BoxTable, settings: DesignSettings) -> Curve:

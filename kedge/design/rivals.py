@@ -31,31 +31,33 @@ def in_use(words: str | tuple[tuple[float, float], ...] | None) -> Preset | Tens
     return load_design(words) if is_design_file(words) else preset(words)
 
 
-def rivals(settings: DesignSettings) -> tuple[dict[str, Candidate], str | None]:
-    """Candidates by name, and the name of the set in use."""
-    found = {name: _published(preset(name), settings) for name in settings.baselines}
+def rivals(
+    settings: DesignSettings, canvas: tuple[int, int]
+) -> tuple[dict[str, Candidate], str | None]:
+    """Candidates by name on an input of ``canvas`` (H, W), and the name of the set in use."""
+    found = {name: _published(preset(name), settings, canvas) for name in settings.baselines}
     own = in_use(settings.in_use)
     if own is None:
         return found, None
     if isinstance(own, Tensor):
-        return found | {"in use": _own(own, settings)}, "in use"
-    return found | {own.name: _published(own, settings)}, own.name
+        return found | {"in use": _own(own, settings, canvas)}, "in use"
+    return found | {own.name: _published(own, settings, canvas)}, own.name
 
 
-def _own(shapes: Tensor, settings: DesignSettings) -> Candidate:
+def _own(shapes: Tensor, settings: DesignSettings, canvas: tuple[int, int]) -> Candidate:
     """The user's shapes on the design's levels: an even split, smaller ones on finer levels."""
-    ground = floors(settings.levels, settings.resizing.canvas, settings.offset)
+    ground = floors(settings.levels, canvas, settings.offset)
     level = even_levels(ground, len(shapes), None)
     return candidate(
         shapes, Placed(floors=ground, level=level, threshold=_threshold(settings)), settings
     )
 
 
-def _published(found: Preset, settings: DesignSettings) -> Candidate:
+def _published(found: Preset, settings: DesignSettings, canvas: tuple[int, int]) -> Candidate:
     """A preset as published: on its own strides and offset, on this input size."""
     counts = torch.tensor([len(level.shapes) for level in found.levels])
     placed = Placed(
-        floors=floors(found.strides, settings.resizing.canvas, found.offset),
+        floors=floors(found.strides, canvas, found.offset),
         level=torch.arange(len(counts)).repeat_interleave(counts),
         threshold=_threshold(settings),
     )

@@ -149,3 +149,19 @@ def test_boxes_at_several_scales_are_counted_once():
     assert "note: 1 boxes without positive finite sides were left out" in report.text()
     assert report.to_dict()["boxes"] == 31
     assert report.to_dict()["resize"] == "letterbox"
+
+
+def test_the_input_of_short_side_is_that_of_these_images():
+    """640 x 480 becomes 320 x 240: a shape 250 high is larger than that, not than 400 x 400."""
+    seen = table(6)
+    seen.xyxy[0] = (0, 0, 600, 470)
+    settings = DesignSettings(
+        layout="pyramid", scales=1, ratios=1, strides=(8.0, 16.0), image_size=(240, 400),
+        resize="short-side", restarts=4, compare=False,
+    )  # fmt: skip
+    report = design_command(seen, settings)
+    assert report.design.placed is not None
+    assert [(f.rows, f.columns) for f in report.design.placed.floors] == [(30, 40), (15, 20)]
+    assert ("larger than the input of 320 x 240" in " ".join(report.notes)) == bool(
+        (report.design.shapes > 240).any()
+    )
