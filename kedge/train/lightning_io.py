@@ -19,7 +19,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     nothing.
 
     ``weights_only=True`` at reading: tensors and plain values, so that a checkpoint from a stranger
-    cannot run code. The same checkpoint gives the same bytes.
+    cannot run code.
     """
 
     def save_checkpoint(

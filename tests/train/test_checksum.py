@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,23 +52,29 @@ def test_every_single_bit_and_every_cut_is_noticed(tmp_path, write, check):
         check(data + b"\0")
 
 
-def test_200_flipped_bits_in_the_files_of_a_run_are_200_refusals(settings):
+def refused(path: Path, load: Callable[[Path], object], count: int) -> int:
+    """How many of `count` random bits, flipped one by one, `load` refuses in one line."""
+    whole, found = path.read_bytes(), 0
+    for bit in random.Random(0).sample(range(8 * len(whole)), count):
+        path.write_bytes(flipped(whole, bit))
+        with pytest.raises(ValueError, match=rf"{path.name}: truncated, damaged or not") as caught:
+            load(path)
+        found += "\n" not in str(caught.value)
+    path.write_bytes(whole)
+    load(path)
+    return found
+
+
+def test_of_200_flipped_bits_200_are_refused(tmp_path):
+    assert refused(weights_file(tmp_path), load_weights, 200) == 200
+    assert refused(checkpoint_file(tmp_path), AtomicCheckpointIO().load_checkpoint, 200) == 200
+
+
+def test_so_are_those_in_the_megabytes_of_a_run(settings):
     config = settings(epochs=1)
     train(config)
-    rng = random.Random(0)
-    for name, load in (
-        ("model.safetensors", load_weights),
-        ("last.ckpt", AtomicCheckpointIO().load_checkpoint),
-    ):
-        path = config.out / name
-        whole = path.read_bytes()
-        for bit in rng.sample(range(8 * len(whole)), 200):
-            path.write_bytes(flipped(whole, bit))
-            with pytest.raises(ValueError, match=rf"{name}: truncated, damaged or not") as caught:
-                load(path)
-            assert "\n" not in str(caught.value)
-        path.write_bytes(whole)
-        load(path)
+    assert refused(config.out / "model.safetensors", load_weights, 10) == 10
+    assert refused(config.out / "last.ckpt", AtomicCheckpointIO().load_checkpoint, 10) == 10
 
 
 def test_a_damaged_file_stops_those_who_use_it(settings):
