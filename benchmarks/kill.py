@@ -6,8 +6,8 @@
 A run of a few seconds on a dozen drawn images begins (its settings are written), is killed at a
 moment drawn from its whole length, up to its last file, and goes on with ``resume``; one in four is
 killed once more on its way. Afterwards every file must equal, bit for bit, that of the run which
-was never killed (of the checkpoint its values, of run.json all but the seconds), and no other file may lie in the folder.
-Between kill and resume, weights that are there must be whole.
+was never killed (of the checkpoint its values, of run.json all but the seconds), and no other file
+may lie in the folder. Between kill and resume, weights that are there must be whole.
 
 Processes are forked from one that has everything imported, so a start costs no import. The moments
 follow the clock: the seed gives the same draws, not the same instructions.

@@ -18,7 +18,7 @@ from kedge.train.run import train
 
 WEIGHTS = {"a": torch.tensor([1.0, -2.0]), "counter": torch.tensor(3)}
 PARTS = ("state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers")
-CHECKPOINT = dict.fromkeys(PARTS, {}) | {"state_dict": WEIGHTS, "epoch": 1}
+CHECKPOINT = {part: {} for part in PARTS} | {"state_dict": WEIGHTS, "epoch": 1}
 
 
 def weights_file(folder: Path) -> Path:
@@ -138,5 +138,5 @@ def test_what_is_no_checkpoint_gets_one_line(tmp_path, kind):
 
 def test_a_sealed_file_of_something_else_is_no_checkpoint(tmp_path):
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="last.ckpt: not a checkpoint of a run"):
+    with pytest.raises(ValueError, match=r"last.ckpt: not a checkpoint of a run"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "last.ckpt")
