@@ -7,7 +7,7 @@ SITE := -c 'import site; print(site.getsitepackages()[0])'
 DATA ?= toy
 DEMO ?= demo
 
-.PHONY: demo test test-slow parity check bench fuzz docs clean
+.PHONY: demo test test-slow kill parity check bench fuzz docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/kedge demo --data $(DATA) --out $(DEMO)
@@ -17,6 +17,10 @@ test: $(VENV)/ready
 
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+# a run killed at 50 random moments ends as one that was never killed: minutes
+kill: $(VENV)/ready
+	$(BIN)/python -m pytest -m slow tests/train/test_kill.py
 
 # beside other libraries' own code; KEDGE_DETECTRON2 names a checkout of Detectron2, if there is one
 parity: $(PEERS)/ready

@@ -1,7 +1,10 @@
 """The command line. Each command lives in ``kedge.commands`` and is imported when it is used."""
 
+import os
+import select
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
@@ -31,14 +34,23 @@ for _name, _help in _COMMANDS.items():
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command line; the exit status. 0 fine, 2 a mistake of the user, 130 interrupted."""
+    """Run one command line; the exit status: 0 fine, 2 a mistake of the user, 130 interrupted, 141
+    nobody reads the output any more (``kedge data DIR | head -1``), which is not worth a word."""
     words = [word for word in tokens if word != "--debug"]
     debug = len(words) < len(tokens)
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what is still in the buffer may meet a closed pipe, too
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # as rich reports it
+            return 141
+        raise
     except KeyboardInterrupt:
         return _say("interrupted (kedge train goes on with --resume)", 130)
     except (CycloptsError, ValueError, OSError, ImportError) as error:
+        if isinstance(error, BrokenPipeError) and _unread():
+            return 141
         if debug:
             raise
         return _say(_explain(error), 2)
@@ -47,7 +59,22 @@ def run(tokens: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the ``kedge`` command."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    if status == 141:  # or Python would complain of the rest of the buffer at its end
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+    sys.exit(status)
+
+
+def _unread() -> bool:
+    """Whether the reader of the output is gone. A broken pipe of another kind is an error."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    streams = select.poll()
+    for stream in (1, 2):
+        streams.register(stream, 0)  # POLLERR is always told
+    return any(event & select.POLLERR for _, event in streams.poll(0))
 
 
 def _explain(error: Exception) -> str:
@@ -69,5 +96,6 @@ def _explain(error: Exception) -> str:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"kedge: {message}", file=sys.stderr)
+    with suppress(BrokenPipeError):  # the status is left to speak
+        print(f"kedge: {message}", file=sys.stderr)
     return status

@@ -1,9 +1,10 @@
 """Files of a run: written whole or not at all, and JSON lines that survive a crash."""
 
+import glob
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def remove_parts(folder: Path, names: Iterable[str]) -> None:
+    """Remove what ``replacing`` left of the files `names` where its process was killed.
+
+    Only for who knows that nobody else is writing them.
+    """
+    for name in names:
+        for part in folder.glob(f".{glob.escape(name)}.????????.part"):
+            part.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with replacing(path) as part:
@@ -74,17 +85,25 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line cut off by a crash is left out."""
+    """Rows of a JSON-lines file; a last line cut off by a crash is left out.
+
+    ``ValueError`` names the file and the line of anything else that is not a row.
+    """
     if not path.exists():
         return []
     rows = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    data = path.read_bytes()
+    lines, whole = data.splitlines(), data.endswith(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if whole or number < len(lines):
                 raise ValueError(f"{path}, line {number}: not JSON: {error}") from None
+            continue
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}: not a row but {line[:40]!r}")
+        rows.append(row)
     return rows
 
 

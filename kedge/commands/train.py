@@ -28,11 +28,13 @@ def train(
         YAML file with the same keys as the flags, dashes written as underscores.
     resume
         Go on with the run in --out after its last finished epoch; the result is the same, bit for
-        bit, as without the interruption.
+        bit, as without the interruption. Data and settings must be the run's own, but --epochs may
+        be raised: from there on the schedule is that of the new length. What is done stays done, so
+        a run of that length from the start comes out otherwise.
     overwrite
         Replace the run in --out.
     quiet
-        No progress bar.
+        No progress bar, nor the line an epoch that takes its place where there is no terminal.
     """
     from rich.console import Console
 

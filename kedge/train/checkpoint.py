@@ -11,32 +11,54 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from kedge.files import replacing
+from kedge.train.checksum import EMPTY, check_stamp, stamped
 
 SHAPES_KEY = "shapes.log_shapes"
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write weights and `facts` (JSON) atomically. The same input gives the same bytes."""
+    """Write weights and `facts` (JSON) atomically, with a checksum of the whole file.
+
+    The same input gives the same bytes. Any reader of safetensors reads the file; `facts` and the
+    checksum ("sha256") are in its metadata, under "kedge".
+    """
     tensors = {name: weights[name].detach().cpu().contiguous() for name in sorted(weights)}
+    stated = {"sha256": EMPTY} | {key: facts[key] for key in sorted(facts)}
     # one key only: safetensors does not keep the order of several
-    metadata = {"kedge": json.dumps(facts, sort_keys=True)}
+    data = stamped(save(tensors, metadata={"kedge": json.dumps(stated)}))
     with replacing(path) as part:
-        part.write_bytes(save(tensors, metadata=metadata))
+        part.write_bytes(data)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Weights of a file. ``ValueError`` names a file that is missing, cut off or something else."""
+    """Weights of a file that ``save_weights`` wrote.
+
+    ``ValueError`` names a file that is missing, unreadable, or not bit for bit what was written.
+    """
     try:
-        return load(path.read_bytes())
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; is the run finished?") from None
-    except SafetensorError as error:
-        raise ValueError(f"{path}: truncated, damaged or not safetensors ({error})") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        check_stamp(data)
+        return load(data)
+    except (ValueError, SafetensorError) as error:
+        raise ValueError(
+            f"{path}: truncated, damaged or not weights of Kedge's: {error}; "
+            "restore the file, or train again"
+        ) from None
 
 
 def fit_weights(detector: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """Load `weights` into `detector`, or say which tensors do not fit and what to do."""
-    wanted = detector.state_dict()
+    check_fit(detector.state_dict(), weights, path)
+    detector.load_state_dict(weights)
+
+
+def check_fit(wanted: dict[str, Tensor], weights: dict[str, Tensor], path: Path) -> None:
+    """``ValueError`` unless `weights` have the names and shapes of `wanted`."""
     _check_anchor_count(wanted, weights, path)
     missing = sorted(wanted.keys() - weights.keys())
     extra = sorted(weights.keys() - wanted.keys())
@@ -53,7 +75,6 @@ def fit_weights(detector: nn.Module, weights: dict[str, Tensor], path: Path) -> 
             f"{path}: not the weights of this detector: {'; '.join(problems)}. "
             "Were config.yaml or run.json edited?"
         )
-    detector.load_state_dict(weights)
 
 
 def check_shapes(weights: dict[str, Tensor], expected: list[list[float]], path: Path) -> None:

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader
 from kedge.data import DetectionDataset, collate
 from kedge.detectors.detector import Detector
 from kedge.train.config import TrainConfig
-from kedge.train.keeper import Keeper, Material
+from kedge.train.keeper import Keeper
 from kedge.train.lightning_io import AtomicCheckpointIO
-from kedge.train.logs import Bar, LossLog
+from kedge.train.logs import LossLog, progress
+from kedge.train.material import Material
 from kedge.train.module import DetectionModule, epochs_done
 from kedge.train.result import LAST, METRICS, RunResult
 from kedge.train.sampler import EpochData, EpochSampler, mix
@@ -53,7 +54,7 @@ def fit(
     keeper = Keeper(config, detector, material)
     callbacks: list[Callback] = [keeper.ema, keeper.trace, keeper.clock]
     callbacks += [LossLog(config.out / METRICS), keeper]
-    callbacks += [Bar(title, console)] if console is not None else []
+    callbacks += [progress(title, console)] if console is not None else []
     with _quiet():
         trainer = _trainer(config, callbacks)
         sampler.epoch = lambda: epochs_done(trainer)

@@ -1,15 +1,12 @@
 """What is kept after every epoch: scores, weights, the run's description, the checkpoint."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from numpy.typing import NDArray
 
-from kedge.data import Data, DetectionDataset
 from kedge.design.kmeans import kmeans
 from kedge.detectors.detector import Detector
 from kedge.files import append_line, finite, forget_after
@@ -19,21 +16,11 @@ from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
 from kedge.train.loading import facts_of
 from kedge.train.logs import Clock
+from kedge.train.material import Material
 from kedge.train.module import epochs_done
 from kedge.train.provenance import command, hardware, versions
-from kedge.train.result import LAST, SCORES, SHAPES, WEIGHTS, RunResult, Station
+from kedge.train.result import LAST, SCORES, SHAPES, WEIGHTS, Level, RunResult, Station
 from kedge.train.shape_log import AnchorTrace, fit_of
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
-    """What a run works on: data, the split to score on, and box sizes (n, 2) as the network sees
-    them."""
-
-    data: Data
-    dataset: DetectionDataset
-    scored: Data | None
-    seen: NDArray[np.floating]
 
 
 class Keeper(Checkpoint):
@@ -85,6 +72,7 @@ class Keeper(Checkpoint):
         )
         scores = finite(score(found, scored))
         numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
+        forget_after(config.out / SCORES, step - 1)  # a run killed in its last lines scores again
         append_line(config.out / SCORES, {"step": step, "epoch": self.epochs} | numbers)
         return scores
 
@@ -105,10 +93,11 @@ class Keeper(Checkpoint):
             eval_split=None if scored is None else scored.split,
             epochs=self.epochs,
             seconds_per_step=self.clock.seconds_per_step,
+            data=self.material.fingerprint,
             made_with={"command": command(), "versions": versions(), "hardware": hardware()},
         )
 
-    def _levels(self, shapes: list[list[float]]) -> list[dict[str, Any]]:
+    def _levels(self, shapes: list[list[float]]) -> list[Level]:
         rest, module = iter(shapes), self.detector.shapes
         if module is None:
             return [{"stride": stride, "shapes": []} for stride in self.detector.strides]

@@ -1,6 +1,7 @@
 """What a run writes and shows while it goes."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,44 @@ class Clock(Callback):
     def seconds_per_step(self) -> float | None:
         """Mean over the steps counted; None when there were too few."""
         return self.seconds / self.steps if self.steps else None
+
+
+def progress(title: str, console: Console) -> Callback:
+    """A bar on a terminal; elsewhere (a file, a pipe) a line an epoch."""
+    seen = console.is_terminal or console.is_jupyter
+    return Bar(title, console) if seen else EpochLines(title, console)
+
+
+class EpochLines(Callback):
+    """``TITLE: epoch 3/40, step 24, mean loss 1.234, 0:00:12`` (since this process began to train)
+    after every epoch."""
+
+    def __init__(self, title: str, console: Console) -> None:
+        self.title, self.console = title, console
+        self.start, self.losses = 0.0, list[float]()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.start = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.losses = []
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DetectionModule)
+        self.losses.append(sum(pl_module.last_losses.values()))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        mean = sum(self.losses) / max(1, len(self.losses))
+        passed = timedelta(seconds=round(time.monotonic() - self.start))
+        self.console.print(
+            f"{self.title}: epoch {epochs_done(trainer)}/{trainer.max_epochs}, "
+            f"step {trainer.global_step}, mean loss {mean:.3f}, {passed}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 class Bar(Callback):

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from kedge.detectors.detector import Detector
 from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
+from kedge.train.checkpoint import check_fit
 from kedge.train.config import TrainConfig
+from kedge.train.result import LAST
 from kedge.train.step_facts import step_facts
 from kedge.types import Targets
 
@@ -40,25 +42,23 @@ class DetectionModule(LightningModule):
         self.total_steps = total_steps
         self.warmup_steps = 0
         self.warmup = self._make_warmup()
-        if self.warmup is not None and detector.shapes is None:
-            raise ValueError(f"learn_anchors: {config.detector} has no anchor shapes to learn")
         self.last_losses: dict[str, float] = {}
         self.last_facts: dict[str, float] = {}
 
     def _make_warmup(self) -> AnnealedWarmup | GradientWarmup | None:
-        config = self.config
-        if not config.learn_anchors or config.warmup == "none":
+        config, shapes = self.config, self.detector.shapes
+        if not config.learn_anchors:
+            return None
+        if shapes is None:
+            raise ValueError(f"learn_anchors: {config.detector} has no anchor shapes to learn")
+        if config.warmup == "none":
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
         if config.warmup == "annealed":
-            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=self._num_shapes)
+            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(shapes))
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
-
-    @property
-    def _num_shapes(self) -> int:
-        return 1 if self.detector.shapes is None else len(self.detector.shapes)
 
     @property
     def warmup_active(self) -> bool:
@@ -108,6 +108,25 @@ class DetectionModule(LightningModule):
             assert self.detector.shapes is not None
             self.detector.shapes.log_shapes.grad = None
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["shape_warmup_steps"] = self.warmup_steps
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The warm-up of the shapes keeps its length, also where the run is made longer."""
+        check_fit(self.state_dict(), checkpoint["state_dict"], self.config.out / LAST)
+        self.warmup_steps = checkpoint["shape_warmup_steps"]
+        if self.warmup is not None:
+            self.warmup.steps = self.warmup_steps
+
+    def on_train_start(self) -> None:
+        """The rate of the first step is the schedule's, not the checkpoint's: they differ where the
+        run was made longer."""
+        [scheduler] = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        groups = scheduler.optimizer.param_groups
+        for group, base, factor in zip(groups, scheduler.base_lrs, scheduler.lr_lambdas):
+            group["lr"] = base * factor(scheduler.last_epoch)
+
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
         groups = parameter_groups(self.detector, config)
@@ -118,7 +137,8 @@ class DetectionModule(LightningModule):
             optimiser = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
         rise = config.steps_of(config.lr_warmup, self.total_steps)
         factor = Schedule(kind=config.schedule, rise=rise, total=self.total_steps)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        # a plain function: of an object, LambdaLR would restore the `total` of the checkpoint
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: factor(step))
         return {
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -5,10 +5,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+
 from kedge.detectors.detector import Detector
 from kedge.files import write_json
 from kedge.train.checkpoint import check_shapes, fit_weights, load_weights
 from kedge.train.config import TrainConfig, load_config
+from kedge.train.fingerprint import Fingerprint
 from kedge.train.make_detector import make_detector
 
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
@@ -25,6 +29,13 @@ class Station:
     mean_best_iou: float | None
 
 
+class Level(TypedDict):
+    """One level of a detector: its stride and the shapes (w, h) on it, in pixels."""
+
+    stride: int | float
+    shapes: list[list[float]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
     """What a run came to; the content of run.json.
@@ -32,8 +43,11 @@ class RunResult:
     `stations`: "initial", "after warm-up" (learned shapes only), "final", and "k-means" of the same
     number of shapes, for comparison: the paper's table 4. `levels`: stride and shapes as saved.
     `scores`: COCO metrics and VOC on `eval_split` (empty where there is none).
-    `seconds_per_step`: mean over the training steps, without loading.
+    `seconds_per_step`: mean over the training steps, without loading. `data`: the fingerprint of
+    the training split.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     out: Path
     finished: bool
@@ -41,7 +55,7 @@ class RunResult:
     classes: list[str]
     category_ids: list[int]
     image_size: tuple[int, int]
-    levels: list[dict[str, Any]]
+    levels: list[Level]
     stations: list[Station]
     eval_split: str | None = None
     scores: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +63,7 @@ class RunResult:
     steps: int = 0
     seconds: float = 0.0
     seconds_per_step: float | None = None
+    data: Fingerprint = field(default_factory=dict)
     made_with: dict[str, Any] = field(default_factory=dict)
 
     def station(self, name: str) -> Station:
@@ -73,14 +88,24 @@ class RunResult:
 def load_result(path: Path) -> RunResult:
     """Read a run.json; ``ValueError`` names the file and what is wrong with it."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        stations = [Station(**station) for station in values.pop("stations")]
-        size = tuple(values.pop("image_size"))
-        return RunResult(out=path.parent, stations=stations, image_size=size, **values)
+        values = json.loads(path.read_bytes())
+        if not isinstance(values, dict):
+            raise ValueError("not a mapping")
+        return _RESULT.validate_python(values | {"out": path.parent})
     except FileNotFoundError:
         raise ValueError(f"{path.parent}: holds no run ({path.name} is missing)") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        said = f"{where}: {problem['msg'].lower()}"
+        raise ValueError(f"{path}: not the description of a run ({said})") from None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not the description of a run ({error})") from None
+
+
+_RESULT = TypeAdapter(RunResult)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,13 @@ from rich.console import Console
 from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.below_a_pixel import below_a_pixel
 from kedge.data.transforms import Pipeline
+from kedge.detectors.detector import Detector
+from kedge.files import remove_parts
 from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.fingerprint import Fingerprint, changes, fingerprint
+from kedge.train.lock import alone_in
 from kedge.train.make_detector import make_detector, sketch_of
+from kedge.train.material import Material
 from kedge.train.result import (
     CONFIG,
     LAST,
@@ -24,7 +29,8 @@ from kedge.train.result import (
 from kedge.train.seen_sizes import seen_sizes
 from kedge.train.start_shapes import start_shapes
 
-_FREE = {"workers", "cache", "log_every", "eval_every", "save_every", "out"}  # may change at resume
+_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out"}
+_FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
 
 
 def train(
@@ -38,18 +44,44 @@ def train(
     """Train, score and save a detector; the files are in `config.out`.
 
     `resume`: go on from the last checkpoint there (or start, where there is none yet; or return the
-    result, where the run is finished). `overwrite`: replace a run that is there. `console`: where
-    the progress bar goes; None shows nothing.
+    result, where the run is finished). The result is bit for bit that of a run without a stop.
+    Settings and data must be those of the run, but for what changes no weight, and for `epochs`:
 
-    Raises ``ValueError`` for data, settings or files that do not fit, and ``Diverged`` (a
-    ``ValueError``) for a loss that is not finite.
+    - They may be other than before, though not fewer than are done. From the next step on the
+      learning rate, and whatever else goes by the progress of a run, are those of the new length;
+      the warm-up of the shapes keeps its length in steps. What is done stays done, so the result is
+      not that of a run which had the new length from the start, unless nothing in it goes by the
+      length: a constant schedule, warm-ups in steps, a strategy that does not look at the progress.
+    - The same change after the same epoch gives the same bits again, also after a stop.
+
+    `overwrite`: replace a run that is there. `console`: where the progress bar goes, or, where that
+    is no terminal, a line an epoch; None shows nothing.
+
+    Raises ``ValueError`` for data, settings or files that do not fit, where another run is at work
+    in the folder, and ``Diverged`` (a ``ValueError``) for a loss that is not finite.
     """
-    _check_folder(config, resume, overwrite)
-    if resume and (done := _finished(config.out)):
-        return done
-    data, scored = read_splits(config)
-    if console is not None:
-        console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
+    with alone_in(config.out):
+        before = _check_folder(config, resume, overwrite)
+        remove_parts(config.out, _FILES)
+        data, scored = read_splits(config)
+        if console is not None:
+            console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
+        marks = fingerprint(data)
+        if before is not None:
+            _same_data(before, marks, data)
+            if before.finished and before.epochs == config.epochs:
+                return before
+        detector, material = _prepare(config, data, scored, marks)
+        _open_folder(config, overwrite)
+        from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
+
+        return fit(config, detector, material, resume=resume, console=console, title=title)
+
+
+def _prepare(
+    config: TrainConfig, data: Data, scored: Data | None, marks: Fingerprint
+) -> tuple[Detector, Material]:
+    """The detector at its start, and what it is trained on."""
     seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
     if not len(seen):
         reason = below_a_pixel(data, config.image_size) or "every box is a crowd, or nearly cut off"
@@ -57,15 +89,10 @@ def train(
     shapes = start_shapes(config, sketch_of(config), seen)
     torch.manual_seed(config.seed)
     detector = make_detector(config, len(data.classes), shapes)
-    transforms = transforms_of(config)
-    dataset = DetectionDataset(data, transforms, seed=config.seed, cache=config.cache)
-
-    _open_folder(config, overwrite)
-    from kedge.train.fit import fit  # Lightning takes seconds to import: errors above come first
-    from kedge.train.keeper import Material
-
-    material = Material(data=data, dataset=dataset, scored=scored, seen=seen)
-    return fit(config, detector, material, resume=resume, console=console, title=title)
+    dataset = DetectionDataset(data, transforms_of(config), seed=config.seed, cache=config.cache)
+    return detector, Material(
+        data=data, fingerprint=marks, dataset=dataset, scored=scored, seen=seen
+    )
 
 
 def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:
@@ -98,21 +125,35 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
     )
 
 
-def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> None:
-    stated = config.out / CONFIG
-    if resume and stated.exists():
+def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
+    """The run to go on with, as run.json states it; None where there is none yet."""
+    out, stated = config.out, config.out / CONFIG
+    if not resume:
+        if stated.exists() and not overwrite:
+            raise ValueError(
+                f"{out}: holds a run; --resume goes on with it, --overwrite replaces it"
+            )
+        return None
+    for name, needed in ((RUN, CONFIG), (LAST, CONFIG), (LAST, RUN)):
+        if (out / name).exists() and not (out / needed).exists():
+            raise ValueError(f"{out}: holds {name} but no {needed}; --overwrite starts a new run")
+    if stated.exists():
         _same_settings(load_config(stated), config, stated)
-    elif stated.exists() and not (resume or overwrite):
+    if not (out / RUN).exists():
+        return None
+    before = load_result(out / RUN)
+    if config.epochs < before.epochs:
         raise ValueError(
-            f"{config.out}: holds a run; --resume goes on with it, --overwrite replaces it"
+            f"epochs: {before.epochs} are done in {out}, {config.epochs} are fewer; resume with "
+            f"{before.epochs} or more, or choose another --out"
         )
+    return before
 
 
 def _open_folder(config: TrainConfig, overwrite: bool) -> None:
     """Writes the settings; only now that data and settings have proved good."""
-    config.out.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        for name in (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES):
+        for name in _FILES:
             (config.out / name).unlink(missing_ok=True)
     save_config(config, config.out / CONFIG)
 
@@ -130,6 +171,10 @@ def _same_settings(before: TrainConfig, now: TrainConfig, path: Path) -> None:
         )
 
 
-def _finished(out: Path) -> RunResult | None:
-    result = load_result(out / RUN) if (out / RUN).exists() else None
-    return result if result is not None and result.finished else None
+def _same_data(before: RunResult, marks: Fingerprint, data: Data) -> None:
+    changed = changes(before.data, marks)
+    if changed:
+        raise ValueError(
+            f"{data.source}: not the training split that the run in {before.out} began with "
+            f"({changed}); resume with the data as they were, or start a new run"
+        )
