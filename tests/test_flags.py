@@ -27,6 +27,7 @@ REQUIRED = {
     "design": ["toy"],
     "assign": ["--data", "toy"],
 }
+GOES_WITH = {"--scales": ["--layout", "pyramid"], "--ratios": ["--layout", "pyramid"]}
 
 
 def samples(hint: Any) -> list[tuple[list[str], Any]]:
@@ -81,7 +82,7 @@ def test_every_flag_and_every_choice_is_accepted(command):
         if argument.required:  # by its name, with the others at their places
             rest = {"run": ["--images", "a.jpg"], "images": ["--run", "a"]}
             required = rest.get(argument.field_info.name, [])
-        said = [command, *required, *words]
+        said = [command, *required, *GOES_WITH.get(words[0], []), *words]
         function, bound, *_ = app.parse_args(said, exit_on_error=False, print_error=False)
         assert function.__name__ == command
         assert given(bound.arguments, argument) == value, said
@@ -190,8 +191,7 @@ QUICK = ["--image-size", "64", "96", "--restarts", "1", "--no-curve", "--no-comp
 
 @pytest.mark.parametrize("words", choices("design"), ids=" ".join)
 def test_design_does_every_choice(words, mini, capsys):
-    pyramid = words[1] == "pyramid"
-    shapes = [] if pyramid else ["--k", "3"]
+    shapes = [] if words[1] == "pyramid" or words[0] == "--k" else ["--k", "3"]
     assert run(["design", str(mini), *QUICK, *shapes, *words]) == 0, capsys.readouterr().err
     assert "For " in capsys.readouterr().out
 

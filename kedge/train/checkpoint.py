@@ -23,7 +23,8 @@ def save_weights(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) 
     checksum ("sha256") are in its metadata, under "kedge".
     """
     tensors = {name: weights[name].detach().cpu().contiguous() for name in sorted(weights)}
-    stated = {"sha256": EMPTY} | {key: facts[key] for key in sorted(facts)}
+    rest = {key: facts[key] for key in sorted(facts) if key != "sha256"}  # another file's, if any
+    stated = {"sha256": EMPTY} | rest
     # one key only: safetensors does not keep the order of several
     data = stamped(save(tensors, metadata={"kedge": json.dumps(stated)}))
     with replacing(path) as part:

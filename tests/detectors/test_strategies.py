@@ -45,7 +45,7 @@ def test_trains_retinanet(name, batch):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"no strategy 'atsss'; there are max_iou, .*hungarian"):
+    with pytest.raises(ValueError, match=r"'atsss'; did you mean 'atss'\?; .*hungarian"):
         strategy("atsss")
 
 

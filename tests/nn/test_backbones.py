@@ -67,8 +67,8 @@ def test_errors_say_what_there_is():
         TimmBackbone("resnet19")
     with pytest.raises(ValueError, match=r"none of stride \[64\]"):
         TimmBackbone("resnet10t", strides=(8, 64))
-    with pytest.raises(ValueError, match=r"Tiny has maps of stride \[8, 16, 32\], none of"):
-        Tiny(strides=(4,))
+    with pytest.raises(ValueError, match=r"Tiny has maps of stride \[4, 8, 16, 32\], none of"):
+        Tiny(strides=(64,))
     with pytest.raises(ValueError, match="width >= 2"):
         Tiny(width=1)
     with pytest.raises(ValueError, match="needs `channels` and `strides`"):
