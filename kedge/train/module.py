@@ -71,17 +71,19 @@ class DetectionModule(LightningModule):
         targets = Targets.from_list(rows)
         detector, shapes = self.detector, self.detector.shapes
         detector.progress = self.global_step / self.total_steps
-        active, assign = self.warmup_active and shapes is not None, None
-        if active and shapes is not None and isinstance(self.warmup, AnnealedWarmup):
-            self.warmup.update(shapes, targets)
-        elif active and isinstance(self.warmup, GradientWarmup):
-            assign = self.warmup.assigner()
+        warmup, assign = self.warmup if self.warmup_active else None, None
+        if isinstance(warmup, AnnealedWarmup):
+            assert shapes is not None
+            warmup.update(shapes, targets)
+        elif isinstance(warmup, GradientWarmup):
+            assign = warmup.assigner()
         outcome = detector.losses(images, targets, assign=assign)
         losses = dict(outcome.losses)
-        if active and shapes is not None and isinstance(self.warmup, GradientWarmup):
+        if isinstance(warmup, GradientWarmup):
+            assert shapes is not None
             grid = shapes((images.shape[-2], images.shape[-1]))
-            losses["clustering"] = self.warmup.loss(grid, targets)
-            self.warmup.advance()
+            losses["clustering"] = warmup.loss(grid, targets)
+            warmup.advance()
         total = torch.stack(list(losses.values())).sum()
         self._remember(losses)
         if self.is_logged(self.global_step + 1):

@@ -1,6 +1,5 @@
 """``kedge.load``: a run folder or a weights file gives back the detector that was trained."""
 
-import json
 import shutil
 from pathlib import Path
 
