@@ -48,7 +48,8 @@ def evaluate(
     from kedge.commands.words import say
     from kedge.data import said
     from kedge.files import write_json
-    from kedge.predict import detect as predict
+    from kedge.predict import score as scoring
+    from kedge.predict.detect import detect
 
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
@@ -56,19 +57,19 @@ def evaluate(
         from kedge.train.result import load_run
 
         trained = load_run(run)
-        source = predict.read_to_score(data or trained.config.data, split, on_bad_box)
-        predict.check_classes(trained.classes, source)
-        found = predict.detect(trained.detector, source, trained.config.image_size, workers=workers)
+        source = scoring.read_to_score(data or trained.config.data, split, on_bad_box)
+        scoring.check_classes(trained.classes, source)
+        found = detect(trained.detector, source, trained.config.image_size, workers=workers)
     else:
         assert results is not None
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
-        source = predict.read_to_score(data, split, on_bad_box)
-        found = predict.from_results(results, source)
+        source = scoring.read_to_score(data, split, on_bad_box)
+        found = scoring.from_results(results, source)
     say(said(source))
-    scores = predict.score(found, source)
+    scores = scoring.score(found, source)
     if save_results is not None:
-        predict.write_detections(save_results, found, source)
+        scoring.write_detections(save_results, found, source)
     if json is not None:
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})

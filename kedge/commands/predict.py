@@ -35,20 +35,22 @@ def predict(
     from rich.table import Table
 
     from kedge.data.images import decode
-    from kedge.predict import detect as work
+    from kedge.predict.detect import above, detect
+    from kedge.predict.image_files import image_files, unlabelled
+    from kedge.predict.score import write_detections
     from kedge.train.result import load_run
 
     if save is not None and save.resolve() == images.resolve():
         raise ValueError(f"--save {save}: would overwrite the images; choose another place")
     trained = load_run(run)
-    files = work.image_files(images)
-    source = work.unlabelled(files, trained.classes, trained.result.category_ids)
-    found = work.detect(trained.detector, source, trained.config.image_size)
+    files = image_files(images)
+    source = unlabelled(files, trained.classes, trained.result.category_ids)
+    found = detect(trained.detector, source, trained.config.image_size)
     if json is not None:
-        work.write_detections(json, found, source)
+        write_detections(json, found, source)
     table = Table("image", "class", "score", "x1", "y1", "x2", "y2")
     for file, record, row in zip(files, source.records, found, strict=True):
-        good = work.above(row, min_score)
+        good = above(row, min_score)
         if save is not None:
             from kedge.report import draw_detections, save_image
 

@@ -9,7 +9,8 @@ import numpy as np
 from kedge.data import Data
 from kedge.data.images import decode
 from kedge.files import read_lines
-from kedge.predict.detect import detect, ground_truth, read_to_score
+from kedge.predict.detect import detect
+from kedge.predict.score import ground_truth, read_to_score
 from kedge.report import (
     Block,
     Figure,

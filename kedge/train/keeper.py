@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from kedge.design.kmeans import kmeans
 from kedge.detectors.detector import Detector
 from kedge.files import append_line, finite, forget_after
-from kedge.predict.detect import detect, score
+from kedge.predict.detect import detect
+from kedge.predict.score import score
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA

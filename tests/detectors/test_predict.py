@@ -108,7 +108,8 @@ def test_every_form_of_an_image_gives_the_same_boxes_in_its_own_pixels(detector,
 
 def test_a_letterbox_is_what_evaluation_does(detector, tmp_path):
     """The same pixels and the same boxes as ``kedge.predict``'s, bit for bit."""
-    from kedge.predict.detect import detect, unlabelled
+    from kedge.predict.detect import detect
+    from kedge.predict.image_files import unlabelled
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 200, (50, 77, 3), dtype=np.uint8)

@@ -14,7 +14,8 @@ import torch
 
 from kedge.data import read
 from kedge.files import read_lines
-from kedge.predict.detect import detect, score
+from kedge.predict.detect import detect
+from kedge.predict.score import score
 from kedge.train.config import save_config
 from kedge.train.module import DetectionModule
 from kedge.train.result import load_result, load_run

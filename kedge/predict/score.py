@@ -1,0 +1,88 @@
+"""Detections against a data set: the objects, the metrics, and COCO results files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kedge.data import Data, OnBadBox, read
+
+
+def ground_truth(data: Data) -> list[dict[str, Any]]:
+    """The objects of a data set in the form that ``kedge.evaluate`` takes."""
+    return [
+        {
+            "boxes": record.boxes,
+            "labels": record.labels,
+            "iscrowd": record.crowd,
+            "image_id": record.image_id,
+        }
+        for record in data.records
+    ]
+
+
+def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
+    """COCO metrics of `found` (one row per record of `data`), and ``VOC`` mean AP at IoU 0.5."""
+    from kedge.evaluate import coco_metrics, voc_metrics
+
+    truth = ground_truth(data)
+    metrics = coco_metrics(found, truth, num_classes=len(data.classes))
+    return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
+
+
+def read_to_score(path: str, split: str | None, on_bad_box: OnBadBox = "error") -> Data:
+    """The split asked for; without one test, else val, else the only split there is."""
+    if split is not None:
+        return read(path, split, on_bad_box)
+    sketch = read(path, None, "drop", check_images=False)
+    chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
+    single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
+    return read(path, None if single else chosen, on_bad_box)
+
+
+def check_classes(classes: Sequence[str], data: Data) -> None:
+    """``ValueError`` unless `data` has just these classes, in this order."""
+    if tuple(classes) != data.classes:
+        raise ValueError(
+            f"{data.source}: has classes {list(data.classes)}, the detector knows {list(classes)}"
+        )
+
+
+def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
+    """A COCO results file as one row per record of `data`, from whatever detector.
+
+    Raises ``ValueError`` naming file and entry for an image or a category that `data` lacks.
+    """
+    from kedge.evaluate import image_places, read_results
+
+    places = image_places([r.image_id for r in data.records], [r.name for r in data.records])
+    labels = {category: label for label, category in enumerate(data.category_ids)}
+    rows: list[dict[str, list[Any]]] = [
+        {"boxes": [], "labels": [], "scores": []} for _ in data.records
+    ]
+    for number, result in enumerate(read_results(path)):
+        if result.image_id not in places:
+            raise ValueError(f"{path}, entry {number}: no image has the id {result.image_id!r}")
+        if result.category_id not in labels:
+            raise ValueError(f"{path}, entry {number}: no category has the id {result.category_id}")
+        row, (x, y, w, h) = rows[places[result.image_id]], result.bbox
+        row["boxes"].append((x, y, x + w, y + h))
+        row["labels"].append(labels[result.category_id])
+        row["scores"].append(result.score)
+    return [
+        {
+            "boxes": np.array(row["boxes"], np.float64).reshape(-1, 4),
+            "labels": np.array(row["labels"], np.int64),
+            "scores": np.array(row["scores"], np.float64),
+        }
+        for row in rows
+    ]
+
+
+def write_detections(path: Path, found: Sequence[dict[str, Any]], data: Data) -> None:
+    """Write detections as a COCO results file, in the data set's own ids, atomically."""
+    from kedge.evaluate import to_results, write_results
+
+    ids = [record.image_id for record in data.records]
+    write_results(path, to_results(found, ids, data.category_ids))
