@@ -27,7 +27,7 @@ class Suppression(Protocol):
     def __call__(self, boxes: Tensor, scores: Tensor, groups: Tensor) -> Left: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class NMS:
     """A box goes when its IoU with a better one that stays is above ``threshold``."""
 
