@@ -1,7 +1,6 @@
 """DenseLoss: the loss of a stage, put together from terms."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +35,8 @@ class DenseLoss(Swappable):
             times the assignment's ``quality``.
         weigh_boxes: how much a pair's box counts beside its ``weight`` (``by_centreness``,
             ``by_iou`` ...); the box loss is then divided by the sum of both.
-        normalise, class_normalise: what sums are divided by; the second for classes alone.
+        normalise, class_normalise: what sums are divided by; the second for classes alone, None:
+            the first.
         class_weight, box_weight, quality_weight: weights of the terms.
         extra: further terms by name, scalars of predictions and assignment.
 
@@ -67,7 +67,7 @@ class DenseLoss(Swappable):
         self.box: BoxTerm = CodeL1() if box is None else box
         self.quality, self.objectness = quality, objectness
         self.rescore, self.weigh_boxes = rescore, weigh_boxes
-        self.normalise, self.class_normalise = normalise, class_normalise or normalise
+        self.normalise, self.class_normalise = normalise, class_normalise
         self.class_weight, self.box_weight = class_weight, box_weight
         self.quality_weight = quality_weight
         self.extra = dict(extra or {})
@@ -91,8 +91,9 @@ class DenseLoss(Swappable):
         """The losses of a batch; without ``sample`` of every pair and all background."""
         sample = All()(assignment) if sample is None else sample
         count = self.normalise(assignment, sample, predictions.num_classes)
-        class_count = self.class_normalise(assignment, sample, predictions.num_classes)
-        chosen = _only(assignment, sample)
+        by_class = self.class_normalise or self.normalise
+        class_count = by_class(assignment, sample, predictions.num_classes)
+        chosen = assignment.only(sample.positive)
         positive, background = self._classes(predictions, chosen, sample.negative)
         terms = {
             "classification": self.class_weight * (positive + background) / class_count,
@@ -183,20 +184,6 @@ class DenseLoss(Swappable):
 
 def _per_row(loss: Tensor) -> Tensor:
     return loss.sum(-1) if loss.ndim == 2 else loss
-
-
-def _only(assignment: Assignment, sample: Sample) -> Assignment:
-    """The assignment with the sampled pairs alone."""
-    if len(sample.positive) == len(assignment):
-        return assignment
-    rows = sample.positive
-    return replace(
-        assignment,
-        anchor=assignment.anchor[rows],
-        target=assignment.target[rows],
-        weight=assignment.weight[rows],
-        quality=assignment.quality[rows],
-    )
 
 
 def _corrected(loss: Tensor, assignment: Assignment, rows: Tensor | None, counts: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The contract of samplers, and choosing per image without a loop over images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Protocol
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.boxes import Boxes
-from kedge.types import Assignment
+from kedge.types import Assignment, ClassWeights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,20 +29,29 @@ class Sample:
     def keep(self, boxes: Boxes, assignment: Assignment) -> tuple[Boxes, Assignment, "Sample"]:
         """The sampled boxes alone, with their assignment and a sample of all of them: what a second
         stage computes features of."""
-        pairs = assignment.anchor[self.positive]
-        rows = torch.cat([pairs, self.negative]).unique()
+        chosen = assignment.only(self.positive)
+        rows = torch.cat([chosen.anchor, self.negative]).unique()
         kept = boxes.select(rows)
-        chosen = Assignment(
-            anchor=torch.searchsorted(rows, pairs),
-            target=assignment.target[self.positive],
-            weight=assignment.weight[self.positive],
-            quality=assignment.quality[self.positive],
-            targets=assignment.targets,
+        chosen = replace(
+            chosen,
+            anchor=torch.searchsorted(rows, chosen.anchor),
+            ignored=chosen.anchor[:0],  # those are in no sample
+            background_weight=_weights_among(rows, assignment.background_weight),
             anchors=kept,
+            num_anchors=None,
         )
-        everything = torch.arange(len(pairs), device=pairs.device)
+        everything = torch.arange(len(chosen), device=rows.device)
         negative = torch.searchsorted(rows, self.negative)
         return kept, chosen, Sample(positive=everything, negative=negative)
+
+
+def _weights_among(rows: Tensor, weights: ClassWeights | None) -> ClassWeights | None:
+    """Those of ``weights`` that speak of ``rows`` (R,) ascending, by their place there."""
+    if weights is None:
+        return None
+    keep = torch.isin(weights.anchor, rows)
+    anchor, label, weight = (column[keep] for column in weights)
+    return ClassWeights(torch.searchsorted(rows, anchor), label, weight)
 
 
 class Sampler(Protocol):

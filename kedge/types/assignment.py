@@ -1,7 +1,7 @@
 """Assignment: which anchor answers for which target, and how much each counts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -117,6 +117,18 @@ class Assignment:
     def boxes(self) -> Tensor:
         """(P, 4) box of every pair's target."""
         return self.targets.boxes[self.target]
+
+    def only(self, pairs: Tensor) -> "Assignment":
+        """These ``pairs`` (P',) alone, ascending indices into them: the positives of a sample."""
+        if len(pairs) == len(self):
+            return self
+        return replace(
+            self,
+            anchor=self.anchor[pairs],
+            target=self.target[pairs],
+            weight=self.weight[pairs],
+            quality=self.quality[pairs],
+        )
 
     def rows_per_image(self) -> Tensor:
         """(B,) anchors of every image."""
