@@ -85,7 +85,7 @@ class Dense(Detector):
     @property
     def stage(self) -> Stage:
         """The parts as they are now."""
-        return Stage(assign=self.assign, loss=self.loss, sample=self.sample, progress=self.progress)
+        return Stage.of(self, self.progress)
 
     def grid(self, image_size: tuple[int, int]) -> Grid:
         """The anchors for a batch of images (H, W), differentiable in learned shapes."""
@@ -149,10 +149,7 @@ class Dense(Detector):
         """The losses of the stage: see ``Detector``."""
         del sizes  # anchors stand in the padding too; nothing there answers
         check_labels(targets, self.num_classes)
-        stage = self.stage
-        if assign is not None:
-            stage = Stage(assign=assign, loss=stage.loss, sample=stage.sample)
-        return stage(self.head(images), targets)
+        return Stage.of(self, self.progress, assign)(self.head(images), targets)
 
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
         """The detections of a batch: see ``Detector``."""

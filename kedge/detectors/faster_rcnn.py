@@ -5,11 +5,12 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kedge.anchors import LearnedShapes, Level
+from kedge.anchors import LearnedShapes
 from kedge.anchors.presets import ratio_shapes
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
+from kedge.detectors.levels import Shapes, shared_levels
 from kedge.detectors.two_stage import (
     RegionHead,
     RegionProposals,
@@ -53,7 +54,7 @@ class FasterRCNN(TwoStage):
         self,
         *,
         num_classes: int,
-        shapes: Sequence[Sequence[tuple[float, float]] | Tensor] | None = None,
+        shapes: Sequence[Shapes] | None = None,
         backbone: str | nn.Module = "tiny",
         learn: bool = False,
         offset: float = 0.0,
@@ -74,13 +75,7 @@ class FasterRCNN(TwoStage):
         strides = (*body.strides, 2 * body.strides[-1])
         if shapes is None:
             shapes = [ratio_shapes([8.0 * s], (0.5, 1.0, 2.0)) for s in strides]
-        counts = {len(level) for level in shapes}
-        if len(shapes) != len(strides) or len(counts) != 1:
-            raise ValueError(
-                f"FasterRCNN has levels of stride {strides} that share their layers: pass equally "
-                f"many shapes for each, got {[len(level) for level in shapes]}"
-            )
-        levels = [Level(stride=s, shapes=a, offset=offset) for s, a in zip(strides, shapes)]
+        levels = shared_levels("FasterRCNN", strides, shapes, offset)
         super().__init__(
             num_classes=num_classes, strides=strides, shapes=LearnedShapes(levels, learn=learn),
             multiple=strides[-2], smallest=strides[0],
@@ -91,7 +86,7 @@ class FasterRCNN(TwoStage):
         first, last = (100, 100) if tiny else (2000, 1000)
         self.backbone, self.pyramid = body, PoolPyramid(body.channels, width)
         self.proposals = RegionProposals(
-            RPNLayers(width, counts.pop(), code_size=coder.code_size),
+            RPNLayers(width, len(shapes[0]), code_size=coder.code_size),
             assign=MaxIoU(positive=0.7, negative=0.3) if assign is None else assign,
             sample=RandomSample(size=64 if tiny else 256) if sample is None else sample,
             coder=coder,

@@ -44,7 +44,7 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
                 f"image {number} has {image.shape[1]} x {image.shape[2]} pixels, less than one "
                 f"cell of the detector's finest level ({smallest} x {smallest}): enlarge it"
             )
-        _check_range(number, image)
+        check_range(image, f"image {number}")
     if len(images) == 0:
         raise ValueError("images: the batch is empty; a detector needs at least one image")
     sizes = torch.tensor([image.shape[-2:] for image in images])
@@ -57,14 +57,16 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
     return batch, sizes.to(batch.device)
 
 
-def _check_range(number: int, image: Tensor) -> None:
+def check_range(image: Tensor, what: str) -> None:
+    """``ValueError`` naming the image as ``what`` unless all its values are in [0, 1], or nearly."""
     low, high = (float(value) for value in image.detach().aminmax())
+    said = f"values from {low:.4g} to {high:.4g}"
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"image {number} holds NaN or infinite values")
+        raise ValueError(f"{what} holds NaN or infinite values: it has {said}")
     if low < -_SLACK or high > 1 + _SLACK:
         raise ValueError(
-            f"image {number} has values from {low:.4g} to {high:.4g}: a detector takes [0, 1] and "
-            "normalises colours itself; divide bytes by 255"
+            f"{what} has {said}: divide bytes by 255; a detector takes [0, 1] and normalises "
+            "colours itself"
         )
 
 

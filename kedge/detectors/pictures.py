@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kedge.detectors.images import check_range
+
 if TYPE_CHECKING:
     from kedge.data import Record
 
@@ -126,10 +128,5 @@ def _checked(image: Tensor) -> Tensor:
         raise ValueError(f"an image has pixels; this one has the shape {tuple(image.shape)}")
     if image.dtype == torch.uint8:
         return image
-    low, high = (float(value) for value in image.aminmax())
-    if not (low >= -0.01 and high <= 1.01):  # a resize may overshoot a little; false for NaN
-        raise ValueError(
-            f"a float image is in [0, 1], this one has values from {low:.4g} to {high:.4g}: divide "
-            "bytes by 255"
-        )
+    check_range(image, "a float image")
     return image.clamp(0, 1)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from kedge.anchors import Level
 from kedge.anchors.presets import retinanet_shapes
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
+from kedge.detectors.levels import Shapes, shared_levels
 from kedge.losses import CodeL1, DenseLoss, Focal, Loss
 from kedge.nn import Pyramid, Subnet
 from kedge.sample import Sampler
@@ -17,25 +17,6 @@ from kedge.select import Selection
 from kedge.types import Assigner
 
 STRIDES = (8, 16, 32, 64, 128)
-
-
-def _levels(
-    shapes: Sequence[Sequence[tuple[float, float]] | Tensor] | None, offset: float
-) -> list[Level]:
-    if shapes is None:
-        shapes = retinanet_shapes(STRIDES)
-    if len(shapes) != len(STRIDES):
-        raise ValueError(
-            f"RetinaNet has {len(STRIDES)} levels of stride {STRIDES}, "
-            f"got shapes for {len(shapes)}: pass one list of (w, h) per level"
-        )
-    counts = [len(level) for level in shapes]
-    if len(set(counts)) != 1:
-        raise ValueError(
-            f"RetinaNet's subnets are shared by all levels, so each needs equally many shapes; got "
-            f"{counts}"
-        )
-    return [Level(stride=s, shapes=a, offset=offset) for s, a in zip(STRIDES, shapes)]
 
 
 class RetinaNet(Dense):
@@ -72,7 +53,7 @@ class RetinaNet(Dense):
         self,
         *,
         num_classes: int,
-        shapes: Sequence[Sequence[tuple[float, float]] | Tensor] | None = None,
+        shapes: Sequence[Shapes] | None = None,
         backbone: str | nn.Module = "tiny",
         learn: bool = False,
         offset: float = 0.0,
@@ -88,7 +69,8 @@ class RetinaNet(Dense):
         loss: Loss | None = None,
         selection: Selection | None = None,
     ) -> None:
-        levels = _levels(shapes, offset)
+        shapes = retinanet_shapes(STRIDES) if shapes is None else shapes
+        levels = shared_levels("RetinaNet", STRIDES, shapes, offset)
         coder = DeltaCoder() if coder is None else coder
         super().__init__(
             num_classes=num_classes,

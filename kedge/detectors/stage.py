@@ -1,7 +1,7 @@
 """Stage: assign, sample, lose. A detector has one, or one for each of its steps."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,14 @@ class Outcome(NamedTuple):
     background_share: Tensor | None = None
 
 
+class Parts(Protocol):
+    """What holds the parts of a stage, as attributes that can be swapped at any time."""
+
+    assign: Assigner
+    sample: Sampler
+    loss: Loss
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """From predictions and targets to losses, with the parts that a detector has at this moment.
@@ -41,6 +49,12 @@ class Stage:
     loss: Loss
     sample: Sampler = field(default_factory=All)
     progress: float = 0.0
+
+    @classmethod
+    def of(cls, owner: Parts, progress: float, assign: Assigner | None = None) -> "Stage":
+        """The parts that ``owner`` has at this moment; ``assign`` in place of its strategy."""
+        rule = owner.assign if assign is None else assign
+        return cls(assign=rule, loss=owner.loss, sample=owner.sample, progress=progress)
 
     def __call__(self, predictions: Predictions, targets: Targets) -> Outcome:
         """The losses of a batch of predictions on their anchors."""

@@ -53,10 +53,6 @@ class RegionProposals(Swappable):
         logits, codes = self.layers(maps)
         return Predictions.from_dense(logits, codes, grid, self.coder, self.loss.class_scores)
 
-    def stage(self, progress: float = 0.0) -> Stage:
-        """The parts as they are now."""
-        return Stage(assign=self.assign, loss=self.loss, sample=self.sample, progress=progress)
-
     @torch.no_grad()
     def propose(self, predictions: Predictions, sizes: Tensor) -> Detections:
         """Boxes that may hold objects, best first in every image, clipped to ``sizes`` (B, 2)."""
@@ -104,7 +100,7 @@ class RegionHead(Swappable):
         self, maps: list[Tensor], boxes: Boxes, targets: Targets, progress: float = 0.0
     ) -> Outcome:
         """The losses of the sampled boxes."""
-        stage = Stage(assign=self.assign, loss=self.loss, sample=self.sample, progress=progress)
+        stage = Stage.of(self, progress)
         if self.sample.everything:
             return stage(self.predict(maps, boxes), targets)
         assignment = stage.choose(boxes, targets)
@@ -169,9 +165,7 @@ class TwoStage(Detector):
         """The losses of both stages: see ``Detector``."""
         check_labels(targets, self.num_classes)
         maps, first = self._first(images)
-        stage = self.proposals.stage(self.progress)
-        if assign is not None:
-            stage = Stage(assign=assign, loss=stage.loss, sample=stage.sample)
+        stage = Stage.of(self.proposals, self.progress, assign)
         outcome = stage(first, targets.as_one_class())
         found = self.proposals.propose(first, sizes_of(images, sizes))
         boxes = Boxes.from_detections(found, targets)

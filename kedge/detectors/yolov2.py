@@ -9,13 +9,13 @@ from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import Coder, YOLOv2Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
+from kedge.detectors.levels import Shapes
 from kedge.losses import Loss, yolov2_loss
 from kedge.nn import YoloNeck, YoloOutput
 from kedge.sample import Sampler
 from kedge.select import NMS, Selection
 from kedge.types import Assigner
 
-Shapes = Sequence[tuple[float, float]] | Tensor
 _STRIDE = {"tiny": 16}  # darknet19 and timm's backbones: 32
 
 

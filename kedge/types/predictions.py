@@ -109,8 +109,7 @@ class Predictions:
         objectness: Tensor | None = None,
     ) -> "Predictions":
         """From raw box outputs (B, N, D), decoded only at the anchors that are read."""
-        branches = _objectness(objectness)
-        return cls(logits=logits, codes=codes, anchors=anchors, coder=coder, branches=branches)
+        return cls.from_dense(logits, codes, anchors, coder, None, **_objectness(objectness))
 
     def __len__(self) -> int:
         return self.logits.shape[:-1].numel()
