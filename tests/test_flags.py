@@ -13,7 +13,14 @@ from kedge.assign.by_name import STRATEGIES
 from kedge.cli import _COMMANDS, app, run
 from kedge.coders.by_name import CODERS
 from kedge.data import toy
-from kedge.losses.by_name import _OVERLAPS, _WEIGHTS, BOX_TERMS, CLASS_TERMS, QUALITY_TERMS
+from kedge.losses.by_name import (
+    _NORMALISE,
+    _OVERLAPS,
+    _WEIGHTS,
+    BOX_TERMS,
+    CLASS_TERMS,
+    QUALITY_TERMS,
+)
 from kedge.parts import listed
 from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import SUPPRESSIONS, VOTES
@@ -235,6 +242,9 @@ SAID = {
     "--loss box=wise_iou:version=1": {"loss": {"box": {"name": "wise_iou", "version": 1}}},
     "--loss quality=none": {"loss": {"quality": None}},
     "--loss weigh_boxes=none": {"loss": {"weigh_boxes": None}},
+    "--loss classes=ghm,class_normalise=element": {
+        "loss": {"classes": "ghm", "class_normalise": "element"}
+    },
     "--selection score=0.01,suppress=soft_nms": {
         "selection": {"score": 0.01, "suppress": "soft_nms"}
     },
@@ -315,6 +325,8 @@ NAMED = {
         *(f"box={name}" for name in (*BOX_TERMS, *_OVERLAPS)),
         *(f"quality={name}" for name in (*QUALITY_TERMS, "none")),
         *(f"weigh_boxes={name}" for name in (*_WEIGHTS, "none")),
+        *(f"normalise={name}" for name in _NORMALISE),
+        *(f"class_normalise={name}" for name in (*_NORMALISE, "none")),
     ],
     "selection": [
         *(f"suppress={name}" for name in SUPPRESSIONS),

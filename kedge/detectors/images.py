@@ -58,7 +58,7 @@ def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[T
 
 
 def check_range(image: Tensor, what: str) -> None:
-    """``ValueError`` naming the image as ``what`` unless all its values are in [0, 1], or nearly."""
+    """``ValueError`` naming the image as ``what`` unless its values are in [0, 1], or nearly."""
     low, high = (float(value) for value in image.detach().aminmax())
     said = f"values from {low:.4g} to {high:.4g}"
     if not (math.isfinite(low) and math.isfinite(high)):

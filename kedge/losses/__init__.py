@@ -10,6 +10,7 @@ assignment, with any sampler.
 
 from kedge.losses.auto_assign import auto_assign_loss
 from kedge.losses.box_terms import (
+    BalancedL1,
     BoxOverlap,
     BoxTerm,
     CodeL1,
@@ -73,6 +74,7 @@ __all__ = [
     "GHMC",
     "GHMR",
     "AnchorPull",
+    "BalancedL1",
     "BoxOverlap",
     "BoxTerm",
     "Centreness",

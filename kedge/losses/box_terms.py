@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from kedge.boxes import area
@@ -11,7 +12,7 @@ from kedge.losses.codes import codes_of_pairs
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.ghm import GHMR
 from kedge.losses.iou import giou_loss
-from kedge.losses.smooth_l1 import smooth_l1_loss
+from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.types import Assignment, Predictions
 
 
@@ -42,8 +43,22 @@ class CodeL1:
 
     def __call__(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         off = residual_of_pairs(predictions, assignment)
-        return smooth_l1_loss(off, off.new_zeros(()).expand_as(off), beta=self.beta,
-                              reduction="none").sum(1)  # fmt: skip
+        zeros = torch.zeros_like(off)
+        return smooth_l1_loss(off, zeros, beta=self.beta, reduction="none").sum(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancedL1:
+    """Balanced L1 on the codes, summed over them: see ``balanced_l1_loss`` (Libra R-CNN)."""
+
+    alpha: float = 0.5
+    gamma: float = 1.5
+    beta: float = 1.0
+
+    def __call__(self, predictions: Predictions, assignment: Assignment) -> Tensor:
+        off = residual_of_pairs(predictions, assignment)
+        return balanced_l1_loss(off, torch.zeros_like(off), alpha=self.alpha, gamma=self.gamma,
+                                beta=self.beta, reduction="none").sum(1)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +98,7 @@ class HarmonisedCodes(nn.Module):
     def forward(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         """(P,)"""
         off = residual_of_pairs(predictions, assignment)
-        return self.loss(off, off.new_zeros(off.shape)).sum(1)
+        return self.loss(off, torch.zeros_like(off)).sum(1)
 
 
 class BoxOverlap(nn.Module):

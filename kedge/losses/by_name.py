@@ -7,6 +7,7 @@ from typing import Any
 
 from kedge.losses import iou, iou_variants
 from kedge.losses.box_terms import (
+    BalancedL1,
     BoxOverlap,
     BoxTerm,
     CodeL1,
@@ -23,7 +24,14 @@ from kedge.losses.class_terms import (
     SoftmaxCrossEntropy,
     Varifocal,
 )
-from kedge.losses.dense import DenseLoss
+from kedge.losses.dense import DenseLoss, Normalise
+from kedge.losses.normalise import (
+    per_element,
+    per_image,
+    per_positive,
+    per_quality,
+    per_sampled,
+)
 from kedge.losses.quality_terms import (
     Centreness,
     PredictedIoU,
@@ -70,6 +78,13 @@ _OVERLAPS: dict[str, Callable[..., Any]] = {
     "inner_iou": iou_variants.inner_iou_loss,
     "bounded_iou": iou_variants.bounded_iou_loss,
 }
+_NORMALISE: dict[str, Normalise] = {
+    "positive": per_positive,
+    "quality": per_quality,
+    "image": per_image,
+    "sampled": per_sampled,
+    "element": per_element,
+}
 _WEIGHTS = {
     "centreness": by_centreness,
     "iou": by_iou,
@@ -95,6 +110,7 @@ def _distribution(*, weight: float = 0.25, overlap_weight: float = 2.0) -> BoxTe
 
 BOX_TERMS: dict[str, Callable[..., BoxTerm]] = {
     "l1": CodeL1,
+    "balanced_l1": BalancedL1,
     "squares": CodeSquares,
     "ghm": HarmonisedCodes,
     "distribution": _distribution,
@@ -120,9 +136,10 @@ _OBJECTNESS = {"objectness_weight": "positive", "background_weight": "background
 def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
     """Puts other terms into ``loss``: ``{"classes": "focal", "box": {"name": "giou"}}``.
 
-    Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore`` and the weights of the
-    terms, ``objectness_weight`` and ``background_weight`` where there is objectness. Raises
-    ``ValueError`` for another key or a value that does not fit.
+    Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore``, ``normalise`` ("element"
+    is ``per_element``), ``class_normalise`` and the weights of the terms, ``objectness_weight`` and
+    ``background_weight`` where there is objectness. Raises ``ValueError`` for another key or a
+    value that does not fit.
     """
     for key, value in settings.items():
         if key == "classes":
@@ -133,6 +150,10 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
             loss.quality = None if says_none(value) else build(QUALITY_TERMS, value, "quality")
         elif key == "weigh_boxes":
             loss.weigh_boxes = None if says_none(value) else find(_WEIGHTS, value, "weigh_boxes")
+        elif key == "normalise":
+            loss.normalise = find(_NORMALISE, value, key)
+        elif key == "class_normalise":
+            loss.class_normalise = None if says_none(value) else find(_NORMALISE, value, key)
         elif key in _PLAIN:
             setattr(loss, key, checked(DenseLoss, {key: value}, "loss")[key])
         elif key in _OBJECTNESS and loss.objectness is not None:
@@ -140,7 +161,8 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
             loss.objectness = replace(loss.objectness, **change)
         else:
             extra = () if loss.objectness is None else tuple(_OBJECTNESS)
-            known = ("classes", "box", "quality", "weigh_boxes", *_PLAIN, *extra)
+            terms = ("classes", "box", "quality", "weigh_boxes", "normalise", "class_normalise")
+            known = (*terms, *_PLAIN, *extra)
             raise ValueError(
                 f"loss: unknown setting {key!r}{near(key, known)} (it has {', '.join(known)})"
             )

@@ -101,7 +101,8 @@ class Varifocal:
 class Harmonised(nn.Module):
     """GHM-C: cross-entropy in which every gradient length weighs the same. Keeps running counts.
 
-    Divide by ``per_element``, as the authors do: ``DenseLoss(class_normalise=per_element)``.
+    Divide by ``per_element``, as the authors do: ``DenseLoss(class_normalise=per_element)``, in
+    settings ``loss: {classes: ghm, class_normalise: element}``.
     """
 
     balances: ClassVar[bool] = True

@@ -172,6 +172,18 @@ def test_background_weights_count_or_are_refused():
 # -- losses ----------------------------------------------------------------------------------------
 
 
+@detectors
+def test_what_a_loss_is_divided_by_can_be_swapped_for_classes_and_boxes_alike(detector):
+    loss, swapped = make(detector), make(detector)
+    first(loss).loss = DenseLoss(
+        classes=first(loss).loss.classes, box=first(loss).loss.box,
+        objectness=first(loss).loss.objectness, normalise=per_element,
+    )  # fmt: skip
+    change_loss_(first(swapped).loss, {"normalise": "element"})
+    assert first(swapped).loss.class_normalise is None
+    assert step(loss) == step(swapped)
+
+
 @pytest.mark.parametrize("detector", ["yolov2", "retinanet"])
 @pytest.mark.parametrize("classes", CLASS_TERMS)
 @pytest.mark.parametrize("rescore", [False, True])
@@ -187,7 +199,18 @@ def test_every_class_loss_trains_every_dense_detector(detector, classes, rescore
 
 @detectors
 @pytest.mark.parametrize(
-    "box", ["l1", "squares", "ghm", "wise_iou", "wise_iou:version=1", "giou", "eiou", "bounded_iou"]
+    "box",
+    [
+        "l1",
+        "balanced_l1",
+        "squares",
+        "ghm",
+        "wise_iou",
+        "wise_iou:version=1",
+        "giou",
+        "eiou",
+        "bounded_iou",
+    ],
 )
 @coders
 def test_every_box_loss_trains_every_detector_with_every_coder(detector, box, coder):
