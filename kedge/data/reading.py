@@ -124,6 +124,8 @@ def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | 
     if path.is_file() and not available:
         raise ValueError(f"{path}: is a single file without splits: leave out split={split!r}")
     have = ", ".join(available) or "none"
+    if split is None:
+        raise ValueError(f"{path}: has several splits and none called train: choose one of: {have}")
     raise ValueError(f"{path}: has no split {split!r}: choose one of: {have}")
 
 
