@@ -88,6 +88,14 @@ def side_iou(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
     return shared / (w * h + other_w * other_h - shared)
 
 
+def side_ratio(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
+    """YOLOv5's metric of sides that broadcast: the smaller of min(r, 1 / r) over width and height;
+    1 when equal. Sides must be positive.
+    """
+    across, down = w / other_w, h / other_h
+    return torch.minimum(torch.minimum(across, 1 / across), torch.minimum(down, 1 / down))
+
+
 _TINY_AREA, _TINY_SIDE = 1e-12, 1e-6  # px^2 and px: smaller denominators count as this
 
 

@@ -64,8 +64,8 @@ def assign(
     from kedge.assign.by_name import strategy as by_name
     from kedge.commands.words import say
     from kedge.data import read, said
+    from kedge.data.sources import choose_split
     from kedge.doctor.scene import measure, scene_of_detector, scene_of_run
-    from kedge.doctor.sources import choose_split
     from kedge.parts import listed
 
     if images < 1 or batch_size < 1:

@@ -30,8 +30,9 @@ def data(
         in it, and nowhere else.
     """
     from kedge.data import read
+    from kedge.data.sources import choose_split
 
-    first = read(path, split, on_bad_box, root=root)
+    first = read(path, choose_split(path, split), on_bad_box, root=root)
     names = [split] if split is not None or not first.splits else list(first.splits)
     for name in names:
         found = first if name == first.split else read(path, name, on_bad_box, root=root)

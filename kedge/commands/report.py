@@ -66,5 +66,5 @@ def report(
     say(said(context.data))
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"
-    said = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"
-    Console().print(said, highlight=False, markup=False, soft_wrap=True)
+    written = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"
+    Console().print(written, highlight=False, markup=False, soft_wrap=True)

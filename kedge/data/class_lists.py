@@ -39,7 +39,7 @@ def compare_splits(data: Data, classes_of: Mapping[str, Callable[[], tuple[str, 
         if split == data.split:
             continue
         try:
-            other = classes()
+            other = tuple(shown(name) for name in classes())
         except ValueError as problem:
             _note(data, "split that cannot be read", f"split {split!r}: {problem}")
             continue

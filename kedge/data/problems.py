@@ -2,8 +2,9 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from kedge.data.records import Finding, OnBadBox
+from kedge.data.records import Action, Finding, OnBadBox
 from kedge.parse import shown
 
 _SHOWN = 5
@@ -32,33 +33,14 @@ class Problems:
     ) -> None:
         """A problem: an error, or something dropped (or clipped, where that was possible)."""
         repaired = clipped and self.on_bad_box == "clip"
-        action = "clipped" if repaired else "dropped"
+        action: Action = "clipped" if repaired else "dropped"
         if self.on_bad_box == "error":
             action = "error"
-        self.findings.append(
-            Finding(
-                kind=kind,
-                image=shown(image),
-                record=shown(record),
-                message=_brief(message),
-                action=action,
-                box=box,
-                size=size,
-            )
-        )
+        self.findings.append(_finding(kind, image, record, message, action, box=box, size=size))
 
     def note(self, kind: str, image: str, record: str, message: str, count: int = 1) -> None:
         """Something worth knowing that changes nothing. `image` "": it is about the data set."""
-        self.findings.append(
-            Finding(
-                kind=kind,
-                image=shown(image),
-                record=shown(record),
-                message=_brief(message),
-                action="kept",
-                count=count,
-            )
-        )
+        self.findings.append(_finding(kind, image, record, message, "kept", count=count))
 
     def unused(self, kind: str, names: list[str], message: str) -> None:
         """Things that lie in the folder and are no part of the data; nothing where there are none.
@@ -68,42 +50,18 @@ class Problems:
         if not names:
             return
         few = ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
-        self.findings.append(
-            Finding(
-                kind=kind,
-                image="",
-                record="",
-                message=_brief(f"{message}: {few}"),
-                action="unused",
-                count=len(names),
-            )
-        )
+        text = f"{message}: {few}"
+        self.findings.append(_finding(kind, "", "", text, "unused", count=len(names)))
 
     def lost_with_images(self, boxes: int) -> None:
         """Count the boxes of images that are left out; each image is a finding of its own."""
         if boxes and self.on_bad_box != "error":
-            self.findings.append(
-                Finding(
-                    kind="box of an image left out",
-                    image="",
-                    record="",
-                    message="these boxes go with their images",
-                    action="dropped",
-                    count=boxes,
-                )
-            )
+            kind, message = "box of an image left out", "these boxes go with their images"
+            self.findings.append(_finding(kind, "", "", message, "dropped", count=boxes))
 
     def refuse(self, kind: str, image: str, record: str, message: str) -> None:
         """An error whatever `on_bad_box` says."""
-        self.fatal.append(
-            Finding(
-                kind=kind,
-                image=shown(image),
-                record=shown(record),
-                message=_brief(message),
-                action="error",
-            )
-        )
+        self.fatal.append(_finding(kind, image, record, message, "error"))
 
     def stop(self) -> None:
         """Raise ValueError with the first few errors and the count of each kind, if any."""
@@ -124,13 +82,28 @@ class Problems:
         raise ValueError("\n".join(lines))
 
     def stop_if_nothing_is_left(self, images: int, left: int) -> None:
-        """Raise ValueError where `images` were annotated and not one of them can be used."""
-        if images and not left:
-            lost = [finding for finding in self.findings if finding.action == "dropped"]
-            first = f"; the first: {lost[0]}" if lost else ""
-            raise ValueError(
-                f"{self.source}: nothing is left of {images} images ({_counts(lost)}){first}"
-            )
+        """Raise ValueError where `images` were annotated, or anything was dropped (the entry of an
+        image, a line of a list), and not one image can be used."""
+        lost = [finding for finding in self.findings if finding.action == "dropped"]
+        if left or not (images or lost):
+            return
+        whole = f" of {images} images" if images else ""
+        first = f"; the first: {lost[0]}" if lost else ""
+        raise ValueError(f"{self.source}: nothing is left{whole} ({_counts(lost)}){first}")
+
+
+def _finding(
+    kind: str, image: str, record: str, message: str, action: Action, **more: Any
+) -> Finding:
+    """A finding whose text is printable."""
+    return Finding(
+        kind=kind,
+        image=shown(image),
+        record=shown(record),
+        message=_brief(message),
+        action=action,
+        **more,
+    )
 
 
 def _brief(message: str) -> str:
@@ -140,5 +113,7 @@ def _brief(message: str) -> str:
 
 
 def _counts(findings: list[Finding]) -> str:
-    kinds = Counter(finding.kind for finding in findings)
+    kinds: Counter[str] = Counter()
+    for finding in findings:
+        kinds[finding.kind] += finding.count
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())

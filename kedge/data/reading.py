@@ -8,9 +8,8 @@ from kedge.data.formats import FORMATS, Format, format_of
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.records import Data, OnBadBox
+from kedge.data.split_names import short
 from kedge.parse import shown
-
-_ALIASES = {"valid": "val", "validation": "val"}
 
 
 def read(
@@ -114,7 +113,7 @@ def _compare(data: Data, form: Format, places: dict[str, Path]) -> None:
 
 def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | None:
     """The split meant; None only where a set has no splits and none was asked for."""
-    wanted = _ALIASES.get(split, split) if split is not None else None
+    wanted = short(split) if split is not None else None
     if wanted in available:
         return wanted
     if wanted is None and len(available) <= 1:
@@ -124,6 +123,8 @@ def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | 
     if path.is_file() and not available:
         raise ValueError(f"{path}: is a single file without splits: leave out split={split!r}")
     have = ", ".join(available) or "none"
+    if split is None:
+        raise ValueError(f"{path}: has several splits and none called train: choose one of: {have}")
     raise ValueError(f"{path}: has no split {split!r}: choose one of: {have}")
 
 

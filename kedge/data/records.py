@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 OnBadBox = Literal["error", "drop", "clip"]
+Action = Literal["error", "dropped", "clipped", "kept", "unused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Finding:
     image: str
     record: str
     message: str
-    action: Literal["error", "dropped", "clipped", "kept", "unused"]
+    action: Action
     box: tuple[float, ...] | None = None
     size: tuple[int, int] | None = None
     count: int = 1

@@ -1,19 +1,17 @@
 """Data as a command line names them."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from kedge.data.reading import read, splits_of
 from kedge.data.records import Data
 
 
 def choose_split(path: str, split: str | None) -> str | None:
-    """The split asked for. Where a folder has several and none is asked for: train, else the first
+    """The split asked for. Where a set has several and none is asked for: train, else the first
     whose name begins so, else the first; None leaves the choice to ``kedge.data.read``."""
-    folder = Path(path)
-    if split is not None or path == "toy" or not folder.is_dir():
+    if split is not None:
         return split
-    names = sorted(splits_of(folder))
+    names = sorted(splits_of(path))
     if len(names) < 2 or "train" in names:
         return None
     return next((name for name in names if name.startswith("train")), names[0])

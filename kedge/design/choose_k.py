@@ -6,22 +6,23 @@ from dataclasses import dataclass, replace
 import torch
 
 from kedge.design.ascent import ascend, spread_starts
-from kedge.design.objectives import value
+from kedge.design.objectives import mean_worth
 from kedge.design.problem import Problem
 from kedge.design.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Objective for every number of shapes tried, and the number at the knee."""
+    """``value`` of the ``objective`` for every number of shapes tried, and the one at the knee."""
 
+    objective: str
     k: tuple[int, ...]
     value: tuple[float, ...]
     knee: int
 
     def text(self) -> str:
         """The curve as lines of text, the knee marked."""
-        top = max(self.value)
+        top = max(self.value) or 1.0
         rows = []
         for k, v in zip(self.k, self.value, strict=True):
             mark = "  <- knee" if k == self.knee else ""
@@ -48,9 +49,14 @@ def k_curve(problem: Problem, ks: Sequence[int] = tuple(range(1, 16)), restarts:
         starts = spread_starts(part.objective, points, k, restarts, part.generator())
         params, score = ascend(part.objective, points, starts, iterations=30)
         best = params[score.topk(min(2, restarts)).indices].exp()
-        found = float(value(part.objective, judge, best).max())
-        values.append(max([found, *values]))
-    return Curve(k=tuple(ordered), value=tuple(values), knee=ordered[_knee(ordered, values)])
+        found = [mean_worth(part.objective, judge, shapes) for shapes in best]
+        values.append(max(found + values))
+    return Curve(
+        objective=problem.objective.name,
+        k=tuple(ordered),
+        value=tuple(values),
+        knee=ordered[_knee(ordered, values)],
+    )
 
 
 def _knee(ks: Sequence[int], values: Sequence[float]) -> int:

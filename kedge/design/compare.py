@@ -11,7 +11,7 @@ from kedge.design.measure import Metrics
 from kedge.design.points import Points
 
 FEWEST = 3  # images on which a verdict can rest
-_WORDS = {"mean_iou": "mean best IoU", "placed": "placed recall", "bpr": "BPR"}
+IN_WORDS = {"mean_iou": "mean best IoU", "placed": "placed recall", "bpr": "BPR"}
 _NUMBERS = {
     "mean_best_iou": "mean best IoU",
     "recall": "IoU >= 0.5",
@@ -63,12 +63,13 @@ class Verdict:
     @property
     def text(self) -> str:
         """What to do and why, and what gets worse by it, in sentences for people."""
-        name = _WORDS.get(self.objective, self.objective)
+        name = IN_WORDS.get(self.objective, self.objective)
         held = f"on {self.boxes:,} held-out boxes in {self.images:,} images"
         if self.folds > 1:
             held += f" ({self.folds} parts held out in turn)"
         if self.rival is None:
-            return f"Nothing to compare with: {name} {self.gain:.4f} {held}."
+            alone = "No other set is as small" if len(self.rows) > 1 else "Nothing to compare with"
+            return f"{alone}: {name} {self.gain:.4f} {held}."
         change = f"{self.gain:+.4f} ± {self.error:.4f} {held}"
         if not self.judged:
             return (

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from kedge.boxes import side_iou
-from kedge.design.objectives import shape_ratio
+from kedge.boxes import side_iou, side_ratio
 from kedge.design.placed import Placed
 from kedge.design.points import Points
 
@@ -63,7 +62,7 @@ def _sums(part: Points, shapes: Tensor, placed: Placed | None, ratio: float) -> 
     fit, within, set_down = iou.clone(), iou.clone(), iou.clone()
     for i, (w, h) in enumerate(shapes):
         iou = torch.maximum(iou, side_iou(part.w, part.h, w, h))
-        close = shape_ratio(part, w, h)
+        close = side_ratio(part.w, part.h, w, h)
         fit = torch.maximum(fit, close)
         within += close > 1 / ratio
         if placed is not None:

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kedge.boxes import side_iou
+from kedge.boxes import side_iou, side_ratio
 from kedge.design.points import Points
 
 TIE = 1e-3  # a share is a step function; this much of a smooth score orders equal shares
@@ -45,15 +45,23 @@ class Objective(Protocol):
         ...
 
 
+def _by_iou(self: Objective, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+    del self, shape
+    return side_iou(points.w, points.h, w, h)
+
+
+def _by_ratio(self: Objective, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
+    del self, shape
+    return side_ratio(points.w, points.h, w, h)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanIoU:
     """Mean over the boxes of the best centre-aligned IoU (YOLOv2's and darknet's "avg IoU")."""
 
     name: str = "mean_iou"
 
-    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
-        del shape
-        return side_iou(points.w, points.h, w, h)
+    similarity = _by_iou
 
     def worth(self, best: Tensor) -> Tensor:
         return best
@@ -72,9 +80,7 @@ class Recall:
     threshold: float = 0.5
     name: str = "recall"
 
-    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
-        del shape
-        return side_iou(points.w, points.h, w, h)
+    similarity = _by_iou
 
     def worth(self, best: Tensor) -> Tensor:
         return (best >= self.threshold).float()
@@ -86,12 +92,6 @@ class Recall:
         return torch.sigmoid((best - self.threshold) / (0.3 * temperature)) + TIE * best
 
 
-def shape_ratio(points: Points, w: Tensor, h: Tensor) -> Tensor:
-    """YOLOv5's metric: the smaller of min(r, 1/r) over width and height; 1 when equal."""
-    rw, rh = points.w / w, points.h / h
-    return torch.minimum(torch.minimum(rw, 1 / rw), torch.minimum(rh, 1 / rh))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatioFitness:
     """YOLOv5's fitness: mean of the best ratio metric, counted only above 1 / ``threshold``."""
@@ -99,9 +99,7 @@ class RatioFitness:
     threshold: float = 4.0
     name: str = "fitness"
 
-    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
-        del shape
-        return shape_ratio(points, w, h)
+    similarity = _by_ratio
 
     def worth(self, best: Tensor) -> Tensor:
         return best * (best > 1 / self.threshold)
@@ -123,9 +121,7 @@ class BPR:
     threshold: float = 4.0
     name: str = "bpr"
 
-    def similarity(self, points: Points, w: Tensor, h: Tensor, shape: Tensor | int) -> Tensor:
-        del shape
-        return shape_ratio(points, w, h)
+    similarity = _by_ratio
 
     def worth(self, best: Tensor) -> Tensor:
         return (best > 1 / self.threshold).float()

@@ -127,8 +127,7 @@ class DesignReport:
         elif self.settings.compare:
             lines += ["", ONE_IMAGE]
         if self.curve is not None:
-            what = "mean_iou" if design.objective == "placed" else design.objective
-            lines += ["", f"{what} by number of shapes:", self.curve.text()]
+            lines += ["", f"{self.curve.objective} by number of shapes:", self.curve.text()]
             if self.curve.knee != len(design.shapes):
                 lines.append(f"The curve bends at k = {self.curve.knee}.")
         return "\n".join(lines)

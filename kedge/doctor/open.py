@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from kedge.data import Data, read
+from kedge.data.sources import read_data
 from kedge.doctor.context import DEFAULT_SIZE, Context
 from kedge.doctor.records import RunRecords, read_run
 from kedge.doctor.setup import Setup, of_config, of_detector
-from kedge.doctor.sources import read_data
 from kedge.train.config import TrainConfig, load_config
 
 

@@ -82,8 +82,8 @@ def bpr(wh: Any, shapes: Any, ratio: float = 4.0) -> RatioFit:
         return RatioFit(bpr=float("nan"), aat=float("nan"), fitness=float("nan"))
     reached = above = fitness = 0.0
     for part in _chunks(boxes):
-        r = part[:, None] / anchors[None]
-        x = np.minimum(r, 1 / r).min(axis=2)
+        own = torch.tensor(part)[:, None].unbind(-1)
+        x = geometry.side_ratio(*own, *torch.tensor(anchors).unbind(-1)).numpy()
         best = x.max(axis=1)
         reached += float((best > 1 / ratio).sum())
         above += float((x > 1 / ratio).sum())

@@ -8,6 +8,7 @@ import numpy as np
 
 from kedge.anchors.presets import Preset, preset
 from kedge.design import DesignReport
+from kedge.design.compare import IN_WORDS
 from kedge.design.rivals import in_use
 
 
@@ -90,7 +91,8 @@ def sections(report: DesignReport, snippet: str) -> list[Any]:
         found.append(Section(title="Comparison", blocks=_comparison(report)))
     if report.curve is not None:
         curve = report.curve
-        figure = draw.knee_curve(curve.k, {report.design.objective: curve.value}, curve.knee)
+        name = IN_WORDS.get(curve.objective, curve.objective)
+        figure = draw.knee_curve(curve.k, {name: curve.value}, curve.knee, title=name)
         words = f"The curve bends at k = {curve.knee}: further shapes gain less than earlier ones."
         found.append(Section(title="How many", blocks=[Figure(figure=figure, caption=words)]))
     return found

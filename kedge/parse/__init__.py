@@ -7,7 +7,7 @@ would grow large. Nothing here knows what a data set is.
 
 from kedge.parse.json_text import read_json, read_json_lines
 from kedge.parse.npz_file import read_npz
-from kedge.parse.numbers import flag, number, whole
+from kedge.parse.numbers import flag, number, side, whole
 from kedge.parse.text import read_bytes, read_lines, read_text, read_utf8, shown
 from kedge.parse.xml_file import UnsafeXML, read_xml
 from kedge.parse.yaml_file import read_yaml
@@ -26,5 +26,6 @@ __all__ = [
     "read_xml",
     "read_yaml",
     "shown",
+    "side",
     "whole",
 ]

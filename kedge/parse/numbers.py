@@ -41,6 +41,13 @@ def whole(value: Any) -> int | None:
     return int(found) if abs(found) < _LARGEST else None
 
 
+def side(value: Any) -> int | None:
+    """The pixels of one side of an image: 0 where it is not said, None where `value` is no size."""
+    empty = value is None or (isinstance(value, str) and not value.strip())
+    found = 0.0 if empty else number(value)
+    return int(found) if found is not None and math.isfinite(found) and 0 <= found < 2**31 else None
+
+
 def flag(value: Any) -> bool | None:
     """Yes or no: true, 1, "1", "true"; false, 0, "0", "false", "", null. None: neither."""
     if value is None:

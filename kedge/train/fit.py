@@ -22,17 +22,11 @@ from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.logs import LossLog, progress
 from kedge.train.material import Material
 from kedge.train.module import DetectionModule, epochs_done
+from kedge.train.precision import precision_of
 from kedge.train.result import LAST, METRICS, RunResult
 from kedge.train.sampler import EpochData, EpochSampler, mix
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-def has_bf16() -> bool:
-    """Whether the accelerator, or else the processor, computes in bfloat16 itself."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return not torch.backends.mps.is_available() and torch.cpu._is_avx512_bf16_supported()
 
 
 def fit(
@@ -100,16 +94,11 @@ def _loader(
 
 
 def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
-    precision = config.precision
-    if precision == "16" and not torch.cuda.is_available():
-        raise ValueError("precision: 16 needs a CUDA device; use bf16, or 32")
-    if precision == "auto":
-        precision = "bf16" if has_bf16() else "32"
     return Trainer(
         accelerator="auto",
         devices=1,
         max_epochs=config.epochs,
-        precision=_PRECISION[precision],
+        precision=_PRECISION[precision_of(config)],
         gradient_clip_val=config.grad_clip or None,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],

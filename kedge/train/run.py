@@ -15,6 +15,7 @@ from kedge.train.fingerprint import Fingerprint, changes, fingerprint
 from kedge.train.lock import alone_in
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.material import Material
+from kedge.train.precision import precision_of
 from kedge.train.result import (
     CONFIG,
     LAST,
@@ -62,6 +63,7 @@ def train(
     """
     with alone_in(config.out):
         before = _check_folder(config, resume, overwrite)
+        precision_of(config)  # an error comes before anything is written, or taken away
         remove_parts(config.out, _FILES)
         data, scored = read_splits(config)
         if console is not None:

@@ -54,6 +54,12 @@ def test_splits_that_disagree(tmp_path, picture, other, message):
     assert (found is None) if message is None else message in found
 
 
+def test_a_class_with_an_escape_in_its_name_is_the_same_in_every_split(tmp_path, picture):
+    for split in ("train", "val"):
+        write(tmp_path, picture, split, "a\x07b")
+    assert read(tmp_path, "train").findings == []
+
+
 def test_a_split_that_cannot_be_read_is_said(tmp_path, picture):
     write(tmp_path, picture, "train", "cat")
     (tmp_path / "val.json").write_text('{"images": [')

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fuzz.sets import SETS
 
 from kedge.data import DetectionDataset, eval_transforms, read
 
@@ -23,6 +24,12 @@ def test_a_file_of_another_kind(tmp_path):
     (tmp_path / "a.doc").write_text("1,2")
     with pytest.raises(ValueError, match="Looked for"):
         read(tmp_path / "a.doc")
+
+
+def test_a_split_of_labelme_may_be_called_validation(tmp_path):
+    for name in ("train", "validation"):
+        SETS["labelme"](tmp_path / name)
+    assert read(tmp_path, "val").splits == ("train", "val")
 
 
 def test_an_unknown_split_lists_the_known_ones(coco):

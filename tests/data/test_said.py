@@ -129,6 +129,67 @@ def test_a_data_set_of_which_nothing_is_left_is_an_error(coco, mode):
         read(file, on_bad_box=mode)
 
 
+def test_where_nothing_is_left_the_boxes_are_counted_too(coco):
+    image = {"id": 7, "file_name": "gone.jpg"}
+    rows = [{"id": i, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5]} for i in range(3)]
+    file = coco(images=[image], annotations=rows)
+    with pytest.raises(ValueError, match=r"\(3 box of an image left out, 1 missing image\)"):
+        read(file, on_bad_box="drop")
+
+
+def test_nothing_is_left_where_no_entry_of_an_image_can_be_read(coco, tmp_path):
+    file = coco(images=[{"id": None, "file_name": "a.jpg"}], annotations=[])
+    with pytest.raises(ValueError, match=r"nothing is left \(1 unreadable record\)"):
+        read(file, on_bad_box="drop")
+    (tmp_path / "metadata.jsonl").write_text('{"file": "a.jpg"}\n')
+    with pytest.raises(ValueError, match=r"nothing is left \(1 unreadable record\)"):
+        read(tmp_path / "metadata.jsonl", on_bad_box="drop")
+
+
+def test_nothing_is_left_of_a_voc_list(tmp_path):
+    SETS["voc"](tmp_path)
+    lists = tmp_path / "ImageSets" / "Main"
+    (lists / "test.txt").write_text("gone\n")
+    with pytest.raises(ValueError, match=r"nothing is left \(1 missing annotation\)"):
+        read(tmp_path, "test", on_bad_box="drop")
+    for image in (tmp_path / "JPEGImages").iterdir():
+        image.unlink()
+    pages = sorted(page.stem for page in (tmp_path / "Annotations").glob("*.xml"))
+    (lists / "test.txt").write_text("\n".join(pages))
+    with pytest.raises(ValueError, match=rf"nothing is left of {len(pages)} images") as error:
+        read(tmp_path, "test", on_bad_box="drop")
+    boxes = sum(page.read_text().count("<bndbox>") for page in tmp_path.rglob("*.xml"))
+    assert f"{boxes} box of an image left out" in str(error.value)
+
+
+def test_the_boxes_of_a_yolo_image_that_is_cut_off_are_counted(tmp_path):
+    SETS["yolo"](tmp_path)
+    image = sorted((tmp_path / "images" / "train").iterdir())[0]
+    image.write_bytes(image.read_bytes()[:60])
+    label = tmp_path / "labels" / "train" / f"{image.stem}.txt"
+    boxes = len(label.read_text().splitlines())
+    expected = {"unreadable image": ("dropped", 1)}
+    expected["box of an image left out"] = ("dropped", boxes)
+    assert kinds(read(tmp_path, on_bad_box="drop")) == expected
+
+
+def test_all_splits_are_told_of_where_none_is_called_train(tmp_path, picture, capsys):
+    for name in ("test", "val"):
+        picture(tmp_path / f"{name}.jpg")
+        whole = {
+            "images": [{"id": 1, "file_name": f"{name}.jpg"}],
+            "categories": [{"id": 1, "name": "a"}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(whole))
+    assert run(["data", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "split test): 1 images" in out
+    assert "split val): 1 images" in out
+    with pytest.raises(ValueError, match="several splits and none called train"):
+        read(tmp_path)
+
+
 def test_escapes_in_names_are_shown_not_sent(tmp_path, picture, capsys):
     name = "\x1b[2Ja.jpg"
     picture(tmp_path / "images" / name)

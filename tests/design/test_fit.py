@@ -233,6 +233,18 @@ def test_the_curve_rises_and_bends_at_the_number_of_clusters():
     assert k_curve(problem(np.array([[5.0, 5.0]] * 4), 1), range(1, 4), restarts=2).knee == 1
 
 
+@pytest.mark.parametrize("objective", [BPR(), Recall(), Recall(threshold=1.1), RatioFitness()])
+def test_the_curve_shows_the_shares_themselves(objective):
+    wh = np.random.default_rng(0).uniform(20, 60, (300, 2))
+    curve = k_curve(problem(wh, 1, objective), range(1, 5), restarts=4)
+    assert curve.objective == objective.name
+    assert 0 <= min(curve.value) <= max(curve.value) <= 1
+    if objective.name != "fitness":
+        hits = np.multiply(curve.value, len(wh))
+        assert hits == pytest.approx(np.round(hits))
+    assert curve.text().count("\n") == 3
+
+
 def test_pyramid_recovers_its_own_parameters():
     strides, ratios = (8, 16, 32), np.array([0.5, 1.0, 2.0])
     random = np.random.default_rng(0)

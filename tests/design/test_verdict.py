@@ -124,6 +124,16 @@ def test_shares_are_shares_without_what_breaks_ties():
     assert found.text.startswith("Nothing to compare with: recall 0.")
 
 
+def test_without_a_set_as_small_the_table_is_not_denied():
+    boxes, image = scene()
+    wh = boxes[:, 2:] - boxes[:, :2]
+    new = Candidate(torch.tensor([[40.0, 40.0]]), Recall())
+    larger = {"yolov3": Candidate(torch.tensor(preset("yolov3").shapes), Recall())}
+    found = judge([Trial(Points.of(wh), image, new)], larger)
+    assert found.rival is None
+    assert found.text.startswith("No other set is as small: recall 0.")
+
+
 def test_folds_hold_out_every_image_once():
     image = torch.arange(13).repeat_interleave(2)
     parts = fold_images(image, 5, seed=3)

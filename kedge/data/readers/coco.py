@@ -1,6 +1,5 @@
 """COCO JSON: one file, or a folder of splits."""
 
-import math
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ from kedge.data.readers.coco_find import find
 from kedge.data.readers.coco_json import parse, parse_categories
 from kedge.data.readers.coco_types import CocoCategory, CocoFile
 from kedge.data.records import Data
+from kedge.parse import side
 
 __all__ = ["LOOKED_FOR", "classes", "find", "read"]
 
@@ -97,7 +97,7 @@ def _images(
             problems.add("duplicate image id", entry.file_name, f"image id {entry.id}", message)
             continue
         index[entry.id] = -1
-        if _size(entry.width) is None or _size(entry.height) is None:
+        if side(entry.width) is None or side(entry.height) is None:
             message = f"its size is {entry.width} x {entry.height}: write whole pixels, or nothing"
             problems.add("unreadable record", entry.file_name, f"image id {entry.id}", message)
             continue
@@ -113,15 +113,8 @@ def _images(
                 name=entry.file_name,
                 file=path,
                 image_id=entry.id,
-                width=_size(entry.width) or 0,
-                height=_size(entry.height) or 0,
+                width=side(entry.width) or 0,
+                height=side(entry.height) or 0,
             )
         )
     return images, index
-
-
-def _size(side: float | None) -> int | None:
-    """0 where it is not said, None where it is no size."""
-    if side is None:
-        return 0
-    return int(side) if math.isfinite(side) and 0 <= side < 2**31 else None

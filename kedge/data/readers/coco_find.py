@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from kedge.data.split_names import SPLITS, short, split_in
 from kedge.parse import read_utf8
 
-SPLITS = ("train", "val", "valid", "validation", "test", "trainval", "minival")
-_ANY = re.compile(r"(?:^|[^a-z])(trainval|minival|train|validation|valid|val|test)(?![a-z])")
+_NAMES = (*SPLITS, "trainval", "minival")
 _MOST = 50  # a folder of more JSON files has one an image: another form
 
 
@@ -44,12 +44,11 @@ def find(path: Path) -> dict[str, Path]:
 
 def _of_any_name(files: list[Path]) -> dict[str, Path]:
     shaped = [file for file in files if has_shape(file)] if len(files) <= _MOST else []
-    if len(shaped) == 1 and _ANY.search(shaped[0].stem.lower()) is None:
+    if len(shaped) == 1 and split_in(shaped[0].stem) is None:
         return {"": shaped[0]}
     found: dict[str, Path] = {}
     for file in shaped:
-        match = _ANY.search(file.stem.lower())
-        name = _short(match[1]) if match else file.stem
+        name = split_in(file.stem) or file.stem
         if name in found:  # two for one split: their own names tell them apart
             return {file.stem: file for file in shaped}
         found[name] = file
@@ -72,12 +71,8 @@ def _split_name(file: Path, years: bool = False) -> str | None:
         stem = file.stem
         if stem.startswith("instances_"):
             stem = stem.removeprefix("instances_")
-        elif re.sub(r"\d{4}$", "", stem) not in SPLITS:
+        elif re.sub(r"\d{4}$", "", stem) not in _NAMES:
             return None
     if not years:
         stem = re.sub(r"\d{4}$", "", stem)
-    return _short(stem)
-
-
-def _short(name: str) -> str:
-    return {"valid": "val", "validation": "val"}.get(name, name)
+    return short(stem)

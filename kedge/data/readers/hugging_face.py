@@ -7,10 +7,10 @@ from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of, size_of
 from kedge.data.records import Data
+from kedge.data.split_names import short
 from kedge.parse import read_json_lines
 
 LOOKED_FOR = "Hugging Face: metadata.jsonl (in train/, validation/, test/), beside the images"
-_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
 _CATEGORIES = ("categories", "category", "labels", "label", "category_id", "classes")
 
 
@@ -21,7 +21,7 @@ def find(path: Path) -> dict[str, Path]:
     if (path / "metadata.jsonl").is_file():
         return {"": path / "metadata.jsonl"}
     files = sorted(path.glob("*/metadata.jsonl"))
-    return {_SPLITS.get(file.parent.name, file.parent.name): file for file in files}
+    return {short(file.parent.name): file for file in files}
 
 
 def read(file: Path, ask: Ask) -> Data:

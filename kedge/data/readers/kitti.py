@@ -5,9 +5,8 @@ from pathlib import Path
 from kedge.data.leftovers import other_endings
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
-from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of
+from kedge.data.readers.named import NamedBox, finish_named, images_with_rows, numbers_of
 from kedge.data.records import Data
-from kedge.parse import read_lines
 
 LOOKED_FOR = "KITTI: label_2/*.txt with image_2/ (or training/ with both)"
 _IGNORED = "DontCare"
@@ -24,21 +23,13 @@ def read(folder: Path, ask: Ask) -> Data:
     that is not used. Regions called DontCare become crowds of the first class."""
     problems = Problems(folder, ask.on_bad_box)
     images = []
-    for file in sorted((folder / "label_2").glob("*.txt")):
-        image = NamedImage(file.stem, file.name)
-        try:
-            lines = read_lines(file)
-        except ValueError as problem:
-            problems.add("unreadable annotation", file.name, "", str(problem))
-            continue
-        for number, line in enumerate(lines, start=1):
-            words, where = line.split(), f"line {number} of {file.name}"
-            if not words:
-                continue
+    for image, rows in images_with_rows(folder / "label_2", problems):
+        for line, where in rows:
+            words = line.split()
             box = numbers_of(words[4:8], 4)
             if box is None or len(words) not in (8, 15, 16):
                 message = f"{len(words)} words; expected a class and 14 numbers, the box the 5th on"
-                problems.add("no box", file.stem, where, message)
+                problems.add("no box", image.name, where, message)
                 continue
             x1, y1, x2, y2 = box
             image.boxes.append(NamedBox((x1, y1, x2, y2), words[0], where, words[0] == _IGNORED))
@@ -55,6 +46,5 @@ def read(folder: Path, ask: Ask) -> Data:
         message = f"{_IGNORED}: read as crowd regions, neither object nor background"
         problems.note("ignored annotation", "", "", message, count=ignored)
     bases = [folder / "image_2", folder / "images", folder]
-    for base in bases[:1]:
-        other_endings(sorted(base.rglob("*")) if base.is_dir() else [], folder, problems)
+    other_endings(sorted(bases[0].rglob("*")), folder, problems)
     return finish_named(images, bases, problems, ask, format="KITTI", classes=classes)

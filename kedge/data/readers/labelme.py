@@ -8,10 +8,10 @@ from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import Box, NamedBox, NamedImage, finish_named, numbers_of, size_of
 from kedge.data.records import Data
+from kedge.data.split_names import SPLITS
 from kedge.parse import read_json
 
 LOOKED_FOR = "LabelMe: *.json with shapes and imagePath, beside the images"
-_SPLITS = {"train": "train", "valid": "val", "val": "val", "test": "test"}
 _BOXED = ("rectangle", "polygon", "circle", "mask")
 
 
@@ -22,7 +22,7 @@ def find(path: Path) -> dict[str, Path]:
     if _is_labelme(path):
         return {"": path}
     folders = [p for p in sorted(path.iterdir()) if p.is_dir() and _is_labelme(p)]
-    splits = {_SPLITS[p.name]: p for p in folders if p.name in _SPLITS}
+    splits = {SPLITS[p.name]: p for p in folders if p.name in SPLITS}
     return splits or ({"": folders[0]} if len(folders) == 1 else {})
 
 

@@ -1,7 +1,7 @@
 """For readers of annotations that name images and classes in words: collect, then finish."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from kedge.data.image_checks import check_images
 from kedge.data.images import SUFFIXES
 from kedge.data.places import locate
 from kedge.data.problems import Problems
-from kedge.data.raw import Ask, RawImage, Rows
+from kedge.data.raw import Ask, RawBoxes, RawImage, Rows
 from kedge.data.records import Data
-from kedge.parse import number
+from kedge.parse import number, read_lines, side
 
 Box = tuple[float, float, float, float]
 
@@ -58,7 +58,32 @@ def finish_named(
     names = classes
     if names is None:
         names = sorted({box.label for image in found for box in image.boxes})
-    labels = {name: i for i, name in enumerate(names)}
+    kept = _with_files(found, bases, problems, ask, without_files)
+    shares = any(image.shares for image in found)
+    if shares:  # their pixels depend on the size of the file
+        sound = check_images([raw for _, raw in kept], problems)
+        kept = [pair for pair, is_sound in zip(kept, sound) if is_sound]
+    problems.lost_with_images(_boxes(found) - _boxes([image for image, _ in kept]))
+    return finish(
+        [raw for _, raw in kept],
+        _in_pixels(kept, {name: i for i, name in enumerate(names)}),
+        problems,
+        ask,
+        format=format,
+        classes=tuple(names),
+        said=len(found),
+        look_at_files=False if shares else None,
+    )
+
+
+def _with_files(
+    found: Sequence[NamedImage],
+    bases: Sequence[Path],
+    problems: Problems,
+    ask: Ask,
+    without_files: bool,
+) -> list[tuple[NamedImage, RawImage]]:
+    """The images that can be used, each with its file, if there is one."""
     quiet = Problems(problems.source, ask.on_bad_box)
     places = [place for place in bases if place.is_dir()] or [ask.root]
     files = locate(ask.root, places, [(i.name, i.where) for i in found], quiet, SUFFIXES)
@@ -70,49 +95,47 @@ def finish_named(
         problems.findings += quiet.findings
         problems.fatal += quiet.fatal
     kept = [(image, file) for image, file in zip(found, files) if file is not None or boxes_only]
-    problems.lost_with_images(_boxes(found) - _boxes([image for image, _ in kept]))
-    images = [
-        RawImage(name=i.name, file=file, image_id=n, width=i.width, height=i.height)
+    return [
+        (i, RawImage(name=i.name, file=file, image_id=n, width=i.width, height=i.height))
         for n, (i, file) in enumerate(kept)
     ]
-    shares = any(image.shares for image in found)
-    if shares:  # their pixels depend on the size of the file
-        sound = check_images(images, problems)
-        problems.lost_with_images(
-            _boxes([i for (i, _), is_sound in zip(kept, sound) if not is_sound])
-        )
-        kept = [pair for pair, is_sound in zip(kept, sound) if is_sound]
-        images = [image for image, is_sound in zip(images, sound) if is_sound]
+
+
+def _in_pixels(kept: Sequence[tuple[NamedImage, RawImage]], labels: dict[str, int]) -> RawBoxes:
     rows = Rows()
-    for n, (image, _) in enumerate(kept):
-        width, height = (images[n].width, images[n].height) if image.shares else (1, 1)
+    for n, (image, raw) in enumerate(kept):
+        width, height = (raw.width, raw.height) if image.shares else (1, 1)
         for box in image.boxes:
             x1, y1, x2, y2 = box.xyxy
             corners = (x1 * width, y1 * height, x2 * width, y2 * height)
             rows.add(n, corners, labels[box.label], box.where, box.crowd)
-    return finish(
-        images,
-        rows.pack(),
-        problems,
-        ask,
-        format=format,
-        classes=tuple(names),
-        said=len(found),
-        look_at_files=False if shares else None,
-    )
+    return rows.pack()
 
 
 def _boxes(images: Sequence[NamedImage]) -> int:
     return sum(len(image.boxes) for image in images)
 
 
+def images_with_rows(
+    folder: Path, problems: Problems
+) -> Iterator[tuple[NamedImage, list[tuple[str, str]]]]:
+    """An image for every .txt file of a folder, of the same stem, and the lines of the file that
+    are not blank, each with where it stands. A file that is no text is a problem, and left out."""
+    for file in sorted(folder.glob("*.txt")):
+        try:
+            lines = read_lines(file)
+        except ValueError as problem:
+            problems.add("unreadable annotation", file.name, "", str(problem))
+            continue
+        rows = [(line, f"line {n} of {file.name}") for n, line in enumerate(lines, start=1)]
+        yield NamedImage(file.stem, file.name), [row for row in rows if row[0].strip()]
+
+
 def size_of(width: object, height: object) -> tuple[int, int] | None:
     """Width and height in pixels as an annotation says them: (0, 0) where it does not, None where
     they are no size."""
-    sides = [0.0 if side in (None, "") else number(side) for side in (width, height)]
-    if any(side is None or not math.isfinite(side) or not 0 <= side < 2**31 for side in sides):
-        return None
-    return (int(sides[0] or 0), int(sides[1] or 0))
+    sides = side(width), side(height)
+    return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
 
 
 def numbers_of(values: object, count: int) -> tuple[float, ...] | None:

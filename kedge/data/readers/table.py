@@ -1,12 +1,12 @@
 """Tables of boxes with their images: TensorFlow, Roboflow, Open Images, VoTT, keras-retinanet."""
 
-import re
 from pathlib import Path
 
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, size_of
 from kedge.data.records import Data
+from kedge.data.split_names import split_in
 from kedge.parse import read_lines
 from kedge.parse.boxes_table import TableOfBoxes, read_boxes_table
 from kedge.parse.table_file import ENDINGS, Column
@@ -15,7 +15,6 @@ LOOKED_FOR = (
     "tables with a row a box (.csv as TensorFlow, Roboflow, Open Images, VoTT and keras-retinanet "
     "write them; .parquet)"
 )
-_SPLIT = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|test)(?![a-z])")
 _MOST = 20  # a folder with more .csv files holds something else
 
 
@@ -41,8 +40,7 @@ def _is_description(file: Path) -> bool:
 
 def _split_of(file: Path) -> str:
     stem = file.parent.name if file.name == "_annotations.csv" else file.stem
-    match = _SPLIT.search(stem.lower())
-    return {"valid": "val", "validation": "val"}.get(match[1], match[1]) if match else file.stem
+    return split_in(stem) or file.stem
 
 
 def _is_table(file: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
-from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of
+from kedge.data.readers.named import NamedBox, finish_named, images_with_rows, numbers_of
 from kedge.data.records import Data
 from kedge.parse import read_lines
 
@@ -45,9 +45,13 @@ def _is_set(folder: Path) -> bool:
             first = next((line for line in read_lines(file) if line.strip()), "")
         except ValueError:
             continue
-        if numbers_of(first.strip().rstrip(",").split(","), 8) is not None:
+        if _numbers(first) is not None:
             return True
     return False
+
+
+def _numbers(line: str) -> tuple[float, ...] | None:
+    return numbers_of(line.strip().rstrip(",").split(","), 8)
 
 
 def read(folder: Path, ask: Ask) -> Data:
@@ -57,25 +61,17 @@ def read(folder: Path, ask: Ask) -> Data:
     """
     problems = Problems(folder, ask.on_bad_box)
     images, ignored = [], 0
-    for file in sorted((folder / "annotations").glob("*.txt")):
-        image = NamedImage(file.stem, file.name)
-        try:
-            lines = read_lines(file)
-        except ValueError as problem:
-            problems.add("unreadable annotation", file.name, "", str(problem))
-            continue
-        for number, line in enumerate(lines, start=1):
-            where = f"line {number} of {file.name}"
-            values = numbers_of(line.strip().rstrip(",").split(","), 8) if line.strip() else None
+    for image, rows in images_with_rows(folder / "annotations", problems):
+        for line, where in rows:
+            values = _numbers(line)
             if values is None:
-                if line.strip():
-                    message = "expected eight numbers with commas between them"
-                    problems.add("no box", file.stem, where, message)
+                message = "expected eight numbers with commas between them"
+                problems.add("no box", image.name, where, message)
                 continue
             x, y, w, h, score, category = values[:6]
             if category not in range(12):
                 message = f"category {category:g}; VisDrone's are 0 to 11"
-                problems.add("unknown category", file.stem, where, message)
+                problems.add("unknown category", image.name, where, message)
                 continue
             crowd = category in (_IGNORED, _OTHERS) or score == 0
             name = CLASSES[min(max(int(category) - 1, 0), 9)]

@@ -53,7 +53,7 @@ def read(folder: Path, ask: Ask) -> Data:
         ask,
         format="Pascal VOC",
         classes=tuple(classes),
-        said=len(place.files) if chosen is None else None,
+        said=len(place.files if chosen is None else pages),
     )
 
 
@@ -120,9 +120,10 @@ def _table(
 ) -> tuple[list[RawImage], Rows]:
     images: list[RawImage] = []
     rows = Rows()
+    lost = 0
     for key, page in pages.items():
         if key not in files:
-            problems.lost_with_images(len(page.objects))
+            lost += len(page.objects)
             continue
         for item in page.objects:
             where = f"object {item.number} ({item.name})"
@@ -142,6 +143,7 @@ def _table(
                 height=page.height,
             )
         )
+    problems.lost_with_images(lost)
     return images, rows
 
 

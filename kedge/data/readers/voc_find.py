@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedge.data.names import plain
+from kedge.data.split_names import SPLITS
 from kedge.parse import read_bytes
 
-_SPLITS = {"train": "train", "valid": "val", "val": "val", "validation": "val", "test": "test"}
 _XML = ("Annotations", "annotations", "Annotation", "annotation", "xmls", "labels")
 _IMAGES = ("JPEGImages", "images", "Images", "image", "imgs", "jpegimages")
 
@@ -46,7 +46,7 @@ def find(path: Path) -> dict[str, Path]:
         return {}
     if place_of(path) is not None:
         return dict.fromkeys(lists(path), path) or {"": path}
-    folders = {_SPLITS[p.name]: p for p in sorted(path.iterdir()) if p.name in _SPLITS}
+    folders = {SPLITS[p.name]: p for p in sorted(path.iterdir()) if p.name in SPLITS}
     found = {name: p for name, p in folders.items() if p.is_dir() and place_of(p) is not None}
     if found:
         return found

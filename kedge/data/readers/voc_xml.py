@@ -1,12 +1,11 @@
 """One Pascal VOC XML file."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedge.data.problems import Problems
-from kedge.parse import UnsafeXML, flag, number, read_xml
+from kedge.parse import UnsafeXML, flag, number, read_xml, side
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def read_page(file: Path, problems: Problems) -> Page | None:
     except ValueError as problem:
         problems.add("unreadable annotation", file.name, "", str(problem))
         return None
-    sides = [_side(root.findtext(f"size/{key}")) for key in ("width", "height")]
+    sides = [side(root.findtext(f"size/{key}")) for key in ("width", "height")]
     if None in sides:
         said = " x ".join(repr(root.findtext(f"size/{key}")) for key in ("width", "height"))
         message = f"its size is {said}: write whole pixels, or 0"
@@ -67,12 +66,6 @@ def _object(position: int, item: Any) -> Object:
         box=_box(item.find("bndbox")),
         rotated=item.find("robndbox") is not None,
     )
-
-
-def _side(text: str | None) -> int | None:
-    """0 where it is not said, None where it is no size."""
-    value = number((text or "").strip() or 0)
-    return int(value) if value is not None and math.isfinite(value) and 0 <= value < 2**31 else None
 
 
 def _box(node: Any) -> tuple[float, float, float, float] | None:

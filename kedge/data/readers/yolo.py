@@ -88,13 +88,16 @@ def read(file: Path, ask: Ask) -> Data:
     sound = check_images(images, problems)
     labels = Labels(layout, problems)
     rows: list[Row] = []
-    kept = []
+    kept, lost = [], 0
     for image, is_sound in zip(images, sound):
         labelled = labels.of(image)
+        own = [] if labelled is None else rows_of(labelled, len(kept), image.name, problems)
         if is_sound:
-            if labelled is not None:
-                rows += rows_of(labelled, len(kept), image.name, problems)
+            rows += own
             kept.append(image)
+        else:
+            lost += len(own)
+    problems.lost_with_images(lost)
     if problems.fatal:
         problems.stop()
     if kept and not labels.used:
