@@ -9,9 +9,9 @@ from interop.tv_models import MODELS, assert_equal, batch, model, step
 from torch import nn
 from torchvision.models.detection import RetinaNet
 
-from kedge import ATSS, FCOS, TAL, AutoAssign, MaxIoU, SimOTA
+from kedge import ATSS, FCOS, MAL, TAL, AutoAssign, MaxIoU, SimOTA
 from kedge.assign.by_name import STRATEGIES
-from kedge.interop.torchvision import accelerate, seam, ssd
+from kedge.interop.torchvision import accelerate, seam
 from kedge.interop.torchvision.accelerate import SEAMS
 
 
@@ -20,7 +20,6 @@ def always(monkeypatch):
     """No batch is small enough for torchvision's own method."""
     for kind in SEAMS:
         monkeypatch.setattr(kind, "table", -1)
-    monkeypatch.setattr(ssd, "MANY", 0)
 
 
 @pytest.fixture
@@ -302,3 +301,13 @@ def test_a_strategy_with_parameters_becomes_part_of_the_model():
 def test_the_loss_is_one_of_two():
     with pytest.raises(ValueError, match="'peer' or 'kedge', got 'mine'"):
         accelerate(model("retinanet"), loss="mine")
+
+
+def test_a_strategy_that_changes_with_the_training_stays_as_it_is_given():
+    given = model("retinanet")
+    images, targets = batch()
+    losses = []
+    for progress in (0.0, 1.0):
+        with accelerate(given, strategy=MAL(progress=progress), loss="kedge"):
+            losses.append(sum(given(images, targets).values()).detach())
+    assert losses[0] != losses[1]

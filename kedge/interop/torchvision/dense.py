@@ -10,7 +10,8 @@ from kedge.coders.ltrb import LTRBCoder
 from kedge.detectors.stage import Stage
 from kedge.interop.torchvision.seam import Seam, delta_coder_of, pack
 from kedge.losses import Loss
-from kedge.types import Predictions
+from kedge.sample import All, Sampler
+from kedge.types import Predictions, Targets
 from torchvision.models.detection import FCOS, RetinaNet
 
 Losses = dict[str, Tensor]
@@ -33,7 +34,7 @@ class RetinaNetLoss(Seam):
             delta_coder_of(self.module.head.regression_head.box_coder),
         )
         if self.loss is not None:
-            return kedge_losses(self, self.loss, predictions, targets)
+            return kedge_losses(self, self.loss, predictions, pack(targets))
         found = self.assign(predictions, pack(targets))
         return self.module.head.compute_loss(targets, head_outputs, anchors, list(found.dense()))
 
@@ -91,7 +92,7 @@ class FCOSLoss(Seam):
             centreness=head_outputs["bbox_ctrness"].squeeze(2),
         )
         if self.loss is not None:
-            return kedge_losses(self, self.loss, predictions, targets)
+            return kedge_losses(self, self.loss, predictions, pack(targets))
         found = self.assign(predictions, pack(targets))
         return self.module.head.compute_loss(targets, head_outputs, anchors, list(found.dense()))
 
@@ -99,7 +100,15 @@ class FCOSLoss(Seam):
 NAMES = {"box": "bbox_regression", "quality": "bbox_ctrness"}  # torchvision's words
 
 
-def kedge_losses(seam: Seam, loss: Loss, predictions: Predictions, targets: list[Any]) -> Losses:
+def kedge_losses(
+    seam: Seam,
+    loss: Loss,
+    predictions: Predictions,
+    targets: Targets,
+    sample: Sampler | None = None,
+) -> Losses:
     """Kedge's losses of a batch, by torchvision's names."""
-    found = Stage(assign=seam.rule, loss=loss)(predictions, pack(targets)).losses
-    return {NAMES.get(name, name): value for name, value in found.items()}
+    found = seam.assign(predictions, targets)  # the strategy as it is given, not by progress
+    stage = Stage(assign=seam.rule, loss=loss, sample=All() if sample is None else sample)
+    losses = stage.lose(predictions, found).losses
+    return {NAMES.get(name, name): value for name, value in losses.items()}

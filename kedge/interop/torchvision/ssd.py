@@ -5,8 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kedge.assign.ssd_match import SSDMatch
-from kedge.detectors.stage import Stage
-from kedge.interop.torchvision.dense import NAMES
+from kedge.interop.torchvision.dense import kedge_losses
 from kedge.interop.torchvision.seam import Seam, delta_coder_of, pack, unknown_matcher
 from kedge.interop.undo import Undo
 from kedge.losses import Loss
@@ -33,9 +32,13 @@ class SSDLoss(Seam):
         cls, module: Any, undo: Undo, rule: Assigner | None = None, loss: Loss | None = None
     ) -> "SSDLoss":
         seam = super().put(module, undo, rule, loss)
-        aside = SetAside(1 if rule is not None or loss is not None else MANY)
+        aside = SetAside(seam)
         undo.later(module.transform.register_forward_hook(aside).remove)
         return seam
+
+    def spares(self, count: int) -> bool:
+        """Whether a batch of so many objects is left to torchvision."""
+        return self.own and self.loss is None and self.table >= 0 and count < MANY
 
     def own_rule(self) -> SSDMatch:
         matcher = self.module.proposal_matcher
@@ -68,28 +71,26 @@ class SSDLoss(Seam):
         objects = _from_zero(pack(targets))
         if self.loss is not None:
             sample = HardNegatives(ratio=self.module.neg_to_pos_ratio, empty_image=0)
-            stage = Stage(assign=self.rule, loss=self.loss, sample=sample)
-            found = stage(predictions, objects).losses
-            return {NAMES.get(name, name): value for name, value in found.items()}
+            return kedge_losses(self, self.loss, predictions, objects, sample)
         index = self.assign(predictions, objects).dense()
         return self.theirs(targets, head_outputs, anchors, list(index))
 
 
 class SetAside:
-    """A forward hook of SSD's transform: in training, the boxes of a batch with ``many`` objects
+    """A forward hook of SSD's transform: in training, the boxes of a batch that ``seam`` matches
     wait under another key, so that ``forward`` finds nothing to compare.
 
     ``forward`` would also refuse boxes without area, so this does.
     """
 
-    def __init__(self, many: int) -> None:
-        self.many = many
+    def __init__(self, seam: SSDLoss) -> None:
+        self.seam = seam
 
     def __call__(self, transform: nn.Module, given: Any, out: tuple[Any, Any]) -> tuple[Any, Any]:
         images, targets = out
         if not transform.training or targets is None:
             return out
-        if sum(len(target["boxes"]) for target in targets) < self.many:
+        if self.seam.spares(sum(len(target["boxes"]) for target in targets)):
             return out
         for number, target in enumerate(targets):
             bad = (target["boxes"][:, 2:] <= target["boxes"][:, :2]).any(1)
