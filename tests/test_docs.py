@@ -128,6 +128,21 @@ def test_the_other_examples_run(page, number, names):
     execute(blocks(page)[number], names)
 
 
+INSIDE = "docs/inside-other-frameworks.md"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_the_recipes_for_torchvision(number, names):
+    """The others need the other frameworks: tests/parity runs them."""
+    from interop.tv_models import batch, model
+
+    images, targets = batch()
+    names |= {"model": model("retinanet"), "images": images, "targets": targets}
+    execute(blocks(INSIDE)[number], names)
+    if number == 3:
+        assert Path("matched.png").stat().st_size > 0
+
+
 def test_the_check_of_the_doctors_page_finds_something(names, capsys):
     from kedge.data import toy
 
@@ -156,7 +171,7 @@ def test_the_strategy_of_contributing_chooses_what_it_says(names):
 
 def test_every_block_of_python_is_run_here():
     count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
-    count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
+    count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1, INSIDE: 7}
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found = {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages}
     assert {page: number for page, number in found.items() if number} == count
