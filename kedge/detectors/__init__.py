@@ -17,14 +17,24 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.found import Found as Found
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.rtmdet import RTMDet as RTMDet
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
     from kedge.detectors.two_stage import TwoStage as TwoStage
+    from kedge.detectors.yolof import YOLOF as YOLOF
+    from kedge.detectors.yolov1 import YOLOv1 as YOLOv1
     from kedge.detectors.yolov2 import YOLOv2 as YOLOv2
+    from kedge.detectors.yolov3 import YOLOv3 as YOLOv3
+    from kedge.detectors.yolox import YOLOX as YOLOX
 
 DETECTORS = {
+    "yolov1": "YOLOv1",
     "yolov2": "YOLOv2",
+    "yolov3": "YOLOv3",
     "retinanet": "RetinaNet",
+    "yolof": "YOLOF",
+    "yolox": "YOLOX",
+    "rtmdet": "RTMDet",
     "faster_rcnn": "FasterRCNN",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
