@@ -1,4 +1,4 @@
-"""YOLOF: one level, an encoder that sees all sizes on it, equally many positives for every object."""
+"""YOLOF: one level, an encoder that sees all sizes on it, equally many positives an object."""
 
 from torch import Tensor, nn
 
@@ -37,7 +37,8 @@ class YOLOF(Dense):
     at least 1. Shapes learn from ``box`` alone.
 
     Source: Chen et al., arXiv:2103.09460, and the released code. Deviations: those of ``Uniform``;
-    the released code also counts the chosen anchors that it then ignores.
+    an anchor that is near both as such and by its prediction counts once in the box loss
+    (MMDetection: twice), and an image without objects adds none to the count (MMDetection: one).
     """
 
     def __init__(

@@ -12,8 +12,8 @@ STRIDE = torch.tensor([[64.0, 32.0]])
 
 
 def test_on_paper():
-    """Centre (80, 56): a quarter and three quarters into the cell; 112 x 56 of 448 x 224: a quarter,
-    whose root is a half."""
+    """Centre (80, 56): a quarter and three quarters into the cell; 112 x 56 is a quarter of 448 x
+    224, whose root is a half."""
     box = torch.tensor([[24.0, 28.0, 136.0, 84.0]])
     code = RootCoder().encode(CELL, box, STRIDE)
     assert code.tolist() == [[0.25, 0.75, 0.5, 0.5]]
