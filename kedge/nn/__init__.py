@@ -2,18 +2,24 @@
 
 from kedge.nn.backbone import Backbone, check_backbone
 from kedge.nn.darknet import Darknet19
+from kedge.nn.depression import Schedule, depress, depression_ratio
 from kedge.nn.fpn import PoolPyramid, Pyramid
 from kedge.nn.heads import Subnet, YoloOutput
 from kedge.nn.passthrough import Passthrough
+from kedge.nn.point_head import PointHead
 from kedge.nn.roi import RoIPool, TwoMLP
 from kedge.nn.rpn import RPNLayers
 from kedge.nn.scale_norm import ScaleNorm
+from kedge.nn.sides import RefinedPointHead
+from kedge.nn.star_head import StarHead
+from kedge.nn.task_head import TaskHead
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
 from kedge.nn.yolo_neck import YoloNeck
 
 __all__ = [
-    "Backbone", "Darknet19", "Passthrough", "PoolPyramid", "Pyramid", "RPNLayers", "RoIPool",
-    "ScaleNorm", "Subnet", "TimmBackbone", "Tiny", "TwoMLP", "YoloNeck", "YoloOutput",
-    "check_backbone",
+    "Backbone", "Darknet19", "Passthrough", "PointHead", "PoolPyramid", "Pyramid", "RPNLayers",
+    "RefinedPointHead", "RoIPool", "ScaleNorm", "Schedule", "StarHead", "Subnet", "TaskHead",
+    "TimmBackbone", "Tiny", "TwoMLP", "YoloNeck", "YoloOutput", "check_backbone", "depress",
+    "depression_ratio",
 ]  # fmt: skip

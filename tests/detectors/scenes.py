@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2
+from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2, detector_class
 from kedge.nn import Tiny
 from kedge.types import Detections
 
@@ -13,6 +13,8 @@ PYRAMID = [[(s, s), (1.5 * s, s)] for s in (16.0, 32.0, 64.0, 128.0, 256.0)]
 REGIONS = PYRAMID[1:]
 
 # a line a detector: what it takes to make a small one
+POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {
     "yolov2": lambda **k: YOLOv2(num_classes=CLASSES, shapes=SHAPES, **k),
     "retinanet": lambda **k: RetinaNet(
@@ -21,7 +23,12 @@ SMALL = {
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
 }  # fmt: skip
+
+
+def point_detector(name: str, **settings):
+    return detector_class(name)(num_classes=CLASSES, width=8, depth=2, **settings)
 
 
 def make(name: str, **settings):
