@@ -23,6 +23,8 @@ SMALL = {
     ),
 }  # fmt: skip
 
+CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
+
 
 def make(name: str, **settings):
     torch.manual_seed(0)
