@@ -26,6 +26,8 @@ SMALL = {
     **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
 }  # fmt: skip
 
+CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
+
 
 def point_detector(name: str, **settings):
     return detector_class(name)(num_classes=CLASSES, width=8, depth=2, **settings)
