@@ -86,7 +86,7 @@ class RetinaNet(Dense):
             selection=Selection() if selection is None else selection,
             multiple=32,
         )
-        self.depression = depression
+        self.depression: Schedule | None = depression
         tiny = backbone == "tiny"
         width = (64 if tiny else 256) if width is None else width
         norm = tiny if norm is None else norm
