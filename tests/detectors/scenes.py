@@ -3,7 +3,18 @@
 import torch
 from torch import nn
 
-from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2, detector_class
+from kedge.detectors import (
+    YOLOF,
+    YOLOX,
+    FasterRCNN,
+    Keypoint,
+    RetinaNet,
+    RTMDet,
+    YOLOv1,
+    YOLOv2,
+    YOLOv3,
+    detector_class,
+)
 from kedge.nn import Tiny
 from kedge.types import Detections
 
@@ -20,6 +31,11 @@ SMALL = {
     "retinanet": lambda **k: RetinaNet(
         num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
     ),
+    "yolov1": lambda **k: YOLOv1(num_classes=CLASSES, width=16, **k),
+    "yolov3": lambda **k: YOLOv3(num_classes=CLASSES, shapes=PYRAMID[:3], width=8, **k),
+    "yolof": lambda **k: YOLOF(num_classes=CLASSES, shapes=SHAPES, width=16, **k),
+    "yolox": lambda **k: YOLOX(num_classes=CLASSES, backbone=Tiny(width=4), **k),
+    "rtmdet": lambda **k: RTMDet(num_classes=CLASSES, backbone=Tiny(width=4), **k),
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
