@@ -31,14 +31,16 @@ def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
 
 
-def read_to_score(path: str, split: str | None, on_bad_box: OnBadBox = "error") -> Data:
+def read_to_score(
+    path: str, split: str | None, on_bad_box: OnBadBox = "error", root: Path | None = None
+) -> Data:
     """The split asked for; without one test, else val, else the only split there is."""
     if split is not None:
-        return read(path, split, on_bad_box)
-    sketch = read(path, None, "drop", check_images=False)
+        return read(path, split, on_bad_box, root=root)
+    sketch = read(path, None, "drop", check_images=False, root=root)
     chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
     single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
-    return read(path, None if single else chosen, on_bad_box)
+    return read(path, None if single else chosen, on_bad_box, root=root)
 
 
 def check_classes(classes: Sequence[str], data: Data) -> None:
