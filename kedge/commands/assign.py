@@ -81,6 +81,8 @@ def assign(
         if run is not None
         else scene_of_detector(detector, anchors, size, records)
     )
+    if len(scene.objects.fair) == 0:
+        raise ValueError(f"{found.source}: holds no object: nothing to assign")
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
     strategies = {name: by_name(name) for name in listed(chosen)}
     rows = [

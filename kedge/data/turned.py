@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 Box = tuple[float, float, float, float]
-MESSAGE = "turned boxes: read are the upright ones around them, the angle is not used"
+MESSAGE = "the box is turned: the upright one around it is read, the angle is not used"
 
 
 def around(box: Sequence[float], degrees: float, size: tuple[float, float]) -> Box:
