@@ -36,8 +36,8 @@ def design_command(
     designed on all boxes. ``recipe``: the training recipe, instead of resizing alone.
     Deterministic by ``settings.seed``.
 
-    Errors: ``ValueError`` when the data set holds no object or no usable box, or for settings that ``fit``
-    refuses.
+    Errors: ``ValueError`` when the data set holds no object, or no usable box, or for settings that
+    ``fit`` refuses.
     """
     if len(table) == 0:
         raise ValueError("holds no object: nothing to design")
