@@ -70,6 +70,10 @@ def assign(
 
     if images < 1 or batch_size < 1:
         raise ValueError(f"--images {images}, --batch-size {batch_size}: both must be at least 1")
+    if run is not None and (anchors is not None or image_size is not None):
+        raise ValueError("--anchors, --image-size: a run says its own; leave them out, or --run")
+    if image is not None and draw is None:
+        raise ValueError("--image goes with --draw: say where the picture is to go")
     size = height_and_width(image_size) or (640, 640)
     pictures = run is not None or draw is not None
     found = read(data, choose_split(data, split), "drop", check_images=pictures, root=root)

@@ -55,7 +55,7 @@ def design(
     settings
         What is asked for.
     split
-        Split of the data set; by default train.
+        Split of the data set; by default the training split.
     json
         Write the design to this file: levels, offset, input size, and every number about them.
         --anchors and --in-use take it.

@@ -38,7 +38,7 @@ def doctor(
     data
         Data set; by default the one of --config or --run.
     split
-        Split to look at; by default train.
+        Split to look at; by default the training split.
     detector
         Look at the published anchors of this detector.
     config

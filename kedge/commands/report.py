@@ -29,7 +29,7 @@ def report(
     data
         Data set; by default the one of --config or --run.
     split
-        Split to look at; by default train.
+        Split to look at; by default the training split.
     detector
         Draw the published anchors of this detector; retinanet, where nothing else is named.
     config

@@ -45,7 +45,8 @@ def train(
     settings
         What to train; flags beat the file.
     config
-        YAML file with the same keys as the flags, dashes written as underscores.
+        YAML file with the same keys as the flags, dashes written as underscores, in the blocks
+        data (where --data is source), model, schedule (where --schedule is curve) and output.
     resume
         Go on with the run in --out after its last finished epoch; the result is the same, bit for
         bit, as without the interruption. Data and settings must be the run's own, but --epochs may

@@ -1,5 +1,6 @@
 """`train(config)`: a whole run, from data to scored weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -67,8 +68,7 @@ def train(
         precision_of(config)  # an error comes before anything is written, or taken away
         remove_parts(config.out, _FILES)
         data, scored = read_splits(config)
-        if console is not None:
-            console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
+        _say(console, said(data))
         marks = fingerprint(data)
         if before is not None:
             _same_data(before, marks, data)
@@ -95,16 +95,22 @@ def _prepare(
         raise ValueError(f"{data.source}: no object is left to train on: {reason}")
     sketch = sketch_of(config)
     shapes = start_shapes(config, sketch, seen)
-    if console is not None and sketch.shapes is not None:
+    if sketch.shapes is not None:
         offset = float(sketch.shapes.levels[0].offset)
-        for line in not_as_designed(config.anchors, config.image_size, sketch.strides, offset):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(console, not_as_designed(config.anchors, config.image_size, sketch.strides, offset))
     torch.manual_seed(config.seed)
     detector = make_detector(config, len(data.classes), shapes)
     dataset = DetectionDataset(data, transforms_of(config), seed=config.seed, cache=config.cache)
     return detector, Material(
         data=data, fingerprint=marks, dataset=dataset, scored=scored, seen=seen
     )
+
+
+def _say(console: Console | None, lines: Sequence[str]) -> None:
+    """A line stays a line, whatever the width of the terminal."""
+    if console is not None:
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:

@@ -1,6 +1,7 @@
 """Whatever is seen and not used is counted and said; where nothing is left, that is an error."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -85,14 +86,22 @@ def test_yolo_rows_of_four_corners_are_said_where_they_are_turned(tmp_path):
     assert kinds(read(tmp_path)) == {}
 
 
+TURNED = """<robndbox><cx>12</cx><cy>10</cy><w>8</w><h>4</h><angle>1.5707963</angle></robndbox>"""
+
+
 def test_voc_objects_that_are_turned_or_nested(tmp_path):
     SETS["voc"](tmp_path)
     page = tmp_path / "Annotations" / "a.xml"
-    text = page.read_text().replace("bndbox", "robndbox", 2)
+    text = re.sub("<bndbox>.*?</bndbox>", TURNED, page.read_text(), count=1, flags=re.DOTALL)
     deeper = "<part><object><name>cat</name></object></part></annotation>"
     page.write_text(text.replace("</annotation>", deeper))
-    data = read(tmp_path, on_bad_box="drop")
-    assert kinds(data) == {"rotated box": ("dropped", 1), "nested object": ("unused", 1)}
+    data = read(tmp_path)
+    assert kinds(data) == {"rotation": ("kept", 1), "nested object": ("unused", 1)}
+    (record,) = [record for record in data.records if record.name.startswith("a.")]
+    np.testing.assert_allclose(record.boxes[0], [10, 6, 14, 14], atol=1e-4)
+    page.write_text(text.replace("<angle>1.5707963</angle>", ""))
+    with pytest.raises(ValueError, match="robndbox lacks cx, cy, w, h or angle"):
+        read(tmp_path)
 
 
 def test_label_files_and_images_that_nothing_belongs_to(tmp_path, picture):
