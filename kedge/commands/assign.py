@@ -129,6 +129,8 @@ def _show(rows: list[dict[str, Any]], scene: "Scene", images: int, data: "Data")
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:  # where nothing bounds the width of the table
+        console = Console(width=160)
     objects = len(scene.objects.fair)
     console.print(f"{data.source}: {images} of {len(data)} images, {objects} objects")
     console.print(f"on {scene.title}")

@@ -15,7 +15,7 @@ from kedge.report.style import numbers
 from kedge.types import Anchors, Assignment, Targets
 
 _PANEL, _TITLE, _GAP = 480, 48, 8  # pixels
-_SMALL, _AROUND = 0.05, 8.0  # of the picture's longer side; of the object's
+_AROUND = 8  # longer sides of the largest object along the longer side of a panel, at most
 _PAPER, _INK, _FAINT = "#ffffff", "#16202a", "#5b6770"
 
 _Window = tuple[int, int, int, int]
@@ -58,12 +58,11 @@ def _window(targets: Targets, size: tuple[int, int]) -> _Window:
     small, the surroundings of the largest, in the picture's own proportion."""
     boxes = numbers(targets.boxes[~targets.ignore]).reshape(-1, 4)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
-    largest = float(sides.max(initial=0))
-    share = largest / max(size)
-    if not 0 < share < _SMALL:
+    share = _AROUND * float(sides.max(initial=0)) / max(size)
+    if not 0 < share < 1:
         return (0, 0, *size)
     box = boxes[int(sides.argmax())]
-    part = [max(1, round(side * share * _AROUND)) for side in size]
+    part = [max(1, round(side * share)) for side in size]
     low = [
         min(max(0, round((box[i] + box[i + 2] - part[i]) / 2)), size[i] - part[i]) for i in (0, 1)
     ]

@@ -86,5 +86,5 @@ def test_where_objects_are_small_the_surroundings_of_the_largest_are_shown():
     patch = np.asarray(sheet).astype(int)[y - 4 : y + 5, x - 6 : x + 7].reshape(-1, 3)
     wanted = COLOURS[0] if (chosen.target == 0).any() else MISSED
     assert (abs(patch - rgb(wanted)).max(1) < 40).any()
-    large = draw_strategies(GREY, grid, {"": MaxIoU()(*scene([0, 0, 13, 9]))})
-    assert like(large, 13, 5, COLOURS[0])  # a twentieth of the picture and more: all of it
+    large = draw_strategies(GREY, grid, {"": MaxIoU()(*scene([0, 0, 30, 9]))})
+    assert like(large, 30, 5, COLOURS[0])  # an eighth of the picture: all of it
