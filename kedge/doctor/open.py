@@ -24,7 +24,8 @@ def open_context(
 ) -> Context:
     """Read what is named, and put it together.
 
-    ``data`` may be left out where ``config`` or ``run`` says it. At most one of ``detector``,
+    ``data`` may be left out where ``config`` or ``run`` says it; ``root`` (as ``kedge.data.read``
+    takes it) then is the one that they say. At most one of ``detector``,
     ``config`` and ``run`` says which anchors meet the data; ``anchors`` (a preset's name or
     ``10x13,16x30``) replaces the published ones of ``detector``. Raises ``ValueError`` for words
     that contradict each other, and for files that cannot be read.
