@@ -21,7 +21,10 @@ _HOMES = {
     ),
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
-    "kedge.detectors": ("Detector", "FasterRCNN", "Found", "RetinaNet", "Stage", "YOLOv2"),
+    # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
+    "kedge.detectors": (
+        "Detector", "FasterRCNN", "Found", "GFL", "RetinaNet", "Stage", "TOOD", "VFNet", "YOLOv2",
+    ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),
     "kedge.train": ("load",),
