@@ -21,11 +21,10 @@ class TOOD(PointDetector):
     step, where the authors begin with ATSS and focal loss for a third of the training.
     """
 
-    depth = 6
-
     @classmethod
     def parts(cls, num_classes: int) -> Parts:
         return Parts(
+            depth=6,
             assign=TAL(),
             coder=LTRBCoder(activation="none"),
             loss=DenseLoss(
