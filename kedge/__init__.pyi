@@ -42,14 +42,17 @@ from kedge.coders import YOLOv5Coder as YOLOv5Coder
 from kedge.data import read as read
 from kedge.design.kmeans import kmeans as kmeans
 from kedge.detectors import GFL as GFL
+from kedge.detectors import SSD as SSD
 from kedge.detectors import TOOD as TOOD
 from kedge.detectors import YOLOF as YOLOF
 from kedge.detectors import YOLOX as YOLOX
 from kedge.detectors import Detector as Detector
 from kedge.detectors import FasterRCNN as FasterRCNN
 from kedge.detectors import Found as Found
+from kedge.detectors import RefineDet as RefineDet
 from kedge.detectors import RetinaNet as RetinaNet
 from kedge.detectors import RTMDet as RTMDet
+from kedge.detectors import SSDLite as SSDLite
 from kedge.detectors import Stage as Stage
 from kedge.detectors import VFNet as VFNet
 from kedge.detectors import YOLOv1 as YOLOv1

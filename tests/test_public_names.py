@@ -15,11 +15,11 @@ NAMES = [
     "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
     "DistributionCoder", "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free",
     "FreeAnchor", "GFL", "Grid", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level",
-    "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions", "RFLA", "RTMDet", "RetinaNet",
-    "RootCoder", "SSDMatch", "Selection", "SimOTA", "SoftCell", "Stage", "TAL", "TBLRCoder",
-    "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2", "YOLOv2Coder",
-    "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "__version__", "kmeans", "load", "preset",
-    "read",
+    "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions", "RFLA", "RTMDet", "RefineDet",
+    "RetinaNet", "RootCoder", "SSD", "SSDLite", "SSDMatch", "Selection", "SimOTA", "SoftCell",
+    "Stage", "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX",
+    "YOLOv1", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder",
+    "__version__", "kmeans", "load", "preset", "read",
 ]  # fmt: skip
 
 
