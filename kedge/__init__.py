@@ -21,9 +21,10 @@ _HOMES = {
     ),
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
+    # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
     "kedge.detectors": (
-        "Detector", "FasterRCNN", "Found", "RTMDet", "RetinaNet", "Stage", "YOLOF", "YOLOX",
-        "YOLOv1", "YOLOv2",
+        "Detector", "FasterRCNN", "Found", "GFL", "RTMDet", "RefineDet", "RetinaNet", "SSD",
+        "SSDLite", "Stage", "TOOD", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
     ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),

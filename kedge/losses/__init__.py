@@ -33,6 +33,7 @@ from kedge.losses.codes import codes_of_pairs
 from kedge.losses.dense import DenseLoss
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.dw import dw_loss
+from kedge.losses.first_box import FirstBox
 from kedge.losses.focal import focal_loss
 from kedge.losses.free_anchor import free_anchor_loss
 from kedge.losses.ghm import GHMC, GHMR
@@ -66,7 +67,7 @@ from kedge.losses.quality_terms import (
     by_quality,
     by_score,
 )
-from kedge.losses.sampled import sampled_loss
+from kedge.losses.sampled import multibox_loss, sampled_loss
 from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.losses.targets import centreness_target, iou_target
 from kedge.losses.wise_iou import WiseIoULoss
@@ -87,6 +88,7 @@ __all__ = [
     "CrossEntropy",
     "DenseLoss",
     "Distribution",
+    "FirstBox",
     "Focal",
     "Harmonised",
     "HarmonisedCodes",
@@ -122,6 +124,7 @@ __all__ = [
     "iou_loss",
     "iou_target",
     "mean_max",
+    "multibox_loss",
     "nwd_loss",
     "per_element",
     "per_image",
