@@ -1,10 +1,11 @@
-"""RefineDet by hand: there is no peer. What the first step says is set, then the second looked at."""
+"""RefineDet by hand, without a peer: what the first step says is set, the second looked at."""
 
 import pytest
 import torch
 
 from kedge import Boxes
 from kedge.assign import SSDMatch
+from kedge.coders import DeltaCoder
 from kedge.detectors import RefineDet, Stage
 from kedge.detectors.refinement import RefinedHead
 from kedge.losses import multibox_loss
@@ -26,7 +27,7 @@ def images():
 
 
 def model(objectness=None, **settings):
-    """Where ``objectness`` is given, the first step says this logit everywhere and moves nothing."""
+    """With ``objectness`` the first step says this logit everywhere, and moves nothing."""
     torch.manual_seed(0)
     made = RefineDet(num_classes=CLASSES, width=8, **settings)
     if objectness is not None:
@@ -41,7 +42,7 @@ def model(objectness=None, **settings):
 
 def test_where_the_first_step_is_sure_and_moves_nothing_the_second_is_ssd():
     made = model(objectness=9.0).eval()
-    maps, first = made._first(images())
+    maps, _ = made._first(images())
     logits, codes = made.regions.layers(maps)
     grid, scores = made.grid((64, 128)), multibox_loss().class_scores
     ssd = Predictions.from_dense(logits, codes, grid, made.regions.coder, scores)
@@ -94,7 +95,7 @@ def test_the_second_step_learns_nothing_from_easy_background_but_all_pairs():
     easy."""
     boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]]])
     head = RefinedHead(
-        torch.nn.Identity(), assign=SSDMatch(), sample=All(), coder=RefineDet(num_classes=3).regions.coder,
+        torch.nn.Identity(), assign=SSDMatch(), sample=All(), coder=DeltaCoder(),
         loss=multibox_loss(), selection=Selection(score=0.0),
     )  # fmt: skip
     said = Predictions.from_dense(
