@@ -14,8 +14,11 @@ from kedge.select import NMS, Selection
 from kedge.types import Predictions, Targets
 
 CLASSES = 3
-TARGETS = [
-    {"boxes": torch.tensor([[10.0, 20, 50, 44], [60, 10, 90, 60]]), "labels": torch.tensor([0, 2])},
+TARGETS = [  # each has one best anchor, which nothing ties with
+    {
+        "boxes": torch.tensor([[11.3, 9.2, 46.1, 38.4], [62.7, 31.1, 112.2, 52.3]]),
+        "labels": torch.tensor([0, 2]),
+    },
     {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0).long()},
 ]
 PACKED = Targets.from_list(TARGETS)
