@@ -24,8 +24,11 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.lada import LADA as LADA
     from kedge.detectors.paa import PAA as PAA
     from kedge.detectors.point_detector import PointDetector as PointDetector
+    from kedge.detectors.refinedet import RefineDet as RefineDet
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
     from kedge.detectors.rtmdet import RTMDet as RTMDet
+    from kedge.detectors.ssd import SSD as SSD
+    from kedge.detectors.ssdlite import SSDLite as SSDLite
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
     from kedge.detectors.tood import TOOD as TOOD
@@ -55,6 +58,9 @@ DETECTORS = {
     "autoassign": "AutoAssign",
     "dw": "DW",
     "lada": "LADA",
+    "ssd": "SSD",
+    "ssdlite": "SSDLite",
+    "refinedet": "RefineDet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

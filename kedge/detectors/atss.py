@@ -4,7 +4,6 @@ from kedge.assign.atss import ATSS as Rule
 from kedge.coders import DeltaCoder
 from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
-from kedge.select import NMS, Selection
 
 
 class ATSS(PointDetector):
@@ -16,16 +15,14 @@ class ATSS(PointDetector):
     Source: Zhang et al., arXiv:1912.02424, section 4; the authors' code.
     """
 
-    square = 8.0
-
     @classmethod
     def parts(cls, num_classes: int) -> Parts:
         return Parts(
+            square=8.0,
             assign=Rule(),
             coder=DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)),
             loss=DenseLoss(
                 box=BoxOverlap(), box_weight=2.0, weigh_boxes=by_centreness, quality=Centreness()
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="centreness",
         )

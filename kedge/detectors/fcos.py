@@ -4,7 +4,6 @@ from kedge.assign.fcos import FCOS as Rule
 from kedge.coders import LTRBCoder
 from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
-from kedge.select import NMS, Selection
 
 
 class FCOS(PointDetector):
@@ -28,6 +27,5 @@ class FCOS(PointDetector):
             assign=Rule(centre_radius=1.5),
             coder=LTRBCoder(),
             loss=DenseLoss(box=BoxOverlap(), weigh_boxes=by_centreness, quality=Centreness()),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="centreness",
         )

@@ -10,7 +10,7 @@ Shapes = Sequence[tuple[float, float]] | Tensor
 
 
 def levels_of(
-    detector: str, strides: Sequence[int], shapes: Sequence[Shapes], offset: float = 0.5
+    detector: str, strides: Sequence[float], shapes: Sequence[Shapes], offset: float = 0.5
 ) -> list[Level]:
     """A level for each stride; ``ValueError`` unless there are shapes for each.
 
@@ -25,7 +25,7 @@ def levels_of(
 
 
 def shared_levels(
-    detector: str, strides: Sequence[int], shapes: Sequence[Shapes], offset: float
+    detector: str, strides: Sequence[float], shapes: Sequence[Shapes], offset: float
 ) -> list[Level]:
     """The same for layers that all levels share: ``ValueError`` unless shapes are equally many."""
     levels = levels_of(detector, strides, shapes, offset)

@@ -16,11 +16,10 @@ class PAA(PointDetector):
     Source: Kim and Lee, arXiv:2007.08103; the authors' code.
     """
 
-    square = 8.0
-
     @classmethod
     def parts(cls, num_classes: int) -> Parts:
         return Parts(
+            square=8.0,
             assign=Rule(),
             coder=DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)),
             loss=DenseLoss(

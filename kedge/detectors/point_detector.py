@@ -2,8 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ from kedge.detectors.levels import Shapes, shared_levels
 from kedge.losses import Loss
 from kedge.nn import PointHead, Pyramid
 from kedge.sample import Sampler
-from kedge.select import Selection
+from kedge.select import NMS, Selection
 from kedge.types import Assigner, Predictions
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -25,15 +25,18 @@ STRIDES = (8, 16, 32, 64, 128)
 class Parts:
     """What one such detector has by itself.
 
-    ``quality``: the name of its quality branch, where it has one; ``prior``: what the untrained
-    detector says of every class; ``start``: what its box outputs say untrained.
+    ``square``: the side of its anchors in strides, None for points; ``quality``: the name of its
+    quality branch, where it has one; ``depth``: convolutions of its head; ``prior``: what the
+    untrained detector says of every class; ``start``: what its box outputs say untrained.
     """
 
     assign: Assigner
     coder: Coder
     loss: Loss
-    selection: Selection
+    selection: Selection = field(default_factory=partial(Selection, suppress=NMS(threshold=0.6)))
+    square: float | None = None
     quality: str | None = None
+    depth: int = 4
     prior: float = 0.01
     start: float = 0.0
 
@@ -44,7 +47,7 @@ class PointDetector(Dense):
     Args:
         num_classes: C; labels are 0 ... C - 1.
         shapes: for detectors with anchor boxes one (A, 2) list of (w, h) in pixels for each level,
-            with the same A; None: one square of ``square`` strides a cell.
+            with the same A; None: one square of 8 strides a cell.
         backbone: "tiny", "darknet19", a name of timm's ("resnet50"), or a module with maps of
             stride 8, 16, 32 (``kedge.nn.Backbone``).
         learn: make the shapes parameters, level by level.
@@ -58,12 +61,8 @@ class PointDetector(Dense):
     both, except objectness, which multiplies.
 
     A subclass defines ``parts``, and ``make_layers`` and ``predict_maps`` where its head is another
-    one. ``square`` is the side of its anchors in strides, None for points; ``depth`` that of its
-    head.
+    one.
     """
-
-    square: ClassVar[float | None] = None
-    depth: ClassVar[int] = 4
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class PointDetector(Dense):
         own = self.parts(num_classes)
         super().__init__(
             num_classes=num_classes,
-            levels=self._levels(shapes, offset),
+            levels=self._levels(own.square, shapes, offset),
             learn=learn,
             assign=own.assign if assign is None else assign,
             sample=sample,
@@ -98,21 +97,23 @@ class PointDetector(Dense):
         self.quality = own.quality
         self.backbone = make_backbone(backbone, strides=STRIDES[:3], pretrained=pretrained)
         self.pyramid = Pyramid(self.backbone.channels, width, from_c5=False)
-        self.layers = self.make_layers(own, width, self.depth if depth is None else depth)
+        self.layers = self.make_layers(own, width, own.depth if depth is None else depth)
 
     @classmethod
     @abstractmethod
     def parts(cls, num_classes: int) -> Parts:
         """Its own parts, for so many classes."""
 
-    def _levels(self, shapes: Sequence[Shapes] | None, offset: float) -> list[Level]:
+    def _levels(
+        self, square: float | None, shapes: Sequence[Shapes] | None, offset: float
+    ) -> list[Level]:
         name = type(self).__name__
-        if self.square is None:
+        if square is None:
             if shapes is not None:
                 raise ValueError(f"shapes: {name} answers at points, which have none")
             return [Level(stride=stride, offset=offset) for stride in STRIDES]
         if shapes is None:
-            shapes = [[(self.square * stride,) * 2] for stride in STRIDES]
+            shapes = [[(square * stride, square * stride)] for stride in STRIDES]
         return shared_levels(name, STRIDES, shapes, offset)
 
     def make_layers(self, own: Parts, width: int, depth: int) -> nn.Module:

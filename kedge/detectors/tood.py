@@ -8,7 +8,6 @@ from kedge.detectors.dense import Maps
 from kedge.detectors.point_detector import STRIDES, Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, QualityFocal, by_quality, per_quality
 from kedge.nn import TaskHead
-from kedge.select import NMS, Selection
 
 
 class TOOD(PointDetector):
@@ -21,18 +20,16 @@ class TOOD(PointDetector):
     step, where the authors begin with ATSS and focal loss for a third of the training.
     """
 
-    depth = 6
-
     @classmethod
     def parts(cls, num_classes: int) -> Parts:
         return Parts(
+            depth=6,
             assign=TAL(),
             coder=LTRBCoder(activation="none"),
             loss=DenseLoss(
                 classes=QualityFocal(), class_normalise=per_quality,
                 box=BoxOverlap(), box_weight=2.0, weigh_boxes=by_quality,
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
         )  # fmt: skip
 
     def make_layers(self, own: Parts, width: int, depth: int) -> nn.Module:

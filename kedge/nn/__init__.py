@@ -8,8 +8,12 @@ from kedge.nn.darknet24 import Darknet24
 from kedge.nn.decoupled import DecoupledHead
 from kedge.nn.depression import Schedule, depress, depression_ratio
 from kedge.nn.dilated_encoder import DilatedEncoder
+from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.fpn import PoolPyramid, Pyramid
 from kedge.nn.heads import Subnet, YoloOutput
+from kedge.nn.l2_norm import L2Norm
+from kedge.nn.mobilenet import MobileNetV3
+from kedge.nn.multibox import MultiBoxHead
 from kedge.nn.pan import PathAggregation
 from kedge.nn.passthrough import Passthrough
 from kedge.nn.point_head import PointHead
@@ -21,14 +25,52 @@ from kedge.nn.star_head import StarHead
 from kedge.nn.task_head import TaskHead
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
+from kedge.nn.transfer import TransferConnection
+from kedge.nn.vgg import VGG16
 from kedge.nn.yolo_neck import YoloNeck
 from kedge.nn.yolo_pyramid import YoloPyramid
 from kedge.nn.yolof_decoder import YolofDecoder
 
 __all__ = [
-    "Backbone", "CSPDarknet", "CSPNeXt", "CellOutput", "Darknet19", "Darknet24", "Darknet53",
-    "DecoupledHead", "DilatedEncoder", "Passthrough", "PathAggregation", "PointHead",
-    "PoolPyramid", "Pyramid", "RPNLayers", "RefinedPointHead", "RoIPool", "ScaleNorm", "Schedule",
-    "StarHead", "Subnet", "TaskHead", "TimmBackbone", "Tiny", "TwoMLP", "YoloNeck", "YoloOutput",
-    "YoloPyramid", "YolofDecoder", "check_backbone", "depress", "depression_ratio",
-]  # fmt: skip
+    "VGG16",
+    "Backbone",
+    "CSPDarknet",
+    "CSPNeXt",
+    "CellOutput",
+    "Darknet19",
+    "Darknet24",
+    "Darknet53",
+    "DecoupledHead",
+    "DilatedEncoder",
+    "Extended",
+    "L2Norm",
+    "MobileNetV3",
+    "MultiBoxHead",
+    "Passthrough",
+    "PathAggregation",
+    "PointHead",
+    "PoolPyramid",
+    "Pyramid",
+    "RPNLayers",
+    "RefinedPointHead",
+    "RoIPool",
+    "ScaleNorm",
+    "Schedule",
+    "StarHead",
+    "Subnet",
+    "TaskHead",
+    "TimmBackbone",
+    "Tiny",
+    "TransferConnection",
+    "TwoMLP",
+    "YoloNeck",
+    "YoloOutput",
+    "YoloPyramid",
+    "YolofDecoder",
+    "check_backbone",
+    "depress",
+    "depression_ratio",
+    "halving_block",
+    "lite_block",
+    "ssd_block",
+]

@@ -103,9 +103,10 @@ class ModelSettings(BaseModel):
     detector: Literal[*DETECTORS] = "yolov2"  # pyright: ignore
     """Detector."""
     backbone: str = "tiny"
-    """tiny, darknet19, or a name of timm's."""
+    """tiny, darknet19, darknet24, darknet53, cspdarknet_s, cspnext_s (and _tiny, _m, _l, _x), or a
+    name of timm's."""
     stride: int | None = None
-    """YOLOv2: step of the map that it predicts on, 8, 16 or 32; by default 16 for tiny, else 32."""
+    """YOLOv1, YOLOv2, YOLOF: step of the map that they predict on; by default 16 for tiny."""
     pretrained: bool = False
     """Start a timm backbone from its published weights (downloads them)."""
     assign: Annotated[str | None, BeforeValidator(_as_text)] = None

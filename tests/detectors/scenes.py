@@ -4,12 +4,15 @@ import torch
 from torch import nn
 
 from kedge.detectors import (
+    SSD,
     YOLOF,
     YOLOX,
     FasterRCNN,
     Keypoint,
+    RefineDet,
     RetinaNet,
     RTMDet,
+    SSDLite,
     YOLOv1,
     YOLOv2,
     YOLOv3,
@@ -22,6 +25,7 @@ CLASSES = 3
 SHAPES = [(12.0, 12.0), (40.0, 20.0), (30.0, 60.0)]
 PYRAMID = [[(s, s), (1.5 * s, s)] for s in (16.0, 32.0, 64.0, 128.0, 256.0)]
 REGIONS = PYRAMID[1:]
+OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
 POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
@@ -40,6 +44,9 @@ SMALL = {
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
     **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
+    "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
 }  # fmt: skip
 
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything

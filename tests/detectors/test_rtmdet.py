@@ -13,8 +13,8 @@ from kedge.types import Assignment, Predictions, Targets
 
 
 def test_loss_by_hand():
-    """Points on the corners of 16 px cells, all distances 16, an object (0, 0, 32, 16): the pair
-    at (16, 16) says (0, 0, 32, 32), with IoU and GIoU 1/2; that at (16, 0) (0, -16, 32, 16), too."""
+    """Points on the corners of 16 px cells, all distances 16, an object (0, 0, 32, 16): the pair at
+    (16, 16) says (0, 0, 32, 32), IoU and GIoU 1/2; that at (16, 0) says (0, -16, 32, 16), too."""
     grid = Grid((32, 32), [Level(stride=16, offset=0.0)])
     objects = Targets.from_list([{"boxes": torch.tensor([[0.0, 0, 32, 16]])}])
     said = Predictions.from_codes(
