@@ -11,11 +11,11 @@ import kedge
 
 PACKAGE = Path(kedge.__file__).parent
 NAMES = [
-    "ATSS", "Assignment", "AutoAssign", "BestInCell", "Boxes", "ByNWD", "CentreRegion", "DW",
-    "DeltaCoder", "DenseLoss", "Detections", "Detector", "DistributionCoder",
-    "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free", "FreeAnchor", "Grid", "Hungarian",
+    "ATSS", "Assignment", "AutoAssign", "BestInCell", "Boxes", "ByNWD", "CascadeRCNN", "CentreRegion",
+    "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector", "DistributionCoder",
+    "DynamicSoftLabel", "FCOS", "FasterRCNN", "FasterRCNNC4", "Found", "Free", "FreeAnchor", "Grid", "Hungarian",
     "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA",
-    "Predictions", "RFLA", "RetinaNet", "SSDMatch", "Selection", "SimOTA", "SoftCell", "Stage",
+    "Predictions", "RFCN", "RFLA", "RetinaNet", "SSDMatch", "Selection", "SimOTA", "SoftCell", "Stage",
     "TAL", "TBLRCoder", "Targets", "Uniform", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder",
     "YOLOv5", "YOLOv5Coder", "__version__", "kmeans", "load", "preset", "read",
 ]  # fmt: skip

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from kedge.parts import near
 
 if TYPE_CHECKING:  # `as` shows a name to type checkers
+    from kedge.detectors.cascade_rcnn import CascadeRCNN as CascadeRCNN
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
+    from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
     from kedge.detectors.found import Found as Found
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.rfcn import RFCN as RFCN
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
     from kedge.detectors.two_stage import TwoStage as TwoStage
@@ -26,6 +29,9 @@ DETECTORS = {
     "yolov2": "YOLOv2",
     "retinanet": "RetinaNet",
     "faster_rcnn": "FasterRCNN",
+    "faster_rcnn_c4": "FasterRCNNC4",
+    "cascade_rcnn": "CascadeRCNN",
+    "rfcn": "RFCN",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

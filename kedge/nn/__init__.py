@@ -5,7 +5,9 @@ from kedge.nn.darknet import Darknet19
 from kedge.nn.fpn import PoolPyramid, Pyramid
 from kedge.nn.heads import Subnet, YoloOutput
 from kedge.nn.passthrough import Passthrough
-from kedge.nn.roi import RoIPool, TwoMLP
+from kedge.nn.position_sensitive import PositionMaps, Vote
+from kedge.nn.resnet import ResNetTrunk, cut_resnet
+from kedge.nn.roi import BlockMean, RegionOutputs, RoIPool, TwoMLP
 from kedge.nn.rpn import RPNLayers
 from kedge.nn.scale_norm import ScaleNorm
 from kedge.nn.timm_backbone import TimmBackbone
@@ -13,7 +15,7 @@ from kedge.nn.tiny import Tiny
 from kedge.nn.yolo_neck import YoloNeck
 
 __all__ = [
-    "Backbone", "Darknet19", "Passthrough", "PoolPyramid", "Pyramid", "RPNLayers", "RoIPool",
-    "ScaleNorm", "Subnet", "TimmBackbone", "Tiny", "TwoMLP", "YoloNeck", "YoloOutput",
-    "check_backbone",
+    "Backbone", "BlockMean", "Darknet19", "Passthrough", "PoolPyramid", "PositionMaps", "Pyramid",
+    "RPNLayers", "RegionOutputs", "ResNetTrunk", "RoIPool", "ScaleNorm", "Subnet", "TimmBackbone",
+    "Tiny", "TwoMLP", "Vote", "YoloNeck", "YoloOutput", "check_backbone", "cut_resnet",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from detectors.scenes import CLASSES, SMALL, Centres, batch, make
 from kedge.assign import SoftCell
 from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.coders.by_name import CODERS
-from kedge.detectors import Dense
+from kedge.detectors import Dense, TwoStage, detector_class
 from kedge.losses import BoxOverlap, DenseLoss, Focal, WiseIoULoss, per_element
 from kedge.losses.by_name import CLASS_TERMS, box_term, change_loss_
 from kedge.sample import All
@@ -20,6 +20,7 @@ from kedge.select.by_name import SUPPRESSIONS
 from kedge.train.checkpoint import fit_weights
 from kedge.types import ClassWeights, Targets
 
+TWO_STAGE = [name for name in SMALL if issubclass(detector_class(name), TwoStage)]
 LIKELIHOODS = {"free_anchor", "mal", "autoassign", "dw"}
 IMAGES, TARGETS = batch()
 detectors = pytest.mark.parametrize("detector", SMALL)
@@ -71,7 +72,7 @@ def look(model):
 
 def fresh(detector, **settings):
     """A detector whose first stage samples nothing, as strategies with a likelihood need."""
-    settings = {"sample": All()} | settings if detector == "faster_rcnn" else settings
+    settings = {"sample": All()} | settings if detector in TWO_STAGE else settings
     return make(detector, **settings)
 
 
@@ -82,7 +83,7 @@ def fresh(detector, **settings):
 @strategies
 @coders
 def test_a_strategy_trains_and_detects_made_with_or_given_afterwards(detector, name, coder):
-    if detector == "faster_rcnn" and name == "autoassign":
+    if detector in TWO_STAGE and name == "autoassign":
         own = strategy({"name": name, "num_classes": 1})  # its first stage knows one class
     else:
         own = rule(name)
@@ -127,11 +128,11 @@ def test_the_soft_warm_up_overrides_any_strategy(detector, name):
 @detectors
 @strategies
 def test_without_weight_a_pair_costs_nothing(detector, name):
-    model = make(detector, assign=rule(name)) if detector != "faster_rcnn" else fresh(detector)
-    if detector == "faster_rcnn":
+    model = make(detector, assign=rule(name)) if detector not in TWO_STAGE else fresh(detector)
+    if detector in TWO_STAGE:
         first(model).assign = strategy(name)
     targets = Targets.from_list(TARGETS)
-    if detector == "faster_rcnn":
+    if detector in TWO_STAGE:
         targets = targets.as_one_class()
     said = model.head(torch.rand(3, 3, 64, 96)).detach()
     assert said.anchors is not None
@@ -218,7 +219,7 @@ def test_every_box_loss_trains_every_detector_with_every_coder(detector, box, co
     before = step(model)
     first(model).loss.box = box_term(box)
     after = step(model)
-    key = "proposal_box" if detector == "faster_rcnn" else "box"
+    key = "proposal_box" if detector in TWO_STAGE else "box"
     assert after[key] > 0
     own = type(first(fresh(detector)).loss.box)
     assert after[key] != before[key] or isinstance(box_term(box), own)

@@ -3,7 +3,15 @@
 import torch
 from torch import nn
 
-from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2
+from kedge.detectors import (
+    RFCN,
+    CascadeRCNN,
+    FasterRCNN,
+    FasterRCNNC4,
+    Keypoint,
+    RetinaNet,
+    YOLOv2,
+)
 from kedge.nn import Tiny
 from kedge.types import Detections
 
@@ -19,6 +27,11 @@ SMALL = {
         num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
     ),
     "faster_rcnn": lambda **k: FasterRCNN(
+        num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
+    ),
+    "faster_rcnn_c4": lambda **k: FasterRCNNC4(num_classes=CLASSES, shapes=[SHAPES], **k),
+    "rfcn": lambda **k: RFCN(num_classes=CLASSES, shapes=[SHAPES], width=8, size=3, **k),
+    "cascade_rcnn": lambda **k: CascadeRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
 }  # fmt: skip
