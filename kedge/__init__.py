@@ -22,8 +22,8 @@ _HOMES = {
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
     "kedge.detectors": (
-        "CascadeRCNN", "Detector", "FasterRCNN", "FasterRCNNC4", "Found", "RFCN", "RetinaNet",
-        "Stage", "YOLOv2",
+        "CascadeRCNN", "Detector", "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "RCNN",
+        "RFCN", "RetinaNet", "SlidingWindowDetector", "Stage", "YOLOv2",
     ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),

@@ -14,12 +14,16 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
+    from kedge.detectors.fast_rcnn import FastRCNN as FastRCNN
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
     from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
     from kedge.detectors.found import Found as Found
     from kedge.detectors.keypoint import Keypoint as Keypoint
+    from kedge.detectors.on_proposals import OnProposals as OnProposals
+    from kedge.detectors.rcnn import RCNN as RCNN
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
     from kedge.detectors.rfcn import RFCN as RFCN
+    from kedge.detectors.sliding_window import SlidingWindowDetector as SlidingWindowDetector
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
     from kedge.detectors.two_stage import TwoStage as TwoStage
@@ -32,6 +36,9 @@ DETECTORS = {
     "faster_rcnn_c4": "FasterRCNNC4",
     "cascade_rcnn": "CascadeRCNN",
     "rfcn": "RFCN",
+    "fast_rcnn": "FastRCNN",
+    "rcnn": "RCNN",
+    "sliding_window": "SlidingWindowDetector",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 
@@ -41,6 +48,7 @@ _PARTS = {
     "Found": "found",
     "Keypoint": "keypoint",
     "Maps": "dense",
+    "OnProposals": "on_proposals",
     "Outcome": "stage",
     "Stage": "stage",
     "TwoStage": "two_stage",

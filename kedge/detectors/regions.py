@@ -93,8 +93,11 @@ class RegionHead(Swappable):
     ``pool`` takes maps, boxes (R, 4) and their images (R,) to features, ``layers`` these to class
     outputs (R, W) and codes (R, D), or (R, C D) for a box of every class. All parts can be swapped.
     Boxes are sampled before features are computed, unless ``sample`` takes them all, as strategies
-    that read predictions need, or looks at losses (OHEM).
+    that read predictions need, or looks at losses (OHEM). In evaluation no more than ``at_once``
+    are in memory at a time.
     """
+
+    at_once = 2048
 
     def __init__(
         self,
@@ -115,7 +118,11 @@ class RegionHead(Swappable):
     def predict(self, maps: list[Tensor], boxes: Boxes) -> Predictions:
         """What it says of every box."""
         assert boxes.image is not None
-        logits, codes = self.layers(self.pool(maps, boxes.boxes(), boxes.image))
+        rois, image = boxes.boxes(), boxes.image
+        parts = len(rois) if self.training else self.at_once
+        pairs = zip(rois.split(max(parts, 1)), image.split(max(parts, 1)))
+        said = [self.layers(self.pool(maps, *part)) for part in pairs]
+        logits, codes = (torch.cat(column) for column in zip(*said))
         if codes.shape[1] != self.coder.code_size:
             codes = codes.unflatten(1, (-1, self.coder.code_size))
         return Predictions(

@@ -12,10 +12,11 @@ from kedge.nn.rpn import RPNLayers
 from kedge.nn.scale_norm import ScaleNorm
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
+from kedge.nn.warp import Warp
 from kedge.nn.yolo_neck import YoloNeck
 
 __all__ = [
     "Backbone", "BlockMean", "Darknet19", "Passthrough", "PoolPyramid", "PositionMaps", "Pyramid",
     "RPNLayers", "RegionOutputs", "ResNetTrunk", "RoIPool", "ScaleNorm", "Subnet", "TimmBackbone",
-    "Tiny", "TwoMLP", "Vote", "YoloNeck", "YoloOutput", "check_backbone", "cut_resnet",
+    "Tiny", "TwoMLP", "Vote", "Warp", "YoloNeck", "YoloOutput", "check_backbone", "cut_resnet",
 ]  # fmt: skip
