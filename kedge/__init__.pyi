@@ -44,8 +44,8 @@ from kedge.detectors import RFCN as RFCN
 from kedge.detectors import CascadeRCNN as CascadeRCNN
 from kedge.detectors import Detector as Detector
 from kedge.detectors import FasterRCNN as FasterRCNN
-from kedge.detectors import FastRCNN as FastRCNN
 from kedge.detectors import FasterRCNNC4 as FasterRCNNC4
+from kedge.detectors import FastRCNN as FastRCNN
 from kedge.detectors import Found as Found
 from kedge.detectors import RetinaNet as RetinaNet
 from kedge.detectors import SlidingWindowDetector as SlidingWindowDetector

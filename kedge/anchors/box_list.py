@@ -84,7 +84,9 @@ class BoxList:
         """With the objects that are no crowd at the end of each image's list, as a second stage is
         trained; the strides and levels of the boxes are dropped."""
         if self.image is None:
-            raise ValueError("Boxes.with_objects takes packed boxes: these are shared by all images")
+            raise ValueError(
+                "Boxes.with_objects takes packed boxes: these are shared by all images"
+            )
         self.total(objects.batch_size)
         real = ~objects.ignore
         boxes = torch.cat([self.anchor_boxes, objects.boxes[real].to(self.anchor_boxes)])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from kedge.anchors import Boxes
-from kedge.boxes import clipped, sizes as sides
+from kedge.boxes import clipped
+from kedge.boxes import sizes as sides
 from kedge.detectors.regions import RegionHead
 from kedge.detectors.stage import Outcome
 from kedge.select import Selection

@@ -57,7 +57,9 @@ class RCNN(OnProposals):
     ) -> None:
         tiny = backbone == "tiny"
         body = make_backbone(backbone, strides=(16,) if tiny else (32,), pretrained=pretrained)
-        super().__init__(num_classes=num_classes, source=source, strides=(1,), multiple=1, smallest=1)
+        super().__init__(
+            num_classes=num_classes, source=source, strides=(1,), multiple=1, smallest=1
+        )
         size = (32 if tiny else 224) if size is None else size
         coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)) if coder is None else coder
         self.regions = RegionHead(

@@ -31,6 +31,16 @@ def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
 
 
+def recall_of(
+    proposals: Sequence[dict[str, Any]], data: Data, limits: Sequence[int]
+) -> dict[str, float]:
+    """Recall of the best k proposals of every image (one row per record of `data`), whatever the
+    class: ``AR@k``, ``AR50@k`` and by size, for each k of `limits`."""
+    from kedge.evaluate import proposal_recall
+
+    return proposal_recall(proposals, ground_truth(data), limits)
+
+
 def read_to_score(path: str, split: str | None, on_bad_box: OnBadBox = "error") -> Data:
     """The split asked for; without one test, else val, else the only split there is."""
     if split is not None:

@@ -13,6 +13,7 @@ from kedge.parse.npz_file import read_npz
 from kedge.proposals.source import Found, Source
 
 SAVE_EVERY = 200  # images
+Known = dict[tuple[str, str], tuple[tuple[int, int], Found]]  # source, image: size, what was found
 _ARRAYS = ("source", "image", "size", "count", "boxes", "scores")
 
 
@@ -23,18 +24,19 @@ class Proposals:
     are never taken for those of an image that has changed. With ``file``, an npz, they are read
     from there, and what is missing is found and written there, atomically.
 
-    The file holds ``source``, its settings as text; per image ``image`` (its digest), ``size``
-    (height, width) and ``count``; and ``boxes`` (all, 4) and ``scores`` (all,), image by image.
+    The file holds, for every image and source, ``source`` (its settings as text), ``image`` (the
+    digest), ``size`` (height, width) and ``count``; and ``boxes`` (all, 4) and ``scores`` (all,),
+    one after another. Several sources and data sets may share it.
 
-    Raises ``ValueError`` naming a file that is none of these, that belongs to another source, or
-    whose boxes do not lie in their images.
+    Raises ``ValueError`` naming a file that is none of these, or whose boxes do not lie in their
+    images.
     """
 
     def __init__(self, source: Source, file: Path | None = None) -> None:
         self.source, self.file = source, file
-        self._found: dict[str, tuple[tuple[int, int], Found]] = {}
+        self._found: Known = {}
         if file is not None and file.exists():
-            self._found = _read(file, repr(source))
+            self._found = _read(file)
 
     def __call__(
         self, records: Sequence[Record], progress: Callable[[int], None] | None = None
@@ -43,7 +45,7 @@ class Proposals:
         images are done after each that was not known."""
         out, new = [], 0
         for number, record in enumerate(records, start=1):
-            key, size = _digest(record), (record.height, record.width)
+            key, size = (repr(self.source), _digest(record)), (record.height, record.width)
             known = self._found.get(key)
             if known is None or known[0] != size:
                 known = self._found[key] = (size, self.source.boxes(decode(record)))
@@ -62,8 +64,8 @@ class Proposals:
             return
         sizes, found = zip(*self._found.values())
         arrays = {
-            "source": np.array(repr(self.source)),
-            "image": np.array(list(self._found)),
+            "source": np.array([source for source, _ in self._found]),
+            "image": np.array([image for _, image in self._found]),
             "size": np.array(sizes, np.int64),
             "count": np.array([len(boxes) for boxes, _ in found], np.int64),
             "boxes": np.concatenate([boxes for boxes, _ in found]),
@@ -83,26 +85,21 @@ def _digest(record: Record) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, source: str) -> dict[str, tuple[tuple[int, int], Found]]:
+def _read(file: Path) -> Known:
     arrays = read_npz(file, _ARRAYS)
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise ValueError(f"{file}: no file of kedge proposals: it lacks {', '.join(missing)}")
-    if str(arrays["source"]) != source:
-        raise ValueError(
-            f"{file}: holds the proposals of {arrays['source']}, not of {source}; remove it, or "
-            "take another file"
-        )
-    image, size, count, boxes, scores = (arrays[name] for name in _ARRAYS[1:])
-    n, total = len(image) if image.ndim else -1, int(count.sum())
-    shapes = (image.shape, size.shape, count.shape, boxes.shape, scores.shape)
-    if shapes != ((n,), (n, 2), (n,), (total, 4), (total,)) or (count < 0).any():
+    source, image, size, count, boxes, scores = (arrays[name] for name in _ARRAYS)
+    n, total = image.size, int(count.sum())
+    shapes = [arrays[name].shape for name in _ARRAYS]
+    if shapes != [(n,), (n,), (n, 2), (n,), (total, 4), (total,)] or (count < 0).any():
         raise ValueError(f"{file}: its arrays do not agree: they have the shapes {shapes}")
     limit = np.repeat(size[:, ::-1], count, axis=0)
     inside = (boxes[:, :2] >= 0) & (boxes[:, 2:] <= limit + 1e-3) & (boxes[:, :2] < boxes[:, 2:])
     if not inside.all():
         row = int(np.argmin(inside.all(1)))
         raise ValueError(f"{file}: box {row} is empty or outside of its image: {boxes[row]}")
-    ends = count.cumsum()
-    parts = zip(image, size, np.split(boxes, ends[:-1]), np.split(scores, ends[:-1]))
-    return {str(key): ((int(h), int(w)), (b, s)) for key, (h, w), b, s in parts}
+    ends = count.cumsum()[:-1]
+    parts = zip(source, image, size, np.split(boxes, ends), np.split(scores, ends))
+    return {(str(s), str(key)): ((int(h), int(w)), (b, v)) for s, key, (h, w), b, v in parts}

@@ -93,9 +93,7 @@ class EdgeBoxes:
         edges = np.hypot(dx, dy)
         if edges.max() == 0:
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        search = cv2.ximgproc.createEdgeBoxes(
-            maxBoxes=self.most, alpha=self.alpha, beta=self.beta
-        )
+        search = cv2.ximgproc.createEdgeBoxes(maxBoxes=self.most, alpha=self.alpha, beta=self.beta)
         along = np.mod(np.arctan2(dy, dx), np.pi).astype(np.float32)
         rows, scores = search.getBoundingBoxes(edges / edges.max(), along)
         return _ranked(rows, np.asarray(scores, np.float32).ravel(), self.most)

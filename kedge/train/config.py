@@ -71,6 +71,9 @@ class DataSettings(BaseModel):
     """Strength of brightness, contrast and saturation jitter."""
     cache: bool = True
     """Keep decoded images in memory."""
+    proposals: Path | None = None
+    """File (npz) that keeps what a source of proposals found, for fast_rcnn and rcnn; it is made and
+    added to. By default proposals.npz in the run's folder."""
     workers: int = Field(0, ge=0, le=256)
     """Processes that load images; 0: the training process itself."""
 
@@ -203,6 +206,11 @@ class OutputSettings(BaseModel):
 class TrainConfig(OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
     """What to train, on what, and how. Every field is a key of a block of the YAML file and a
     flag."""
+
+    @property
+    def proposals_file(self) -> Path:
+        """Where proposals of a source are kept."""
+        return self.out / "proposals.npz" if self.proposals is None else self.proposals
 
     def steps_of(self, length: float, total: int) -> int:
         """A length in steps: itself, or a share of `total` when below 1."""

@@ -106,7 +106,9 @@ def test_scores_are_the_mean_of_the_heads_each_at_its_own_boxes_and_boxes_the_la
     found = cascade.detect([], Boxes.from_list([torch.tensor([[8.0, 8, 24, 24]])]),
                            torch.tensor([[64, 64]]))  # fmt: skip
     # every stage moves the box down by a quarter of its height, 4 pixels
-    assert [boxes.tolist() for boxes in seen] == [[[8, 8 + 4 * k, 24, 24 + 4 * k]] for k in range(3)]
+    assert [boxes.tolist() for boxes in seen] == [
+        [[8, 8 + 4 * k, 24, 24 + 4 * k]] for k in range(3)
+    ]
     assert found.boxes.tolist() == [[8, 20, 24, 36]] * CLASSES
     e = torch.tensor(2.0).exp().item()
     high, low = (e + 2) / (e + 3) / 3, 3 / (e + 3) / 3
@@ -119,7 +121,10 @@ def test_the_later_stages_see_better_boxes_and_every_object_again():
     lists = []
     for head in model.regions.heads:
         own = head.learn
-        head.learn = lambda maps, boxes, *rest, own=own: (lists.append(boxes), own(maps, boxes, *rest))[1]
+        head.learn = lambda maps, boxes, *rest, own=own: (
+            lists.append(boxes),
+            own(maps, boxes, *rest),
+        )[1]
     losses = model.losses(images, targets, sizes=sizes).losses
     named = {f"{name}_{k}" for name in ("classification", "box") for k in (1, 2, 3)}
     assert losses.keys() == {"proposal_classification", "proposal_box"} | named

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from detectors.test_faster_rcnn import CLASSES, EVERY, as_theirs, scene
 from torch import nn
 from torchvision.models.detection import FasterRCNN as Torchvisions
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
-from detectors.test_faster_rcnn import CLASSES, EVERY, as_theirs, scene
 from kedge.anchors.presets import preset, torchvision_rounded
 from kedge.detectors import FasterRCNNC4
 from kedge.detectors.backbones import cut_backbone
@@ -116,7 +116,7 @@ def test_the_published_form_has_the_published_anchors():
 def test_another_backbone_is_an_error_that_says_which_there_are():
     with pytest.raises(ValueError, match="backbone 'vgg': here it is 'tiny' or one of resnet18"):
         FasterRCNNC4(num_classes=1, backbone="vgg")
-    with pytest.raises(ValueError, match="resnet34.*cannot be dilated; take resnet50"):
+    with pytest.raises(ValueError, match=r"resnet34.*cannot be dilated; take resnet50"):
         cut_backbone("resnet34", dilated=True)
 
 
