@@ -113,9 +113,14 @@ class ModelSettings(BaseModel):
     sample: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Sampler: hard_negatives:ratio=3, random:size=256 ...; by default the detector's own."""
     loss: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Terms of the loss in place of the detector's: classes=varifocal,box=giou."""
+    """Terms of the loss in place of the detector's: classes=varifocal,box=giou. Of two stages this,
+    assign, coder and sample are the first's."""
     selection: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300."""
+    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300; of two stages of
+    the last."""
+    regions: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Parts of the second stage, where there is one: assign=[max_iou:positive=0.6],sample=ohem,
+    loss=[box=giou]."""
     options: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Other keyword arguments of the detector: width=128,depth=2."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
