@@ -4,15 +4,18 @@ import torch
 from torch import nn
 
 from kedge.detectors import (
+    RCNN,
     RFCN,
     CascadeRCNN,
     FasterRCNN,
     FasterRCNNC4,
+    FastRCNN,
     Keypoint,
     RetinaNet,
     YOLOv2,
 )
 from kedge.nn import Tiny
+from kedge.proposals import SlidingWindow as Windows
 from kedge.types import Detections
 
 CLASSES = 3
@@ -36,10 +39,18 @@ SMALL = {
     ),
 }  # fmt: skip
 
+WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
+
+# those that are given their boxes: no anchors, no strategy to choose among them
+PROPOSED = {
+    "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
+    "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
+}
+
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return SMALL[name](**settings)
+    return (SMALL | PROPOSED)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):
