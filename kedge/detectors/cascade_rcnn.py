@@ -26,8 +26,9 @@ class CascadeRCNN(FasterRCNN):
     with parts of their own, are ``regions.heads``.
 
     Source: Cai and Vasconcelos, arXiv:1712.00726; constants of MMDetection (smooth L1 beta 1, loss
-    weights 1, .5, .25). Detectron2 instead keeps the losses and scales the gradient into the pooled features
-    by 1/3. The third stage's code deviations are its .1 / 3 and .2 / 3 (MMDetection: .033, .067).
+    weights 1, .5, .25). Detectron2 instead keeps the losses and scales the gradient into the pooled
+    features by 1/3. The third stage's code deviations are its .1 / 3 and .2 / 3 (MMDetection: .033,
+    .067).
     """
 
     def __init__(

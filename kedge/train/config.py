@@ -72,8 +72,8 @@ class DataSettings(BaseModel):
     cache: bool = True
     """Keep decoded images in memory."""
     proposals: Path | None = None
-    """File (npz) that keeps what a source of proposals found, for fast_rcnn and rcnn; it is made and
-    added to. By default proposals.npz in the run's folder."""
+    """File (npz) that keeps what a source of proposals found, for fast_rcnn and rcnn; it is made,
+    or added to. By default proposals.npz in the run's folder."""
     workers: int = Field(0, ge=0, le=256)
     """Processes that load images; 0: the training process itself."""
 
