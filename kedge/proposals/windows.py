@@ -11,9 +11,11 @@ from kedge.proposals.source import Found
 
 @dataclass(frozen=True, kw_only=True)
 class SlidingWindow:
-    """Windows of a few sizes everywhere: ``sides`` times the side of a square as large as the image
-    at each of ``h_over_w``, a share ``step`` of their own width and height apart or a little less,
-    so that they reach every border.
+    """Windows of a few sizes everywhere.
+
+    Their sides are ``sides`` times that of a square as large as the image, at each of
+    ``h_over_w``, and they stand a share ``step`` of their own width and height apart, or a little
+    less, so that they reach every border.
 
     A window wider or higher than the image is cut to it. Pixels are not looked at, so nothing says
     which window is better: large ones come first, the score is the window's share of the image.

@@ -11,19 +11,8 @@ from kedge.train.result import load_result
 
 SOURCE = "sliding-window:sides=[1,0.5],h_over_w=[1]"
 SMALL = [
-    "--data",
-    "toy",
-    "--epochs",
-    "1",
-    "--batch-size",
-    "20",
-    "--image-size",
-    "64",
-    "96",
-    "--workers",
-    "0",
-    "--quiet",
-]
+    "--data", "toy", "--epochs", "1", "--batch-size", "20", "--image-size", "64", "96", "--quiet",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
