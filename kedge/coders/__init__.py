@@ -5,6 +5,7 @@ from kedge.coders.delta import DeltaCoder
 from kedge.coders.distribution import DistributionCoder
 from kedge.coders.fixed import Fixed
 from kedge.coders.ltrb import LTRBCoder, TBLRCoder
+from kedge.coders.root import RootCoder
 from kedge.types import Coder
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DistributionCoder",
     "Fixed",
     "LTRBCoder",
+    "RootCoder",
     "TBLRCoder",
     "YOLOv2Coder",
     "YOLOv3Coder",

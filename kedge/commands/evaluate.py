@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.words import Root, say
+
 
 def evaluate(
     run: Path | None = None,
     *,
     data: str | None = None,
     split: str | None = None,
+    root: Root = None,
     results: Path | None = None,
     proposals: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -49,7 +52,6 @@ def evaluate(
     from rich.console import Console
 
     from kedge.commands.tables import classes_table, recall_table, scores_table
-    from kedge.commands.words import say
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
@@ -59,19 +61,21 @@ def evaluate(
         raise ValueError("evaluate: give either a run folder or --results FILE")
     recall: dict[str, float] = {}
     if run is not None:
-        from kedge.detectors.detector import Proposer
+        from kedge.detectors.detector import Proposes
         from kedge.train.result import PROPOSALS, load_run
 
         trained = load_run(run)
-        source = scoring.read_to_score(data or trained.config.data, split, on_bad_box)
+        if data is None:
+            data, root = trained.config.data, root or trained.config.root
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         scoring.check_classes(trained.classes, source)
         how: Any = {"workers": workers, "proposals": trained.config.proposals or run / PROPOSALS}
         size = trained.config.image_size
-        if proposals and not isinstance(trained.detector, Proposer):
+        if proposals and not isinstance(trained.detector, Proposes):
             raise ValueError(f"--proposals: {trained.config.detector} makes no proposals")
         found = detect(trained.detector, source, size, **how)
         if proposals:
-            assert isinstance(trained.detector, Proposer)
+            assert isinstance(trained.detector, Proposes)
             boxes = propose(trained.detector, source, size, **how)
             recall = scoring.recall_of(boxes, source, (50, 100, 300, 1000))
     else:
@@ -80,7 +84,7 @@ def evaluate(
             raise ValueError("--proposals: a results file has none; give a run folder")
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
-        source = scoring.read_to_score(data, split, on_bad_box)
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
     scores = scoring.score(found, source) | recall

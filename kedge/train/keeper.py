@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from kedge.design.kmeans import kmeans
-from kedge.detectors.detector import Detector, Proposer
+from kedge.detectors.detector import Detector, Proposes
 from kedge.files import append_line, finite, forget_after
 from kedge.predict.detect import detect, propose
 from kedge.predict.score import recall_of, score
@@ -72,7 +72,7 @@ class Keeper(Checkpoint):
         }
         found = detect(self.detector, scored, config.image_size, **how)
         scores = score(found, scored)
-        if isinstance(self.detector, Proposer):
+        if isinstance(self.detector, Proposes):
             proposals = propose(self.detector, scored, config.image_size, **how)
             scores |= recall_of(proposals, scored, (50, 100))
         scores = finite(scores)

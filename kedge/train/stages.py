@@ -8,8 +8,9 @@ from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
 from kedge.detectors.on_proposals import OnProposals
+from kedge.detectors.refinement import RefinedHead, Refining
 from kedge.detectors.regions import RegionHead, RegionProposals
-from kedge.detectors.two_stage import TwoStage
+from kedge.detectors.two_stage import Proposer, TwoStage
 from kedge.losses.by_name import change_loss_
 from kedge.losses.dense import DenseLoss
 from kedge.parts import assignments, build, near
@@ -21,22 +22,24 @@ _REGION_PARTS = ("assign", "sample", "loss")
 def first_stage(detector: Detector) -> Dense | RegionProposals | RegionHead | None:
     """What holds ``assign``, ``sample``, ``coder`` and ``loss`` of the stage that settings mean
     unless they say otherwise; None where there is no such."""
-    if isinstance(detector, TwoStage):
+    if isinstance(detector, Proposer):
         return detector.proposals
     if isinstance(detector, OnProposals):
         return detector.regions
     return detector if isinstance(detector, Dense) else None
 
 
-def last_stage(detector: Detector) -> Dense | RegionHead | CascadeHead | None:
+def last_stage(detector: Detector) -> Dense | RegionHead | CascadeHead | RefinedHead | None:
     """What holds the ``selection`` of detections."""
-    if isinstance(detector, (TwoStage, OnProposals)):
+    if isinstance(detector, (TwoStage, Refining, OnProposals)):
         return detector.regions
     return detector if isinstance(detector, Dense) else None
 
 
-def region_heads(detector: Detector) -> list[RegionHead]:
+def region_heads(detector: Detector) -> list[RegionHead | RefinedHead]:
     """The second stage of a detector with two, all heads of a cascade; none in other detectors."""
+    if isinstance(detector, Refining):
+        return [detector.regions]
     if not isinstance(detector, TwoStage):
         return []
     regions = detector.regions

@@ -1,16 +1,19 @@
-"""Every strategy in every detector, with every coder, loss, sampler and suppression that fits:
-made with it, or given it afterwards; in training and in evaluation."""
+"""Every strategy with every coder, loss, sampler and suppression that fits, in one detector of
+each kind: made with it, or given it afterwards; in training and in evaluation.
+
+``test_every_detector.py`` takes all detectors through the same, part by part."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, SMALL, Centres, batch, make
+from contracts.steps import LIKELIHOODS, TARGETS, first, fresh, look, rule, step
+from detectors.scenes import CLASSES, CORE, Centres, make
 
 from kedge.assign import SoftCell
 from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.coders.by_name import CODERS
-from kedge.detectors import Dense, TwoStage, detector_class
+from kedge.detectors import Dense
 from kedge.losses import BoxOverlap, DenseLoss, Focal, WiseIoULoss, per_element
 from kedge.losses.by_name import CLASS_TERMS, box_term, change_loss_
 from kedge.sample import All
@@ -20,60 +23,9 @@ from kedge.select.by_name import SUPPRESSIONS
 from kedge.train.checkpoint import fit_weights
 from kedge.types import ClassWeights, Targets
 
-TWO_STAGE = [name for name in SMALL if issubclass(detector_class(name), TwoStage)]
-LIKELIHOODS = {"free_anchor", "mal", "autoassign", "dw"}
-IMAGES, TARGETS = batch()
-detectors = pytest.mark.parametrize("detector", SMALL)
+detectors = pytest.mark.parametrize("detector", CORE)
 strategies = pytest.mark.parametrize("name", STRATEGIES)
 coders = pytest.mark.parametrize("coder", CODERS)
-
-
-def rule(name: str):
-    """The strategy with what it needs here: classes, middles that hold a point of stride 16."""
-    wanted = {
-        "autoassign": {"num_classes": CLASSES},
-        "centre_region": {"positive": 0.6, "ignored": 0.8},
-    }
-    return strategy({"name": name} | wanted.get(name, {}))
-
-
-def first(model):
-    """What holds the parts of the first stage."""
-    return model if isinstance(model, Dense) else model.proposals
-
-
-def step(model):
-    """Losses of a training step with a fixed sample; its gradients are checked."""
-    torch.manual_seed(1)
-    model.train().zero_grad()
-    losses = model(IMAGES, TARGETS)
-    total = torch.stack(list(losses.values())).sum()
-    total.backward()
-    assert torch.isfinite(total)
-    for parameter_name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            assert torch.isfinite(parameter.grad).all(), parameter_name
-    return {key: float(value.detach()) for key, value in losses.items()}
-
-
-def look(model):
-    """Detections in evaluation; everything about them is checked."""
-    model.eval()
-    found = model(IMAGES)
-    assert len(found) == len(IMAGES)
-    for image, one in zip(IMAGES, found):
-        height, width = image.shape[1:]
-        assert len(one["boxes"]) == len(one["labels"]) == len(one["scores"])
-        assert torch.isfinite(one["boxes"]).all()
-        assert (one["boxes"] <= torch.tensor([width, height, width, height])).all()
-        assert ((one["labels"] >= 0) & (one["labels"] < CLASSES)).all()
-    return found
-
-
-def fresh(detector, **settings):
-    """A detector whose first stage samples nothing, as strategies with a likelihood need."""
-    settings = {"sample": All()} | settings if detector in TWO_STAGE else settings
-    return make(detector, **settings)
 
 
 # -- strategies ------------------------------------------------------------------------------------
@@ -83,7 +35,7 @@ def fresh(detector, **settings):
 @strategies
 @coders
 def test_a_strategy_trains_and_detects_made_with_or_given_afterwards(detector, name, coder):
-    if detector in TWO_STAGE and name == "autoassign":
+    if detector == "faster_rcnn" and name == "autoassign":
         own = strategy({"name": name, "num_classes": 1})  # its first stage knows one class
     else:
         own = rule(name)
@@ -128,11 +80,11 @@ def test_the_soft_warm_up_overrides_any_strategy(detector, name):
 @detectors
 @strategies
 def test_without_weight_a_pair_costs_nothing(detector, name):
-    model = make(detector, assign=rule(name)) if detector not in TWO_STAGE else fresh(detector)
-    if detector in TWO_STAGE:
+    model = make(detector, assign=rule(name)) if detector != "faster_rcnn" else fresh(detector)
+    if detector == "faster_rcnn":
         first(model).assign = strategy(name)
     targets = Targets.from_list(TARGETS)
-    if detector in TWO_STAGE:
+    if detector == "faster_rcnn":
         targets = targets.as_one_class()
     said = model.head(torch.rand(3, 3, 64, 96)).detach()
     assert said.anchors is not None
@@ -219,7 +171,7 @@ def test_every_box_loss_trains_every_detector_with_every_coder(detector, box, co
     before = step(model)
     first(model).loss.box = box_term(box)
     after = step(model)
-    key = "proposal_box" if detector in TWO_STAGE else "box"
+    key = "proposal_box" if detector == "faster_rcnn" else "box"
     assert after[key] > 0
     own = type(first(fresh(detector)).loss.box)
     assert after[key] != before[key] or isinstance(box_term(box), own)
