@@ -9,7 +9,7 @@ from kedge.coders import Coder
 from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.faster_rcnn import FasterRCNN
 from kedge.detectors.levels import Shapes
-from kedge.detectors.regions import region_head
+from kedge.detectors.region_parts import region_head
 from kedge.losses import Loss
 from kedge.sample import Sampler
 from kedge.select import Selection

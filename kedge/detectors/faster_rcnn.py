@@ -12,13 +12,13 @@ from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.levels import Shapes, shared_levels
-from kedge.detectors.regions import (
-    RegionHead,
+from kedge.detectors.region_parts import (
     proposal_selection,
     region_head,
     region_proposals,
     region_selection,
 )
+from kedge.detectors.regions import RegionHead
 from kedge.detectors.two_stage import TwoStage
 from kedge.losses import Loss
 from kedge.nn import PoolPyramid, RoIPool, TwoMLP

@@ -10,7 +10,7 @@ from kedge.anchors.presets import preset
 from kedge.coders import Coder
 from kedge.detectors.backbones import cut_backbone
 from kedge.detectors.levels import Shapes, shared_levels
-from kedge.detectors.regions import (
+from kedge.detectors.region_parts import (
     proposal_selection,
     region_head,
     region_proposals,

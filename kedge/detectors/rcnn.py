@@ -6,7 +6,8 @@ from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.fast_rcnn import one_half
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.regions import RegionHead, region_selection
+from kedge.detectors.region_parts import region_selection
+from kedge.detectors.regions import RegionHead
 from kedge.losses import Loss, SoftmaxCrossEntropy, sampled_loss
 from kedge.nn import Backbone, BlockMean, Warp
 from kedge.proposals.source import Source

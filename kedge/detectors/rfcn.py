@@ -10,12 +10,8 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import cut_backbone
 from kedge.detectors.levels import Shapes, shared_levels
-from kedge.detectors.regions import (
-    RegionHead,
-    proposal_selection,
-    region_proposals,
-    region_selection,
-)
+from kedge.detectors.region_parts import proposal_selection, region_proposals, region_selection
+from kedge.detectors.regions import RegionHead
 from kedge.detectors.two_stage import TwoStage
 from kedge.losses import CodeL1, DenseLoss, Loss, SoftmaxCrossEntropy, per_sampled
 from kedge.nn import PositionMaps, Vote

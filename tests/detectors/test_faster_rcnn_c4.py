@@ -12,7 +12,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from kedge.anchors.presets import preset, torchvision_rounded
 from kedge.detectors import FasterRCNNC4
 from kedge.detectors.backbones import cut_backbone
-from kedge.detectors.regions import proposal_selection
+from kedge.detectors.region_parts import proposal_selection
 from kedge.nn import BlockMean
 from kedge.sample import RandomSample
 from kedge.select import Selection
