@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
+from kedge.commands.words import Root, say
+
 
 def proposals(
     data: str,
     *,
     source: str = "sliding-window",
     split: str | None = None,
+    root: Root = None,
     out: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
 ) -> None:
@@ -37,7 +40,6 @@ def proposals(
     from rich.console import Console
 
     from kedge.commands.tables import recall_table
-    from kedge.commands.words import say
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.predict.score import recall_of
@@ -45,10 +47,10 @@ def proposals(
     from kedge.proposals.kept import Proposals
 
     finder, console = Proposals(source_of(source), out), Console()
-    first = read(data, choose_split(data, split), on_bad_box)
+    first = read(data, choose_split(data, split), on_bad_box, root=root)
     names = [split] if split is not None or not first.splits else list(first.splits)
     for name in names:
-        part = first if name == first.split else read(data, name, on_bad_box)
+        part = first if name == first.split else read(data, name, on_bad_box, root=root)
         say(said(part))
         found = [{"boxes": boxes, "scores": scores} for boxes, scores in finder(part.records)]
         count = sum(len(row["boxes"]) for row in found) / max(1, len(found))
