@@ -55,6 +55,8 @@ class Layout:
             raise ValueError("Grid needs at least one Level")
         if min(self.image_size) <= 0:
             raise ValueError(f"Grid.image_size must be (H, W) in pixels, got {self.image_size}")
+        levels = tuple(level.over(self.image_size) for level in self.levels)
+        object.__setattr__(self, "levels", levels)
         if self._shapes is not None and self._shapes.shape != (self.num_shapes, 2):
             raise ValueError(
                 f"this grid has {self.num_shapes} shapes, "

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,12 +19,15 @@ class Level:
         offset: where in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner
             (torchvision, Detectron2).
         size: (rows, columns) of the feature map; ``ceil(image_size / stride)`` by default.
+        measured: the cells of a grid are ``image_size // size`` pixels apart, as in torchvision: a
+            map of 13 rows over 800 pixels has steps of 61 there, not of its stride, 64.
     """
 
     stride: float | tuple[float, float]
     shapes: Sequence[tuple[float, float]] | Tensor | None = None
     offset: float = 0.5
     size: tuple[int, int] | None = None
+    measured: bool = False
 
     def __post_init__(self) -> None:
         if min(self.strides) <= 0:
@@ -61,3 +64,12 @@ class Level:
             return self.size
         rows, columns = (math.ceil(i / s) for i, s in zip(image_size, self.strides))
         return rows, columns
+
+    def over(self, image_size: tuple[int, int]) -> "Level":
+        """This level over images (H, W): another one where its step is ``measured``."""
+        if not self.measured:
+            return self
+        size = self.size_in(image_size)
+        steps = (float(image_size[0] // size[0]), float(image_size[1] // size[1]))
+        shapes = self.shapes_tensor()  # of a point: its stride stays its size
+        return replace(self, stride=steps, shapes=shapes, size=size, measured=False)

@@ -11,6 +11,8 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.levels import Shapes, shared_levels
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.faster_rcnn import FasterRCNNConversion
 from kedge.detectors.two_stage import (
     RegionHead,
     RegionProposals,
@@ -24,7 +26,7 @@ from kedge.select import Selection
 from kedge.types import Assigner
 
 
-class FasterRCNN(TwoStage):
+class FasterRCNN(Convertible, TwoStage):
     """Faster R-CNN with FPN. The box part of Mask R-CNN is this with RoIAlign, the default pool.
 
     Args:
@@ -49,6 +51,7 @@ class FasterRCNN(TwoStage):
     """
 
     published = "faster_rcnn_fpn"
+    conversion = FasterRCNNConversion()
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class FasterRCNN(TwoStage):
         selection: Selection | None = None,
     ) -> None:
         tiny = backbone == "tiny"
-        wanted = (8, 16, 32) if tiny else (4, 8, 16, 32)
+        wanted = (8, 16, 32) if tiny else tuple(getattr(backbone, "strides", (4, 8, 16, 32)))
         body = make_backbone(backbone, strides=wanted, pretrained=pretrained)
         strides = (*body.strides, 2 * body.strides[-1])
         if shapes is None:
