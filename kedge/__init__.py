@@ -21,7 +21,10 @@ _HOMES = {
     ),
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
-    "kedge.detectors": ("Detector", "FasterRCNN", "Found", "RetinaNet", "Stage", "YOLOv2"),
+    "kedge.detectors": (
+        "SSD", "Detector", "FasterRCNN", "Found", "RefineDet", "RetinaNet", "SSDLite", "Stage",
+        "YOLOv2",
+    ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),
     "kedge.train": ("load",),

@@ -16,7 +16,10 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
     from kedge.detectors.found import Found as Found
     from kedge.detectors.keypoint import Keypoint as Keypoint
+    from kedge.detectors.refinedet import RefineDet as RefineDet
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.ssd import SSD as SSD
+    from kedge.detectors.ssdlite import SSDLite as SSDLite
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
     from kedge.detectors.two_stage import TwoStage as TwoStage
@@ -26,6 +29,9 @@ DETECTORS = {
     "yolov2": "YOLOv2",
     "retinanet": "RetinaNet",
     "faster_rcnn": "FasterRCNN",
+    "ssd": "SSD",
+    "ssdlite": "SSDLite",
+    "refinedet": "RefineDet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

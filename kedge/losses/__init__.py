@@ -64,7 +64,7 @@ from kedge.losses.quality_terms import (
     by_quality,
     by_score,
 )
-from kedge.losses.sampled import sampled_loss
+from kedge.losses.sampled import multibox_loss, sampled_loss
 from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.losses.targets import centreness_target, iou_target
 from kedge.losses.wise_iou import WiseIoULoss
@@ -118,6 +118,7 @@ __all__ = [
     "iou_loss",
     "iou_target",
     "mean_max",
+    "multibox_loss",
     "nwd_loss",
     "per_element",
     "per_image",

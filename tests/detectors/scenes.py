@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2
+from kedge.detectors import SSD, FasterRCNN, Keypoint, RefineDet, RetinaNet, SSDLite, YOLOv2
 from kedge.nn import Tiny
 from kedge.types import Detections
 
@@ -11,6 +11,7 @@ CLASSES = 3
 SHAPES = [(12.0, 12.0), (40.0, 20.0), (30.0, 60.0)]
 PYRAMID = [[(s, s), (1.5 * s, s)] for s in (16.0, 32.0, 64.0, 128.0, 256.0)]
 REGIONS = PYRAMID[1:]
+OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
 SMALL = {
@@ -21,6 +22,9 @@ SMALL = {
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
 }  # fmt: skip
 
 
