@@ -21,9 +21,10 @@ _HOMES = {
     ),
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
+    # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
     "kedge.detectors": (
-        "SSD", "Detector", "FasterRCNN", "Found", "RefineDet", "RetinaNet", "SSDLite", "Stage",
-        "YOLOv2",
+        "Detector", "FasterRCNN", "Found", "GFL", "RefineDet", "RetinaNet", "SSD", "SSDLite",
+        "Stage", "TOOD", "VFNet", "YOLOv2",
     ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),

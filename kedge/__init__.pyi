@@ -39,7 +39,9 @@ from kedge.coders import YOLOv3Coder as YOLOv3Coder
 from kedge.coders import YOLOv5Coder as YOLOv5Coder
 from kedge.data import read as read
 from kedge.design.kmeans import kmeans as kmeans
+from kedge.detectors import GFL as GFL
 from kedge.detectors import SSD as SSD
+from kedge.detectors import TOOD as TOOD
 from kedge.detectors import Detector as Detector
 from kedge.detectors import FasterRCNN as FasterRCNN
 from kedge.detectors import Found as Found
@@ -47,6 +49,7 @@ from kedge.detectors import RefineDet as RefineDet
 from kedge.detectors import RetinaNet as RetinaNet
 from kedge.detectors import SSDLite as SSDLite
 from kedge.detectors import Stage as Stage
+from kedge.detectors import VFNet as VFNet
 from kedge.detectors import YOLOv2 as YOLOv2
 from kedge.losses import DenseLoss as DenseLoss
 from kedge.select import Selection as Selection

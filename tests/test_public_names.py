@@ -13,12 +13,12 @@ PACKAGE = Path(kedge.__file__).parent
 NAMES = [
     "ATSS", "Assignment", "AutoAssign", "BestInCell", "Boxes", "ByNWD", "CentreRegion", "DW",
     "DeltaCoder", "DenseLoss", "Detections", "Detector", "DistributionCoder",
-    "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free", "FreeAnchor", "Grid",
+    "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free", "FreeAnchor", "GFL", "Grid",
     "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors",
     "OTA", "PAA", "Predictions", "RFLA", "RefineDet", "RetinaNet", "SSD", "SSDLite", "SSDMatch",
-    "Selection", "SimOTA", "SoftCell", "Stage", "TAL", "TBLRCoder", "Targets", "Uniform",
-    "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "__version__",
-    "kmeans", "load", "preset", "read",
+    "Selection", "SimOTA", "SoftCell", "Stage", "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform",
+    "VFNet", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder",
+    "__version__", "kmeans", "load", "preset", "read",
 ]  # fmt: skip
 
 

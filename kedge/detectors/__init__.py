@@ -10,19 +10,29 @@ from typing import TYPE_CHECKING, Any
 from kedge.parts import near
 
 if TYPE_CHECKING:  # `as` shows a name to type checkers
+    from kedge.detectors.atss import ATSS as ATSS
+    from kedge.detectors.autoassign import AutoAssign as AutoAssign
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
+    from kedge.detectors.dw import DW as DW
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
+    from kedge.detectors.fcos import FCOS as FCOS
     from kedge.detectors.found import Found as Found
+    from kedge.detectors.gfl import GFL as GFL
     from kedge.detectors.keypoint import Keypoint as Keypoint
+    from kedge.detectors.lada import LADA as LADA
+    from kedge.detectors.paa import PAA as PAA
+    from kedge.detectors.point_detector import PointDetector as PointDetector
     from kedge.detectors.refinedet import RefineDet as RefineDet
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
     from kedge.detectors.ssd import SSD as SSD
     from kedge.detectors.ssdlite import SSDLite as SSDLite
     from kedge.detectors.stage import Outcome as Outcome
     from kedge.detectors.stage import Stage as Stage
+    from kedge.detectors.tood import TOOD as TOOD
     from kedge.detectors.two_stage import TwoStage as TwoStage
+    from kedge.detectors.vfnet import VFNet as VFNet
     from kedge.detectors.yolov2 import YOLOv2 as YOLOv2
 
 DETECTORS = {
@@ -32,6 +42,15 @@ DETECTORS = {
     "ssd": "SSD",
     "ssdlite": "SSDLite",
     "refinedet": "RefineDet",
+    "fcos": "FCOS",
+    "atss": "ATSS",
+    "paa": "PAA",
+    "gfl": "GFL",
+    "vfnet": "VFNet",
+    "tood": "TOOD",
+    "autoassign": "AutoAssign",
+    "dw": "DW",
+    "lada": "LADA",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 
@@ -42,6 +61,7 @@ _PARTS = {
     "Keypoint": "keypoint",
     "Maps": "dense",
     "Outcome": "stage",
+    "PointDetector": "point_detector",
     "Stage": "stage",
     "TwoStage": "two_stage",
 }

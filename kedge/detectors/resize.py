@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -19,8 +18,8 @@ class Resize:
     """Resizes each image, then pads it at the right and the bottom to the size of the batch.
 
     ``short``, ``long``: the short side becomes ``short`` pixels, or as many as leave the long one
-    at ``long`` or below; sides are cut to whole pixels. ``size`` (H, W) instead: just that, whatever
-    the aspect ratio. ``multiple``: what the sides of the batch are multiples of. ``fill``: the
+    at ``long`` or below; sides are cut to whole pixels. ``size`` (H, W) instead: just that,
+    whatever the aspect ratio. ``multiple``: what the sides of the batch are multiples of. ``fill``: the
     colour of the padding, in [0, 1].
 
     Bilinear, without antialiasing. Raises ``ValueError`` unless either ``size`` or both sides are

@@ -31,6 +31,7 @@ from kedge.losses.codes import codes_of_pairs
 from kedge.losses.dense import DenseLoss
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.dw import dw_loss
+from kedge.losses.first_box import FirstBox
 from kedge.losses.focal import focal_loss
 from kedge.losses.free_anchor import free_anchor_loss
 from kedge.losses.ghm import GHMC, GHMR
@@ -84,6 +85,7 @@ __all__ = [
     "CrossEntropy",
     "DenseLoss",
     "Distribution",
+    "FirstBox",
     "Focal",
     "Harmonised",
     "HarmonisedCodes",

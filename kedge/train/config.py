@@ -119,8 +119,8 @@ class ModelSettings(BaseModel):
     """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
     identical, a published preset, a file of kedge design --json, or a list such as 10x13,16x30
     (w x h, pixels; YOLOv5's and darknet's syntax too)."""
-    num_anchors: int = Field(5, ge=1, le=100)
-    """Shapes per level, where `anchors` does not say."""
+    num_anchors: int | None = Field(None, ge=1, le=100)
+    """Shapes per level, where `anchors` does not say; by default as many as the detector has."""
     anchor_scale: float = Field(1.0, gt=0)
     """Multiplies the shapes to start from: 0.25 makes a deliberate mismatch."""
     learn_anchors: bool = False

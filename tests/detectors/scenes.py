@@ -3,7 +3,16 @@
 import torch
 from torch import nn
 
-from kedge.detectors import SSD, FasterRCNN, Keypoint, RefineDet, RetinaNet, SSDLite, YOLOv2
+from kedge.detectors import (
+    SSD,
+    FasterRCNN,
+    Keypoint,
+    RefineDet,
+    RetinaNet,
+    SSDLite,
+    YOLOv2,
+    detector_class,
+)
 from kedge.nn import Tiny
 from kedge.types import Detections
 
@@ -14,6 +23,8 @@ REGIONS = PYRAMID[1:]
 OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
+POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {
     "yolov2": lambda **k: YOLOv2(num_classes=CLASSES, shapes=SHAPES, **k),
     "retinanet": lambda **k: RetinaNet(
@@ -25,7 +36,14 @@ SMALL = {
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
+    **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
 }  # fmt: skip
+
+CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
+
+
+def point_detector(name: str, **settings):
+    return detector_class(name)(num_classes=CLASSES, width=8, depth=2, **settings)
 
 
 def make(name: str, **settings):

@@ -16,8 +16,8 @@ class Source:
     """A detector of torchvision's, or its state dict alone.
 
     ``where`` begins every error. A state dict has no settings: those of torchvision's builder are
-    taken for them. Tensors whose names begin with one of ``ignored`` are left out; ``old`` names are
-    replaced.
+    taken for them. Tensors whose names begin with one of ``ignored`` are left out; ``old`` names
+    are replaced.
     """
 
     def __init__(
