@@ -18,7 +18,7 @@ NAMES = [
     "OTA", "PAA", "Predictions", "RFLA", "RefineDet", "RetinaNet", "SSD", "SSDLite", "SSDMatch",
     "Selection", "SimOTA", "SoftCell", "Stage", "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform",
     "VFNet", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder",
-    "__version__", "kmeans", "load", "preset", "read",
+    "__version__", "kmeans", "load", "preset", "read", "save",
 ]  # fmt: skip
 
 

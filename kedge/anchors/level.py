@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ class Level:
         offset: where in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner
             (torchvision, Detectron2).
         size: (rows, columns) of the feature map; ``ceil(image_size / stride)`` by default.
-        measured: the cells of a grid are ``image_size // size`` pixels apart, as in torchvision: a
-            map of 13 rows over 800 pixels has steps of 61 there, not of its stride, 64.
+        measured: cells stand ``image_size // size`` pixels apart, as in torchvision: those of a map
+            of 13 rows over 800 pixels 61, not 64, which is still the stride.
     """
 
     stride: float | tuple[float, float]
@@ -65,11 +65,9 @@ class Level:
         rows, columns = (math.ceil(i / s) for i, s in zip(image_size, self.strides))
         return rows, columns
 
-    def over(self, image_size: tuple[int, int]) -> "Level":
-        """This level over images (H, W): another one where its step is ``measured``."""
+    def steps_in(self, image_size: tuple[int, int]) -> tuple[float, float]:
+        """(y, x) pixels from cell to cell over an image (H, W)."""
         if not self.measured:
-            return self
-        size = self.size_in(image_size)
-        steps = (float(image_size[0] // size[0]), float(image_size[1] // size[1]))
-        shapes = self.shapes_tensor()  # of a point: its stride stays its size
-        return replace(self, stride=steps, shapes=shapes, size=size, measured=False)
+            return self.strides
+        rows, columns = self.size_in(image_size)
+        return float(image_size[0] // rows), float(image_size[1] // columns)

@@ -26,7 +26,7 @@ def evaluate(
     Parameters
     ----------
     run
-        Folder of the run.
+        Folder of a run, or a weights file. Classes are those of the data of the same names.
     data
         Data set; by default the one the run was trained on.
     split
@@ -54,12 +54,20 @@ def evaluate(
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
     if run is not None:
-        from kedge.train.result import load_run
+        from kedge.train.config import load_config
+        from kedge.train.loading import load
+        from kedge.train.result import CONFIG
 
-        trained = load_run(run)
-        source = scoring.read_to_score(data or trained.config.data, split, on_bad_box)
-        scoring.check_classes(trained.classes, source)
-        found = detect(trained.detector, source, trained.config.image_size, workers=workers)
+        detector = load(run)
+        if data is None and not run.is_dir():
+            raise ValueError("evaluate: a weights file needs --data: what is the truth?")
+        data = load_config(run / CONFIG).data if data is None else data
+        source = scoring.read_to_score(data, split, on_bad_box)
+        scoring.check_classes(detector.class_names, source)
+        every = detect(detector, source, detector.input_size, workers=workers)
+        found, others = scoring.relabelled(every, detector.class_names or (), source)
+        if others:
+            say([f"{others} detections of classes that the data lacks are left out"])
     else:
         assert results is not None
         if data is None:

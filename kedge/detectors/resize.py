@@ -19,8 +19,8 @@ class Resize:
 
     ``short``, ``long``: the short side becomes ``short`` pixels, or as many as leave the long one
     at ``long`` or below; sides are cut to whole pixels. ``size`` (H, W) instead: just that,
-    whatever the aspect ratio. ``multiple``: what the sides of the batch are multiples of. ``fill``: the
-    colour of the padding, in [0, 1].
+    whatever the aspect ratio. ``multiple``: what the sides of the batch are multiples of.
+    ``fill``: the colour of the padding, in [0, 1].
 
     Bilinear, without antialiasing. Raises ``ValueError`` unless either ``size`` or both sides are
     given, in whole pixels.

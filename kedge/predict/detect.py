@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms, to_original
+from kedge.data.transforms import Target
 from kedge.detectors.detector import Detector
 
 Rows = list[dict[str, Tensor]]
@@ -22,7 +23,7 @@ def pick_device() -> torch.device:
 def detect(
     detector: Detector,
     data: Data,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     *,
     batch_size: int = 16,
     workers: int = 0,
@@ -34,18 +35,23 @@ def detect(
     ``boxes`` (n, 4) xyxy in pixels of the *original* image, ``labels`` (n,) 0-based, ``scores``
     (n,), best first.
 
-    `image_size`: (H, W) of the network's input; images are letterboxed into it. `progress` is told
-    the number of images after each batch. The detector returns to the mode and device it had.
+    `image_size`: (H, W) of the network's input; images are letterboxed into it. None: a detector
+    that came from elsewhere resizes them itself. `progress` is told the number of images after each
+    batch. The detector returns to the mode and device it had.
     """
     device = device or pick_device()
-    dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    transform, join = (
+        (None, apart) if image_size is None else (eval_transforms(image_size), collate)
+    )
+    dataset = DetectionDataset(data, transform, cache=False)
+    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
     was_training, home = detector.training, next(detector.parameters()).device
     detector.eval().to(device)
     found: Rows = []
     try:
         for images, targets in loader:
-            outputs = detector(images.to(device))
+            whole = isinstance(images, Tensor)
+            outputs = detector(images.to(device) if whole else [x.to(device) for x in images])
             for output, target in zip(outputs, targets, strict=True):
                 row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
                 row["boxes"] = to_original(row["boxes"], target)
@@ -55,6 +61,11 @@ def detect(
     finally:
         detector.train(was_training).to(home)
     return found
+
+
+def apart(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
+    """Images (3, H, W) of bytes, of any sizes, as floats in [0, 1], and their targets."""
+    return [image.float() / 255 for image, _ in batch], [target for _, target in batch]
 
 
 def above(row: dict[str, Tensor], min_score: float) -> dict[str, Tensor]:

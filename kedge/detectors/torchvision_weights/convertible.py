@@ -2,12 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from torch import Tensor, nn
 
-from kedge.anchors import LearnedShapes
 from kedge.detectors.detector import Detector
 from kedge.detectors.torchvision_weights.names import (
     Rename,
@@ -15,7 +14,12 @@ from kedge.detectors.torchvision_weights.names import (
     give_weights,
     take_weights,
 )
-from kedge.detectors.torchvision_weights.parts import Facts, make_resize, make_selection
+from kedge.detectors.torchvision_weights.parts import (
+    Facts,
+    make_resize,
+    make_selection,
+    measure_steps_,
+)
 from kedge.detectors.torchvision_weights.source import OldNames, Source
 from kedge.select import Selection
 from kedge.select.by_name import selection_settings
@@ -28,12 +32,14 @@ class Conversion(ABC, Generic[D]):
 
     ``first_label``: torchvision's number of our label 0. ``ignored``: how names of tensors begin
     that belong to parts which the detector lacks. ``old``: what names of tensors were in older
-    files, a pattern, and what they are now.
+    files, a pattern, and what they are now. ``measured``: whether cells stand where torchvision's
+    ``AnchorGenerator`` has them.
     """
 
     first_label: ClassVar[int]
     ignored: ClassVar[tuple[str, ...]] = ()
     old: ClassVar[OldNames] = ()
+    measured: ClassVar[bool] = True
 
     @abstractmethod
     def read(self, source: Source) -> Facts:
@@ -109,12 +115,11 @@ class Convertible(Detector):
         rule = cls._conversion()
         detector = rule.make(cls, facts)
         detector.resize = make_resize(facts["resize"])
-        detector.multiple = detector.resize.multiple
         chosen = {name: make_selection(said) for name, said in facts["selections"].items()}
         rule.select(detector, chosen)
-        if detector.shapes is not None:
-            levels = [replace(level, measured=True) for level in detector.shapes.levels]
-            detector.shapes = LearnedShapes(levels, learn=False)
+        if rule.measured:
+            measure_steps_(detector)
+            detector.multiple = detector.resize.multiple
         detector.facts = facts
         return detector
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-SHAPES = "shapes."  # anchors are no weights there
-
 
 def _same(tensor: Tensor) -> Tensor:
     return tensor
@@ -15,18 +13,19 @@ def _same(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename:
-    """What begins with ``theirs`` begins with ``ours`` here; ``take`` makes our tensor of theirs,
-    ``give`` theirs of ours."""
+    """What begins with ``theirs`` there begins with ``ours`` here; ``take`` makes our tensor of
+    theirs, ``give`` theirs of ours. ``theirs`` None: torchvision has no such tensor."""
 
-    theirs: str
+    theirs: str | None
     ours: str
     take: Callable[[Tensor], Tensor] = _same
     give: Callable[[Tensor], Tensor] = _same
 
 
 def renames(table: Mapping[str, str]) -> list[Rename]:
-    """A table of theirs to ours, of tensors that are the same."""
-    return [Rename(theirs=theirs, ours=ours) for theirs, ours in table.items()]
+    """A table of theirs to ours, of tensors that are the same; anchor shapes are none there."""
+    same = [Rename(theirs=theirs, ours=ours) for theirs, ours in table.items()]
+    return [*same, Rename(theirs=None, ours="shapes.")]
 
 
 def background_last(shapes: int = 1) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -56,12 +55,11 @@ def paired(
     longest = sorted(table, key=lambda rename: -len(rename.ours))
     pairs = []
     for ours in detector.state_dict():
-        if ours.startswith(SHAPES):
-            continue
         rename = next((r for r in longest if ours.startswith(r.ours)), None)
         if rename is None:
             raise ValueError(f"{where}: {ours!r} has no counterpart in torchvision")
-        pairs.append((rename.theirs + ours.removeprefix(rename.ours), ours, rename))
+        if rename.theirs is not None:
+            pairs.append((rename.theirs + ours.removeprefix(rename.ours), ours, rename))
     return pairs
 
 
@@ -85,7 +83,7 @@ def take_weights(
     for theirs in weights:
         if theirs not in known:
             raise ValueError(f"{where}: {theirs!r} is unexpected")
-    detector.load_state_dict(taken, strict=False)  # the shapes stay
+    detector.load_state_dict(taken, strict=False)  # what torchvision lacks stays
 
 
 def freeze_alike(

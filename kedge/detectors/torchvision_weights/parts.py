@@ -1,9 +1,13 @@
 """What all of torchvision's detectors share: preprocessing, backbone, selections."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
+from kedge.anchors import LearnedShapes
+from kedge.detectors.dense import Dense
+from kedge.detectors.detector import Detector
 from kedge.detectors.resize import Resize
 from kedge.detectors.torchvision_weights.source import Source
 from kedge.nn import TorchvisionBackbone
@@ -66,6 +70,38 @@ def matcher_facts(source: Source, path: str, positive: float, negative: float) -
         "positive": source.setting(f"{path}.high_threshold", positive),
         "negative": source.setting(f"{path}.low_threshold", negative),
     }
+
+
+def dense_selection(
+    source: Source, score: float, overlap: float, candidates: int, most: int
+) -> Facts:
+    """Settings of the selection of a detector of one stage; those named of a state dict."""
+    return {
+        "score": source.setting("score_thresh", score),
+        "candidates": source.setting("topk_candidates", candidates),
+        "suppress": {"name": "nms", "threshold": source.setting("nms_thresh", overlap)},
+        "most": source.setting("detections_per_img", most),
+        "min_side": -1.0,  # boxes that clipping left without area stay
+    }
+
+
+def measure_steps_(detector: Detector) -> None:
+    """Lets the cells of ``detector`` stand where torchvision's ``AnchorGenerator`` has them."""
+    if detector.shapes is not None:
+        levels = [replace(level, measured=True) for level in detector.shapes.levels]
+        detector.shapes = LearnedShapes(levels, learn=False)
+    elif isinstance(detector, Dense):
+        detector.levels = tuple(replace(level, measured=True) for level in detector.levels)
+
+
+def check_groups(source: Source, width: int) -> None:
+    """``ValueError`` for group norm of another number of groups than ours has at ``width``."""
+    ours = max(1, width // 8)
+    for layer in source.setting("head", nn.Module()).modules():
+        if isinstance(layer, nn.GroupNorm) and layer.num_groups != ours:
+            raise ValueError(
+                f"{source.where}: group norm of {layer.num_groups} groups; there are {ours} here"
+            )
 
 
 def make_selection(facts: Facts) -> Selection:

@@ -10,6 +10,8 @@ from kedge.detectors.torchvision_weights.names import Rename, renames
 from kedge.detectors.torchvision_weights.parts import (
     Facts,
     backbone_facts,
+    check_groups,
+    dense_selection,
     make_backbone,
     matcher_facts,
     resize_facts,
@@ -40,6 +42,7 @@ class RetinaNetConversion(Conversion[Any]):
         outputs, width, *_ = source.shape("head.regression_head.bbox_reg.weight")
         classes = source.shape("head.classification_head.cls_logits.weight")[0]
         norm = source.has("head.classification_head.conv.0.1.weight")
+        check_groups(source, width)
         published = [level.shapes for level in preset("retinanet_torchvision").levels]
         loss = source.setting("head.regression_head._loss_type", "giou" if norm else "l1")
         return {
@@ -53,15 +56,7 @@ class RetinaNetConversion(Conversion[Any]):
             "resize": resize_facts(source),
             "assign": matcher_facts(source, "proposal_matcher", 0.5, 0.4),
             "loss": {"name": "l1", "beta": 1.0} if loss == "smooth_l1" else loss,
-            "selections": {
-                "detections": {
-                    "score": source.setting("score_thresh", 0.05),
-                    "candidates": source.setting("topk_candidates", 1000),
-                    "suppress": {"name": "nms", "threshold": source.setting("nms_thresh", 0.5)},
-                    "most": source.setting("detections_per_img", 300),
-                    "min_side": -1.0,  # boxes that clipping left without area stay
-                }
-            },
+            "selections": {"detections": dense_selection(source, 0.05, 0.5, 1000, 300)},
         }
 
     def make(self, detector: type[Any], facts: Facts) -> Any:
