@@ -40,10 +40,9 @@ def detect(
     batch. The detector returns to the mode and device it had.
     """
     device = device or pick_device()
-    transform, join = (
-        (None, apart) if image_size is None else (eval_transforms(image_size), collate)
-    )
+    transform = None if image_size is None else eval_transforms(image_size)
     dataset = DetectionDataset(data, transform, cache=False)
+    join = apart if transform is None else collate
     loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
     was_training, home = detector.training, next(detector.parameters()).device
     detector.eval().to(device)

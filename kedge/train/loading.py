@@ -23,9 +23,9 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
     """The detector of a run folder or of a weights file (``model.safetensors``), ready to predict.
 
     It is in evaluation mode, on ``device``, and knows its ``class_names``, its ``category_ids`` and
-    its ``input_size`` (one that came from torchvision: its ``resize``). A weights file is enough by itself: its header holds the settings of the
-    model. One from before that was so needs the ``run.json`` and ``config.yaml`` of its run beside
-    it. Nothing is unpickled.
+    its ``input_size``; one that came from torchvision its ``resize`` instead. A weights file is
+    enough by itself: its header holds the settings of the model. One from before that was so needs
+    the ``run.json`` and ``config.yaml`` of its run beside it. Nothing is unpickled.
 
     Raises ``ValueError`` naming the file and what is missing, damaged or does not belong together.
     """
@@ -76,9 +76,7 @@ def _converted(facts: dict[str, Any], path: Path) -> Detector:
     """The detector of a file that ``save`` wrote."""
     make = detector_class(str(facts.get("detector")))
     if not (isinstance(make, type) and issubclass(make, Convertible)):
-        raise ValueError(
-            f"{path}: header: {facts.get('detector')} has none of torchvision's weights"
-        )
+        raise ValueError(f"{path}: header: {make} is not in torchvision")
     try:
         detector = make.from_facts(facts["torchvision"])
         names, ids = facts["classes"], facts["category_ids"]

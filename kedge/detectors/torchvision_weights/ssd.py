@@ -6,7 +6,7 @@ from kedge.anchors import preset
 from kedge.assign.ssd_match import SSDMatch
 from kedge.detectors.torchvision_weights.convertible import Conversion
 from kedge.detectors.torchvision_weights.names import Rename, background_last, renames
-from kedge.detectors.torchvision_weights.parts import Facts, dense_selection, resize_facts
+from kedge.detectors.torchvision_weights.parts import Facts, dense_selection
 from kedge.detectors.torchvision_weights.source import Source
 from kedge.sample import HardNegatives
 
@@ -39,7 +39,7 @@ class MultiBoxConversion(Conversion[Any]):
         return {
             "num_classes": classes // (codes // 4) - 1,
             "shapes": self._shapes(source, [level.shapes for level in known.levels]),
-            "resize": resize_facts(source) | self._side(source, known.image_size),
+            "resize": {"size": self._side(source, known.image_size)},
             "match": source.setting("proposal_matcher.high_threshold", 0.5),
             "ratio": source.setting("neg_to_pos_ratio", 3.0),
             "selections": {
@@ -50,12 +50,12 @@ class MultiBoxConversion(Conversion[Any]):
             },
         }
 
-    def _side(self, source: Source, size: tuple[int, int]) -> Facts:
-        """``Resize`` to the side of the published network; ``ValueError`` for another one."""
+    def _side(self, source: Source, size: tuple[int, int]) -> list[int]:
+        """The sides of the published network's images; ``ValueError`` for others."""
         fixed = source.setting("transform.fixed_size", size)
         if tuple(fixed) != size:
             raise ValueError(f"{source.where}: images of {tuple(fixed)}, not {size}")
-        return {"short": None, "long": None, "size": list(size), "multiple": 1}
+        return list(size)
 
     def _check(self, source: Source) -> None:
         mean = source.setting("transform.image_mean", [self.colours[0]])
@@ -106,7 +106,7 @@ class SSDConversion(MultiBoxConversion):
     published, backbone, last = "ssd300", "vgg16", ""
     colours = (0.48235, 1 / 255)
     score, overlap, counts = 0.01, 0.45, (400, 200)
-    body = {
+    body: ClassVar = {
         "backbone.scale_weight": "backbone.backbone.norms.8.weight",
         "backbone.features.": "backbone.backbone.features.",
         "backbone.extra.0.1.": "backbone.backbone.features.24.",
@@ -123,7 +123,7 @@ class SSDLiteConversion(MultiBoxConversion):
     published, backbone, last = "ssdlite320", "mobilenet_v3_large", "1."
     colours = (0.5, 0.5)
     score, overlap, counts = 0.001, 0.55, (300, 300)
-    body = {
+    body: ClassVar = {
         "backbone.features.": "backbone.backbone.features.",
         "backbone.extra.": "backbone.extra.",
     }
