@@ -18,6 +18,7 @@ from kedge.assign import RFLA as RFLA
 from kedge.assign import TAL as TAL
 from kedge.assign import AutoAssign as AutoAssign
 from kedge.assign import BestInCell as BestInCell
+from kedge.assign import BestPredictionInCell as BestPredictionInCell
 from kedge.assign import CentreRegion as CentreRegion
 from kedge.assign import DynamicSoftLabel as DynamicSoftLabel
 from kedge.assign import FreeAnchor as FreeAnchor
@@ -33,6 +34,7 @@ from kedge.assign import YOLOv5 as YOLOv5
 from kedge.coders import DeltaCoder as DeltaCoder
 from kedge.coders import DistributionCoder as DistributionCoder
 from kedge.coders import LTRBCoder as LTRBCoder
+from kedge.coders import RootCoder as RootCoder
 from kedge.coders import TBLRCoder as TBLRCoder
 from kedge.coders import YOLOv2Coder as YOLOv2Coder
 from kedge.coders import YOLOv3Coder as YOLOv3Coder
@@ -42,14 +44,18 @@ from kedge.design.kmeans import kmeans as kmeans
 from kedge.detectors import GFL as GFL
 from kedge.detectors import SSD as SSD
 from kedge.detectors import TOOD as TOOD
+from kedge.detectors import YOLOF as YOLOF
+from kedge.detectors import YOLOX as YOLOX
 from kedge.detectors import Detector as Detector
 from kedge.detectors import FasterRCNN as FasterRCNN
 from kedge.detectors import Found as Found
 from kedge.detectors import RefineDet as RefineDet
 from kedge.detectors import RetinaNet as RetinaNet
+from kedge.detectors import RTMDet as RTMDet
 from kedge.detectors import SSDLite as SSDLite
 from kedge.detectors import Stage as Stage
 from kedge.detectors import VFNet as VFNet
+from kedge.detectors import YOLOv1 as YOLOv1
 from kedge.detectors import YOLOv2 as YOLOv2
 from kedge.losses import DenseLoss as DenseLoss
 from kedge.select import Selection as Selection

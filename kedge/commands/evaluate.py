@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.words import Root, say
+
 
 def evaluate(
     run: Path | None = None,
     *,
     data: str | None = None,
     split: str | None = None,
+    root: Root = None,
     results: Path | None = None,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
@@ -45,7 +48,6 @@ def evaluate(
     from rich.console import Console
 
     from kedge.commands.tables import classes_table, scores_table
-    from kedge.commands.words import say
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
@@ -61,8 +63,10 @@ def evaluate(
         detector = load(run)
         if data is None and not run.is_dir():
             raise ValueError("evaluate: a weights file needs --data: what is the truth?")
-        data = load_config(run / CONFIG).data if data is None else data
-        source = scoring.read_to_score(data, split, on_bad_box)
+        if data is None:
+            config = load_config(run / CONFIG)
+            data, root = config.data, root or config.root
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         scoring.check_classes(detector.class_names, source)
         every = detect(detector, source, detector.input_size, workers=workers)
         found, others = scoring.relabelled(every, detector.class_names or (), source)
@@ -72,7 +76,7 @@ def evaluate(
         assert results is not None
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
-        source = scoring.read_to_score(data, split, on_bad_box)
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
     scores = scoring.score(found, source)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.point_detector import PointDetector as PointDetector
     from kedge.detectors.refinedet import RefineDet as RefineDet
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.rtmdet import RTMDet as RTMDet
     from kedge.detectors.ssd import SSD as SSD
     from kedge.detectors.ssdlite import SSDLite as SSDLite
     from kedge.detectors.stage import Outcome as Outcome
@@ -33,15 +34,21 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.tood import TOOD as TOOD
     from kedge.detectors.two_stage import TwoStage as TwoStage
     from kedge.detectors.vfnet import VFNet as VFNet
+    from kedge.detectors.yolof import YOLOF as YOLOF
+    from kedge.detectors.yolov1 import YOLOv1 as YOLOv1
     from kedge.detectors.yolov2 import YOLOv2 as YOLOv2
+    from kedge.detectors.yolov3 import YOLOv3 as YOLOv3
+    from kedge.detectors.yolox import YOLOX as YOLOX
 
 DETECTORS = {
+    "yolov1": "YOLOv1",
     "yolov2": "YOLOv2",
+    "yolov3": "YOLOv3",
     "retinanet": "RetinaNet",
+    "yolof": "YOLOF",
+    "yolox": "YOLOX",
+    "rtmdet": "RTMDet",
     "faster_rcnn": "FasterRCNN",
-    "ssd": "SSD",
-    "ssdlite": "SSDLite",
-    "refinedet": "RefineDet",
     "fcos": "FCOS",
     "atss": "ATSS",
     "paa": "PAA",
@@ -51,6 +58,9 @@ DETECTORS = {
     "autoassign": "AutoAssign",
     "dw": "DW",
     "lada": "LADA",
+    "ssd": "SSD",
+    "ssdlite": "SSDLite",
+    "refinedet": "RefineDet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

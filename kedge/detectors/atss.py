@@ -4,7 +4,6 @@ from kedge.assign.atss import ATSS as Rule
 from kedge.coders import DeltaCoder
 from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
-from kedge.select import NMS, Selection
 
 
 class ATSS(PointDetector):
@@ -25,6 +24,5 @@ class ATSS(PointDetector):
             loss=DenseLoss(
                 box=BoxOverlap(), box_weight=2.0, weigh_boxes=by_centreness, quality=Centreness()
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="centreness",
         )

@@ -4,7 +4,6 @@ from kedge.assign.auto_assign import AutoAssign as Rule
 from kedge.coders import LTRBCoder
 from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, PredictedIoU
-from kedge.select import NMS, Selection
 
 
 class AutoAssign(PointDetector):
@@ -24,7 +23,6 @@ class AutoAssign(PointDetector):
             assign=Rule(num_classes=num_classes),
             coder=LTRBCoder(),
             loss=DenseLoss(box=BoxOverlap(), quality=PredictedIoU(branch="objectness")),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="objectness",
             prior=0.02,
             start=4.0,

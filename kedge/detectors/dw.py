@@ -7,7 +7,6 @@ from kedge.coders import LTRBCoder
 from kedge.detectors.point_detector import STRIDES, Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, PredictedIoU
 from kedge.nn import RefinedPointHead
-from kedge.select import NMS, Selection
 
 
 class DW(PointDetector):
@@ -26,7 +25,6 @@ class DW(PointDetector):
             assign=Rule(),
             coder=LTRBCoder(),
             loss=DenseLoss(box=BoxOverlap(), quality=PredictedIoU(branch="objectness")),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="objectness",
             prior=0.02,
             start=4.0,

@@ -6,7 +6,6 @@ from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.detectors.torchvision_weights.convertible import Convertible
 from kedge.detectors.torchvision_weights.fcos import FCOSConversion
 from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
-from kedge.select import NMS, Selection
 
 
 class FCOS(Convertible, PointDetector):
@@ -32,6 +31,5 @@ class FCOS(Convertible, PointDetector):
             assign=Rule(centre_radius=1.5),
             coder=LTRBCoder(),
             loss=DenseLoss(box=BoxOverlap(), weigh_boxes=by_centreness, quality=Centreness()),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             quality="centreness",
         )

@@ -4,7 +4,6 @@ from kedge.assign.atss import ATSS
 from kedge.coders import DistributionCoder
 from kedge.detectors.point_detector import Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, Distribution, QualityFocal, by_score
-from kedge.select import NMS, Selection
 
 
 class GFL(PointDetector):
@@ -26,5 +25,4 @@ class GFL(PointDetector):
                 classes=QualityFocal(), rescore=True,
                 box=Distribution(BoxOverlap()), weigh_boxes=by_score,
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
         )  # fmt: skip

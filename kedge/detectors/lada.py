@@ -1,13 +1,13 @@
 """LADA: FCOS without ranges of size, assigned by what its points cost at the moment."""
 
+from dataclasses import replace
+
 from kedge.assign.lada import LADA as Rule
-from kedge.coders import LTRBCoder
-from kedge.detectors.point_detector import Parts, PointDetector
-from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
-from kedge.select import NMS, Selection
+from kedge.detectors.fcos import FCOS
+from kedge.detectors.point_detector import Parts
 
 
-class LADA(PointDetector):
+class LADA(FCOS):
     """FCOS's network and losses, assigned by lightweight anchor dynamic assignment.
 
     Source: Han et al., Sensors 2023, 23(14):6306. **Reported, not verified**: only the abstract
@@ -17,10 +17,4 @@ class LADA(PointDetector):
 
     @classmethod
     def parts(cls, num_classes: int) -> Parts:
-        return Parts(
-            assign=Rule(),
-            coder=LTRBCoder(),
-            loss=DenseLoss(box=BoxOverlap(), weigh_boxes=by_centreness, quality=Centreness()),
-            selection=Selection(suppress=NMS(threshold=0.6)),
-            quality="centreness",
-        )
+        return replace(super().parts(num_classes), assign=Rule())

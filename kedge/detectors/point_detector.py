@@ -2,7 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from kedge.detectors.levels import Shapes, shared_levels
 from kedge.losses import Loss
 from kedge.nn import PointHead, Pyramid
 from kedge.sample import Sampler
-from kedge.select import Selection
+from kedge.select import NMS, Selection
 from kedge.types import Assigner, Predictions
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -32,7 +33,7 @@ class Parts:
     assign: Assigner
     coder: Coder
     loss: Loss
-    selection: Selection
+    selection: Selection = field(default_factory=partial(Selection, suppress=NMS(threshold=0.6)))
     square: float | None = None
     quality: str | None = None
     depth: int = 4

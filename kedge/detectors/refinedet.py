@@ -9,7 +9,7 @@ from kedge.anchors.presets import ratio_shapes
 from kedge.assign.ssd_match import SSDMatch
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
-from kedge.detectors.levels import Shapes, own_levels
+from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.refinement import RefinedHead, Refining
 from kedge.detectors.two_stage import RegionProposals, proposal_selection
 from kedge.losses import Loss, multibox_loss
@@ -65,7 +65,7 @@ class RefineDet(Refining):
     ) -> None:
         if shapes is None:
             shapes = [ratio_shapes([4.0 * s], (1.0, 0.5, 2.0)) for s in STRIDES]
-        levels = own_levels("RefineDet", STRIDES, shapes, offset)
+        levels = levels_of("RefineDet", STRIDES, shapes, offset)
         super().__init__(
             num_classes=num_classes, strides=STRIDES, shapes=LearnedShapes(levels, learn=learn),
             multiple=STRIDES[-1], smallest=STRIDES[0],

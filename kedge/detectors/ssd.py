@@ -8,7 +8,7 @@ from torch import nn
 from kedge.anchors.presets import preset, ssd_shapes
 from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
-from kedge.detectors.levels import Shapes, own_levels
+from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.multibox import MultiBox
 from kedge.detectors.torchvision_weights.convertible import Convertible
 from kedge.detectors.torchvision_weights.ssd import SSDConversion
@@ -91,7 +91,7 @@ class SSD(Convertible, MultiBox):
         )
         super().__init__(
             num_classes=num_classes,
-            levels=own_levels("SSD", strides, published if shapes is None else shapes, offset),
+            levels=levels_of("SSD", strides, published if shapes is None else shapes, offset),
             body=Extended(body, blocks),
             side=size,
             learn=learn,

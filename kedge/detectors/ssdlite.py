@@ -7,7 +7,7 @@ from torch import nn
 from kedge.anchors.presets import preset, ssd_shapes
 from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
-from kedge.detectors.levels import Shapes, own_levels
+from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.multibox import MultiBox
 from kedge.detectors.torchvision_weights.convertible import Convertible
 from kedge.detectors.torchvision_weights.ssd import SSDLiteConversion
@@ -76,7 +76,7 @@ class SSDLite(Convertible, MultiBox):
         )
         super().__init__(
             num_classes=num_classes,
-            levels=own_levels("SSDLite", strides, published if shapes is None else shapes, offset),
+            levels=levels_of("SSDLite", strides, published if shapes is None else shapes, offset),
             body=Extended(body, [(own, lite_block) for own in widths]),
             side=320 if mobile else None,
             lite=True,

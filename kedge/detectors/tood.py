@@ -8,7 +8,6 @@ from kedge.detectors.dense import Maps
 from kedge.detectors.point_detector import STRIDES, Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, QualityFocal, by_quality, per_quality
 from kedge.nn import TaskHead
-from kedge.select import NMS, Selection
 
 
 class TOOD(PointDetector):
@@ -31,7 +30,6 @@ class TOOD(PointDetector):
                 classes=QualityFocal(), class_normalise=per_quality,
                 box=BoxOverlap(), box_weight=2.0, weigh_boxes=by_quality,
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
         )  # fmt: skip
 
     def make_layers(self, own: Parts, width: int, depth: int) -> nn.Module:

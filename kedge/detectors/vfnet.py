@@ -10,7 +10,6 @@ from kedge.detectors.dense import Maps
 from kedge.detectors.point_detector import STRIDES, Parts, PointDetector
 from kedge.losses import BoxOverlap, DenseLoss, FirstBox, Varifocal, by_iou
 from kedge.nn import StarHead
-from kedge.select import NMS, Selection
 
 
 class VFNet(PointDetector):
@@ -34,7 +33,6 @@ class VFNet(PointDetector):
                 box=BoxOverlap(), box_weight=2.0, weigh_boxes=by_iou,
                 extra={"first_box": FirstBox(weight=1.5)},
             ),
-            selection=Selection(suppress=NMS(threshold=0.6)),
             start=math.log(4.0),
         )  # fmt: skip
 

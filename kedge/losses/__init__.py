@@ -18,6 +18,7 @@ from kedge.losses.box_terms import (
     Distribution,
     HarmonisedCodes,
 )
+from kedge.losses.cell_codes import CellCodes
 from kedge.losses.class_terms import (
     ClassTerm,
     CrossEntropy,
@@ -25,6 +26,7 @@ from kedge.losses.class_terms import (
     Harmonised,
     QualityFocal,
     SoftmaxCrossEntropy,
+    Squares,
     Varifocal,
 )
 from kedge.losses.codes import codes_of_pairs
@@ -78,6 +80,7 @@ __all__ = [
     "BalancedL1",
     "BoxOverlap",
     "BoxTerm",
+    "CellCodes",
     "Centreness",
     "ClassTerm",
     "CodeL1",
@@ -96,6 +99,7 @@ __all__ = [
     "QualityFocal",
     "QualityTerm",
     "SoftmaxCrossEntropy",
+    "Squares",
     "Varifocal",
     "WiseIoULoss",
     "alpha_iou_loss",

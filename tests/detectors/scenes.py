@@ -5,12 +5,17 @@ from torch import nn
 
 from kedge.detectors import (
     SSD,
+    YOLOF,
+    YOLOX,
     FasterRCNN,
     Keypoint,
     RefineDet,
     RetinaNet,
+    RTMDet,
     SSDLite,
+    YOLOv1,
     YOLOv2,
+    YOLOv3,
     detector_class,
 )
 from kedge.nn import Tiny
@@ -30,13 +35,18 @@ SMALL = {
     "retinanet": lambda **k: RetinaNet(
         num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
     ),
+    "yolov1": lambda **k: YOLOv1(num_classes=CLASSES, width=16, **k),
+    "yolov3": lambda **k: YOLOv3(num_classes=CLASSES, shapes=PYRAMID[:3], width=8, **k),
+    "yolof": lambda **k: YOLOF(num_classes=CLASSES, shapes=SHAPES, width=16, **k),
+    "yolox": lambda **k: YOLOX(num_classes=CLASSES, backbone=Tiny(width=4), **k),
+    "rtmdet": lambda **k: RTMDet(num_classes=CLASSES, backbone=Tiny(width=4), **k),
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
-    **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
 }  # fmt: skip
 
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything

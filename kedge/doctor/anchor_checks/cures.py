@@ -22,6 +22,7 @@ def design_command(context: Context, designed: Designed | None = None) -> str:
         f"kedge design {context.source} --k {setup.grid.num_shapes} --image-size {size} "
         f"--strides {strides} --objective {goal}"
     )
+    command += f" --root {context.data.root}" if context.data.root is not None else ""
     offset = float(setup.grid.levels[0].offset)
     command += f" --offset {offset:g}" if offset != 0.5 else ""
     if designed is None or not setup.configurable or setup.grid.num_shapes > _PASTE:
