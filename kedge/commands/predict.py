@@ -66,7 +66,7 @@ def predict(
     console = Console()
     if table.row_count:
         console.print(table)
-    best = "" if table.row_count else f"; {_best(files, found, trained.classes)}"
+    best = "" if table.row_count else f"; {_best(files, found, names)}"
     said = f"{table.row_count} detections of at least {min_score} in {len(files)} images{best}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 
