@@ -31,7 +31,7 @@ class Source:
         self.model, self.where = (model if isinstance(model, nn.Module) else None), where
         state = model.state_dict() if isinstance(model, nn.Module) else model
         if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-            raise ValueError(f"{where} takes a model of torchvision's, or its state dict")
+            raise ValueError(f"{where}: takes a model of torchvision's, or its state dict")
         self.weights = {
             _present(key, (*_OLD, *old)): value
             for key, value in state.items()
