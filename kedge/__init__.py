@@ -29,7 +29,7 @@ _HOMES = {
     ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),
-    "kedge.train": ("load",),
+    "kedge.train": ("load", "save"),
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
 }  # fmt: skip
 

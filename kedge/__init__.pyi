@@ -66,6 +66,7 @@ from kedge.detectors import YOLOv2 as YOLOv2
 from kedge.losses import DenseLoss as DenseLoss
 from kedge.select import Selection as Selection
 from kedge.train import load as load
+from kedge.train import save as save
 from kedge.types import Assignment as Assignment
 from kedge.types import Detections as Detections
 from kedge.types import Predictions as Predictions

@@ -30,7 +30,7 @@ def evaluate(
     Parameters
     ----------
     run
-        Folder of the run.
+        Folder of a run, or a weights file. Classes are those of the data of the same names.
     data
         Data set; by default the one the run was trained on.
     split
@@ -62,21 +62,30 @@ def evaluate(
     recall: dict[str, float] = {}
     if run is not None:
         from kedge.detectors.detector import Proposes
-        from kedge.train.result import PROPOSALS, load_run
+        from kedge.train.config import load_config
+        from kedge.train.loading import load
+        from kedge.train.result import CONFIG, PROPOSALS
 
-        trained = load_run(run)
+        detector = load(run)
+        if data is None and not run.is_dir():
+            raise ValueError("evaluate: a weights file needs --data: what is the truth?")
+        config = load_config(run / CONFIG) if run.is_dir() else None
         if data is None:
-            data, root = trained.config.data, root or trained.config.root
+            assert config is not None
+            data, root = config.data, root or config.root
         source = scoring.read_to_score(data, split, on_bad_box, root)
-        scoring.check_classes(trained.classes, source)
-        how: Any = {"workers": workers, "proposals": trained.config.proposals or run / PROPOSALS}
-        size = trained.config.image_size
-        if proposals and not isinstance(trained.detector, Proposes):
-            raise ValueError(f"--proposals: {trained.config.detector} makes no proposals")
-        found = detect(trained.detector, source, size, **how)
+        scoring.check_classes(detector.class_names, source)
+        kept = None if config is None else config.proposals or run / PROPOSALS
+        how: Any = {"workers": workers, "proposals": kept}
+        if proposals and not isinstance(detector, Proposes):
+            raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
+        every = detect(detector, source, detector.input_size, **how)
+        found, others = scoring.relabelled(every, detector.class_names or (), source)
+        if others:
+            say([f"{others} detections of classes that the data lacks are left out"])
         if proposals:
-            assert isinstance(trained.detector, Proposes)
-            boxes = propose(trained.detector, source, size, **how)
+            assert isinstance(detector, Proposes)
+            boxes = propose(detector, source, detector.input_size, **how)
             recall = scoring.recall_of(boxes, source, (50, 100, 300, 1000))
     else:
         assert results is not None

@@ -19,6 +19,8 @@ from kedge.detectors.region_parts import (
     region_selection,
 )
 from kedge.detectors.regions import RegionHead
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.faster_rcnn import FasterRCNNConversion
 from kedge.detectors.two_stage import TwoStage
 from kedge.losses import Loss
 from kedge.nn import PoolPyramid, RoIPool, TwoMLP
@@ -27,7 +29,7 @@ from kedge.select import Selection
 from kedge.types import Assigner
 
 
-class FasterRCNN(TwoStage):
+class FasterRCNN(Convertible, TwoStage):
     """Faster R-CNN with FPN. The box part of Mask R-CNN is this with RoIAlign, the default pool.
 
     Args:
@@ -52,6 +54,7 @@ class FasterRCNN(TwoStage):
     """
 
     published = "faster_rcnn_fpn"
+    conversion = FasterRCNNConversion()
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class FasterRCNN(TwoStage):
         selection: Selection | None = None,
     ) -> None:
         tiny = backbone == "tiny"
-        wanted = (8, 16, 32) if tiny else (4, 8, 16, 32)
+        wanted = (8, 16, 32) if tiny else tuple(getattr(backbone, "strides", (4, 8, 16, 32)))
         body = make_backbone(backbone, strides=wanted, pretrained=pretrained)
         strides = (*body.strides, 2 * body.strides[-1])
         if shapes is None:

@@ -19,7 +19,7 @@ from kedge.nn.passthrough import Passthrough
 from kedge.nn.point_head import PointHead
 from kedge.nn.position_sensitive import PositionMaps, Vote
 from kedge.nn.resnet import ResNetTrunk, cut_resnet
-from kedge.nn.roi import BlockMean, RegionOutputs, RoIPool, TwoMLP
+from kedge.nn.roi import BlockMean, ConvMLP, RegionOutputs, RoIPool, TwoMLP
 from kedge.nn.rpn import RPNLayers
 from kedge.nn.scale_norm import ScaleNorm
 from kedge.nn.sides import RefinedPointHead
@@ -27,6 +27,7 @@ from kedge.nn.star_head import StarHead
 from kedge.nn.task_head import TaskHead
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
+from kedge.nn.torchvision_backbone import TorchvisionBackbone
 from kedge.nn.transfer import TransferConnection
 from kedge.nn.vgg import VGG16
 from kedge.nn.warp import Warp
@@ -41,6 +42,7 @@ __all__ = [
     "CSPDarknet",
     "CSPNeXt",
     "CellOutput",
+    "ConvMLP",
     "Darknet19",
     "Darknet24",
     "Darknet53",
@@ -68,6 +70,7 @@ __all__ = [
     "TaskHead",
     "TimmBackbone",
     "Tiny",
+    "TorchvisionBackbone",
     "TransferConnection",
     "TwoMLP",
     "Vote",

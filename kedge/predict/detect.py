@@ -14,7 +14,6 @@ from kedge.detectors.detector import Detector, Proposes
 from kedge.detectors.on_proposals import OnProposals
 from kedge.predict.proposals import given_to
 from kedge.proposals.kept import Proposals
-from kedge.types import Detections
 
 Rows = list[dict[str, Tensor]]
 
@@ -28,7 +27,7 @@ def pick_device() -> torch.device:
 def detect(
     detector: Detector,
     data: Data,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     *,
     batch_size: int = 16,
     workers: int = 0,
@@ -41,27 +40,28 @@ def detect(
     ``boxes`` (n, 4) xyxy in pixels of the *original* image, ``labels`` (n,) 0-based, ``scores``
     (n,), best first.
 
-    `image_size`: (H, W) of the network's input; images are letterboxed into it. `progress` is told
-    the number of images after each batch. `proposals`: the file that keeps what a source found,
-    for detectors that are given such boxes. The detector returns to the mode and device it had.
+    `image_size`: (H, W) of the network's input; images are letterboxed into it. None: a detector
+    that came from elsewhere resizes them itself. `progress` is told the number of images after each
+    batch. `proposals`: the file that keeps what a source found, for detectors that are given such
+    boxes. The detector returns to the mode and device it had.
     """
     given = given_to(detector, data, proposals)
 
-    def answer(images: Tensor, targets: list[Target]) -> Detections:
+    def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
         if given is None:
-            return detector.detect(images)
+            return detector(images)
         assert isinstance(detector, OnProposals)
-        return detector.detect(images, proposals=given(targets, images))
+        assert isinstance(images, Tensor), "proposals are moved with the letterboxed image"
+        return detector.detect(images, proposals=given(targets, images)).to_list()
 
-    dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    loader = _loader(data, image_size, batch_size, workers)
     return _ask(detector, loader, answer, device or pick_device(), progress)
 
 
 def propose(
     detector: Proposes,
     data: Data,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     *,
     batch_size: int = 16,
     workers: int = 0,
@@ -74,18 +74,31 @@ def propose(
         pairs = ((torch.from_numpy(boxes), torch.from_numpy(scores)) for boxes, scores in found)
         return [{"boxes": boxes, "scores": scores} for boxes, scores in pairs]
     assert isinstance(detector, Detector)
-    dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
-    return _ask(
-        detector, loader, lambda images, _: detector.propose(images), device or pick_device(), None
-    )
+    if image_size is None:
+        raise ValueError("proposals: this detector resizes images itself; give it an input_size")
+    loader = _loader(data, image_size, batch_size, workers)
+
+    def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
+        assert isinstance(images, Tensor)
+        return detector.propose(images).to_list()
+
+    return _ask(detector, loader, answer, device or pick_device(), None)
+
+
+def _loader(
+    data: Data, image_size: tuple[int, int] | None, batch_size: int, workers: int
+) -> DataLoader[Any]:
+    transform = None if image_size is None else eval_transforms(image_size)
+    dataset = DetectionDataset(data, transform, cache=False)
+    join = apart if transform is None else collate
+    return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
 
 
 @torch.no_grad()
 def _ask(
     detector: Detector,
     loader: DataLoader[Any],
-    answer: Callable[[Tensor, list[Target]], Detections],
+    answer: Callable[[Tensor | list[Tensor], list[Target]], Rows],
     device: torch.device,
     progress: Callable[[int], None] | None,
 ) -> Rows:
@@ -94,7 +107,9 @@ def _ask(
     found: Rows = []
     try:
         for images, targets in loader:
-            outputs = answer(images.to(device), targets).to_list()
+            whole = isinstance(images, Tensor)
+            moved = images.to(device) if whole else [image.to(device) for image in images]
+            outputs = answer(moved, targets)
             for output, target in zip(outputs, targets, strict=True):
                 row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
                 row["boxes"] = to_original(row["boxes"], target)
@@ -104,6 +119,11 @@ def _ask(
     finally:
         detector.train(was_training).to(home)
     return found
+
+
+def apart(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
+    """Images (3, H, W) of bytes, of any sizes, as floats in [0, 1], and their targets."""
+    return [image.float() / 255 for image, _ in batch], [target for _, target in batch]
 
 
 def above(row: dict[str, Tensor], min_score: float) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kedge.data import Data, OnBadBox, read
 from kedge.evaluate import (
@@ -58,12 +60,32 @@ def read_to_score(
     return read(path, None if single else chosen, on_bad_box, root=root)
 
 
-def check_classes(classes: Sequence[str], data: Data) -> None:
-    """``ValueError`` unless `data` has just these classes, in this order."""
-    if tuple(classes) != data.classes:
+def check_classes(classes: Sequence[str] | None, data: Data) -> None:
+    """``ValueError`` unless a detector of `classes` knows all those of `data`."""
+    known = [] if classes is None else list(classes)
+    unknown = [name for name in data.classes if name not in known]
+    if unknown:
         raise ValueError(
-            f"{data.source}: has classes {list(data.classes)}, the detector knows {list(classes)}"
+            f"{data.source}: has classes {list(data.classes)}, the detector knows {known}: not "
+            + ", ".join(unknown)
         )
+
+
+def relabelled(
+    found: Sequence[dict[str, Tensor]], classes: Sequence[str], data: Data
+) -> tuple[list[dict[str, Tensor]], int]:
+    """Detections by a detector of `classes` with the labels of `data`, and how many were left out
+    because `data` has no such class."""
+    own = {name: label for label, name in enumerate(data.classes)}
+    table = torch.tensor([own.get(name, -1) for name in classes])
+    rows, others = [], 0
+    for row in found:
+        labels = table[row["labels"]]
+        keep = labels >= 0
+        others += int((~keep).sum())
+        kept = {key: value[keep] for key, value in row.items()}
+        rows.append(kept | {"labels": labels[keep]})
+    return rows, others
 
 
 def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
