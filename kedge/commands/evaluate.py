@@ -15,6 +15,7 @@ def evaluate(
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
+    max_detections: int = 100,
     workers: int = 0,
 ) -> None:
     """Score a run, or anybody's results file, on a data set.
@@ -39,6 +40,9 @@ def evaluate(
         Also write the detections to this file, as COCO results.
     on_bad_box
         What to do with a box of the truth that cannot be right.
+    max_detections
+        Detections of an image that count, the best first; COCO's 100 by default. A detector may
+        itself return no more than that: see --selection most of kedge train.
     workers
         Processes that load images.
     """
@@ -51,6 +55,8 @@ def evaluate(
     from kedge.predict import score as scoring
     from kedge.predict.detect import detect
 
+    if max_detections <= 10:
+        raise ValueError(f"--max-detections {max_detections}: must exceed 10, which AR10 needs")
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
     if run is not None:
@@ -67,11 +73,12 @@ def evaluate(
         source = scoring.read_to_score(data, split, on_bad_box)
         found = scoring.from_results(results, source)
     say(said(source))
-    scores = scoring.score(found, source)
+    scores = scoring.score(found, source, max_detections)
     if save_results is not None:
         scoring.write_detections(save_results, found, source)
     if json is not None:
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
+        facts["max_detections"] = max_detections
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
     title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")

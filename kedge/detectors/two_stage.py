@@ -154,6 +154,11 @@ class TwoStage(Detector):
         """The first stage's coder."""
         return self.proposals.coder
 
+    @property
+    def most(self) -> int:
+        """What the second stage's selection lets through."""
+        return self.regions.selection.most
+
     def losses(
         self,
         images: Tensor,
