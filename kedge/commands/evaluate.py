@@ -48,7 +48,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from kedge.commands.tables import classes_table, scores_table
+    from kedge.commands.tables import COLUMNS, classes_table, scores_table
     from kedge.commands.words import say
     from kedge.data import said
     from kedge.files import write_json
@@ -82,5 +82,7 @@ def evaluate(
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
     title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
-    out.print(scores_table([(Path(run or results or "").name, scores)], title=title))
+    columns = [f"AR{max_detections}" if name == "AR100" else name for name in COLUMNS]
+    row = (Path(run or results or "").name, scores)
+    out.print(scores_table([row], title=title, columns=columns))
     out.print(classes_table(source.classes, scores))

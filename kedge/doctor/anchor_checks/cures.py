@@ -26,14 +26,14 @@ def design_command(
         goal = f"placed --threshold {setup.threshold:g}"
     command = (
         f"kedge design {quoted(context.source)} --k {setup.grid.num_shapes} --image-size {size} "
-        f"--resize letterbox --strides {strides} --objective {goal}"
+        f"--strides {strides} --objective {goal}"
     )
     if setup.grid.num_levels > 1:
         counts = " ".join(map(str, setup.grid.shapes_per_level))
         command += f" --per-level {counts}"
     offset = float(setup.grid.levels[0].offset)
     command += f" --offset {offset:g}" if offset != 0.5 else ""
-    command += _split_words(context)
+    command += f" --resize letterbox{_split_words(context)}"
     if designed is None or not setup.configurable or setup.grid.num_shapes > _PASTE:
         return command
     shapes = designed.setup.grid.shapes.tolist()

@@ -40,7 +40,9 @@ def check(context: Context) -> list[Finding]:
                 "offset": offsets,
                 "mean_shift_of_objects_in_strides": shift.tolist(),
                 "mean_best_iou": fit[0],
+                "mean_best_iou_centred": fit[1],
                 "covered": before,
+                "covered_centred": after,
             },
             cause=(
                 "torchvision and Detectron2 place anchors at the corners of the cells."

@@ -22,9 +22,10 @@ _BOXES = 1_000
 def check(context: Context) -> list[Finding]:
     """The fewest scales x ratios, designed on half of the images, that cover as many objects of the
     other half as the shapes in use, and as as many designed ones within half a point."""
-    setup, designed = context.setup, context.designed
-    if setup is None or setup.points or not setup.thresholded or designed is None:
+    setup = context.setup
+    if setup is None or setup.points or not setup.thresholded or context.designed is None:
         return []
+    designed = context.designed
     counts = set(setup.grid.shapes_per_level)
     if len(counts) != 1 or setup.grid.num_levels == 1:
         return []

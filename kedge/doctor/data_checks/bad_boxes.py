@@ -75,8 +75,7 @@ def _finding(context: Context, about: _Kind, bad: list[records.Finding]) -> Find
         cause=" ".join(part for part in (f"{bad[0]}.", _outside(kept), about.harm) if part),
         cure=f"Correct the files; or: {command}{'clip' if clips else 'drop'}",
         predicted={
-            "text": f"{len(bad) - saved:,} of these {count(len(bad), 'box', 'boxes')} left out"
-            + (f", {saved:,} repaired" if saved else ""),
+            "text": f"{saved:,} repaired" if clips else f"{len(bad):,} left out",
             "repaired": saved,
             "dropped": len(bad) - saved,
         },
