@@ -41,8 +41,8 @@ def evaluate(
     on_bad_box
         What to do with a box of the truth that cannot be right.
     max_detections
-        Detections of an image that count, the best first; COCO's 100 by default. A detector may
-        itself return no more than that: see --selection most of kedge train.
+        Detections of a class in an image that count, the best first; COCO's 100 by default. A
+        detector may itself return no more of an image: see --selection most of kedge train.
     workers
         Processes that load images.
     """

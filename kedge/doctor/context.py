@@ -202,7 +202,7 @@ def halves(sample: Objects) -> tuple[Objects, Objects]:
     return sample.where(even[sample.image]).fair, held
 
 
-def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
+def design_for(setup: Setup, sample: Objects, seed: int = 0, restarts: int = 4) -> Designed | None:
     """As many shapes on the same levels, designed for ``sample``: for the share of objects that
     reach the threshold where positives are a matter of it, else for the mean best IoU.
 
@@ -228,7 +228,7 @@ def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
         offset=float(grid.levels[0].offset),
         centres=train.centres[part],
         threshold=setup.threshold if setup.thresholded else None,
-        restarts=4,
+        restarts=restarts,
         seed=seed,
     )
     assert found.levels is not None

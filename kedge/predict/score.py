@@ -23,8 +23,8 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
 
 
 def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100) -> dict[str, Any]:
-    """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of an image
-    count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
+    """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of a class
+    in an image count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
     from kedge.evaluate import coco_metrics, voc_metrics
 
     truth = ground_truth(data)

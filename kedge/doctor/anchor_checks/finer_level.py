@@ -43,7 +43,7 @@ def _of_shapes(context: Context) -> list[Finding]:
         return []
     kept = (designed.before, designed.after)
     before = max(float(one.covered(setup.threshold).mean()) for one in kept)
-    found = design_for(new, context.sample, context.seed) if before <= _ENOUGH else None
+    found = design_for(new, context.sample, context.seed, restarts=2) if before <= _ENOUGH else None
     if found is None:
         return []
     after = float(found.after.covered(setup.threshold).mean())

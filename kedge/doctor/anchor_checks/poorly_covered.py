@@ -87,7 +87,7 @@ def _more_shapes(context: Context) -> list[Option]:
         replace(level, shapes=level.shapes_tensor().repeat(2, 1)) for level in setup.grid.levels
     ]
     twice = replace(setup, grid=Grid(setup.image_size, levels))
-    designed = design_for(twice, context.sample, context.seed)
+    designed = design_for(twice, context.sample, context.seed, restarts=2)
     if designed is None:
         return []
     words = f"more shapes: {design_command(context, like=twice)}"

@@ -77,5 +77,16 @@ def _why_none(context: Context, lost: NDArray[np.bool_]) -> dict[str, int]:
                 ~lone & inside
             ),
         }
-    masks["lose their anchors to other objects; alone they would have some"] = lone
+    ignored = lone & _answered_without_crowds(context)[lost]
+    masks["lose their anchors to crowds, around which nothing is taught"] = ignored
+    masks["lose their anchors to other objects; alone they would have some"] = lone & ~ignored
     return {words: int(mask.sum()) for words, mask in masks.items() if mask.any()}
+
+
+def _answered_without_crowds(context: Context) -> NDArray[np.bool_]:
+    """(n,) objects that would have a positive if no region were to be ignored."""
+    setup = context.setup
+    assert setup is not None
+    if not context.sample.crowd.any():
+        return np.zeros(len(context.fair), bool)
+    return answer(setup, context.fair).positives > 0

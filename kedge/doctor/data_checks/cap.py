@@ -1,46 +1,53 @@
 """More objects in an image than a detector returns, or than the evaluation looks at."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, count, percent
 
-_COCO = 100  # detections of an image that COCO's evaluation looks at
+_COCO = 100  # detections of a class in an image that COCO's evaluation looks at
 
 
 def check(context: Context) -> list[Finding]:
-    """Images with more objects than the detector's cap; without a detector, than COCO's 100."""
+    """Images with more objects than the detector's cap; classes of an image with more than 100."""
     objects = context.objects.fair
-    number = np.bincount(objects.image, minlength=len(context.data.records))
-    most = context.setup.most if context.setup is not None else None
-    cap = _COCO if most is None else min(most, _COCO)
-    over = np.maximum(number - cap, 0)
-    if not over.any():
+    images, classes = len(context.data.records), max(1, len(context.data.classes))
+    number = np.bincount(objects.image, minlength=images)
+    of_class = np.bincount(objects.image * classes + objects.label, minlength=images * classes)
+    most = None if context.setup is None else context.setup.most
+    returned = _beyond(number, most)
+    judged = _beyond(of_class, _COCO)
+    if not returned and not judged:
         return []
-    beyond = int(over.sum())
+    beyond = max(returned, judged)
     order = np.argsort(-number, kind="stable")[:5]
-    needed = int(-(-number.max() // 100) * 100)
-    lift = f"kedge evaluate ... --max-detections {needed}"
-    if most is not None and most < number.max():
-        lift = f"Selection(most={needed}) (kedge train ... --selection most={needed}), and {lift}"
-    who = "COCO's evaluation looks at" if most is None or most > _COCO else "the detector returns"
+    needed = _round_up(int(number.max()))
+    parts, cures = [], []
+    if most is not None and returned:
+        full = count(int((number > most).sum()), "image")
+        parts.append(f"{full} with more objects than the {most} detections of a detector")
+        cures.append(f"Selection(most={needed}) (kedge train ... --selection most={needed})")
+    if judged:
+        full = count(int((of_class.reshape(images, classes) > _COCO).any(axis=1).sum()), "image")
+        parts.append(f"{full} with more than {_COCO} objects of a class, where COCO's evaluation "
+                     f"looks at {_COCO} detections")  # fmt: skip
+        cures.append(f"kedge evaluate ... --max-detections {_round_up(int(of_class.max()))}")
     return [
         Finding(
             check="more_objects_than_detections",
             severity="warning" if beyond / len(objects) > 0.01 else "note",
-            symptom=f"{count(int((over > 0).sum()), 'image')} with more than {cap} objects, up to "
-            f"{int(number.max()):,}: {who} {cap} detections of an image",
+            symptom=f"{'; '.join(parts)}; up to {int(number.max()):,} objects in one",
             evidence={
-                "images": int((over > 0).sum()),
                 "most_objects": int(number.max()),
                 "objects_beyond": beyond,
                 "worst_images": [
-                    {"image": context.names[i], "objects": int(number[i])} for i in order if over[i]
+                    {"image": context.names[i], "objects": int(number[i])} for i in order
                 ],
             },
             cause=f"{count(beyond, 'object')} ({percent(beyond / len(objects))}) cannot be found, "
             "however good the detector is.",
-            cure=lift,
+            cure=", and ".join(cures),
             predicted={
                 "text": f"the largest recall that is possible: "
                 f"{percent(1 - beyond / len(objects))} -> 100 %",
@@ -49,3 +56,11 @@ def check(context: Context) -> list[Finding]:
             },
         )
     ]
+
+
+def _beyond(number: NDArray[np.int64], cap: int | None) -> int:
+    return 0 if cap is None else int(np.maximum(number - cap, 0).sum())
+
+
+def _round_up(number: int) -> int:
+    return -(-number // 100) * 100
