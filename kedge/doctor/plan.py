@@ -32,21 +32,37 @@ _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the rule", ("no_positive", "thresholds", "regression_targets")),
     ("the loss and the rest", ()),
 )  # fmt: skip
+_SAID_ELSEWHERE = (
+    "Shapes alone do not mend it: see",
+    "As many designed shapes fit no better: see",
+    "As many designed shapes come no nearer: see",
+)
 
 
 def plan(findings: Sequence[Finding]) -> list[tuple[str, str]]:
-    """What errors and warnings ask for, first things first: (what it is about, cure). A cure that
-    several findings share stands once. Anchors and rule are judged anew after each step."""
+    """What errors and warnings ask for, first things first: (what it is about, cure).
+
+    A cure that several findings share stands once. Cures that give other anchors exclude each
+    other: those after the first are alternatives to it.
+    """
     places = {check: i for i, (_, checks) in enumerate(_STEPS) for check in checks}
-    last = len(_STEPS) - 1
-    wanted = [finding for finding in findings if finding.severity != "note"]
     steps: dict[str, tuple[int, list[str]]] = {}
-    for finding in wanted:
-        step = places.get(finding.check, last)
-        first, names = steps.setdefault(finding.cure, (step, []))
-        steps[finding.cure] = (min(first, step), [*names, finding.check])
+    for finding in findings:
+        if finding.severity != "note" and not finding.cure.startswith(_SAID_ELSEWHERE):
+            step = places.get(finding.check, len(_STEPS) - 1)
+            first, names = steps.setdefault(finding.cure, (step, []))
+            steps[finding.cure] = (min(first, step), [*names, finding.check])
     ordered = sorted(steps.items(), key=lambda item: item[1][0])
-    return [(f"{_STEPS[step][0]}: {', '.join(names)}", cure) for cure, (step, names) in ordered]
+    about: list[tuple[str, str]] = []
+    anchors = None
+    for number, (cure, (step, names)) in enumerate(ordered, 1):
+        title = _STEPS[step][0]
+        if title == "the anchors" and anchors is not None:
+            title += f", instead of step {anchors}"
+        elif title == "the anchors":
+            anchors = number
+        about.append((f"{title}: {', '.join(names)}", cure))
+    return about
 
 
 def advice(steps: Sequence[tuple[str, str]]) -> str:

@@ -60,7 +60,10 @@ def test_more_objects_than_detections(make_data, one):
     setup = of_detector("retinanet", (128, 160))
     assert setup.most == 100
     both = one(cap.check, Context(data=data, setup=setup), "more_objects_than_detections")
-    assert "1 image with more objects than the 100 detections of a detector" in both.symptom
+    assert (
+        "1 image with more objects than the 100 detections that the detector returns"
+        in both.symptom
+    )
     assert "--selection most=200" in both.cure
     assert cap.check(Context(data=make_data([crowd[:100]]))) == []
 
@@ -116,7 +119,7 @@ def test_slivers_are_not_mended_by_a_larger_input(make_data, one):
     found = one(tiny.check, Context(data=data, input_size=(200, 300)), "below_one_pixel")
     assert found.predicted is None
     assert "--image-size" not in found.cure
-    assert "as thin in the annotations" in found.cause
+    assert "below one pixel in the annotations" in found.cause
 
 
 @pytest.mark.parametrize(("hang", "word", "kept"), [(5, "clip", 2), (30, "drop", 1)])
@@ -191,6 +194,8 @@ def test_cures_are_ordered_and_stand_once():
         ("the anchors: poorly_covered, best_iou", "design"),
         ("the rule: thresholds", "lower"),
     ]
+    found.append(finding("dead_shapes", "leave out"))
+    assert ("the anchors, instead of step 2: dead_shapes", "leave out") in plan(found)
 
 
 def test_the_overview_of_a_data_set(make_data):

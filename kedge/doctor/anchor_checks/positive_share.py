@@ -18,7 +18,7 @@ def check(context: Context) -> list[Finding]:
         return []
     negative = answers.anchors - positive - answers.ignored
     ratio = negative / max(1, positive)
-    expected = setup.focal
+    expected = setup.focal or not setup.thresholded
     mined = positive + min(negative, 3 * positive)
     return [
         Finding(
@@ -36,7 +36,7 @@ def check(context: Context) -> list[Finding]:
                 "share": share,
             },
             cause="Almost every anchor shows background."
-            + (" This detector's loss is made for it." if expected else ""),
+            + (" This detector's loss is made for it." if setup.focal else ""),
             cure="Nothing to do."
             if expected
             else "Sample the negatives, 3 for each positive: kedge train ... --sample "

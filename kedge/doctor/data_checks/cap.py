@@ -26,8 +26,11 @@ def check(context: Context) -> list[Finding]:
     parts, cures = [], []
     if most is not None and returned:
         full = count(int((number > most).sum()), "image")
-        parts.append(f"{full} with more objects than the {most} detections of a detector")
-        cures.append(f"Selection(most={needed}) (kedge train ... --selection most={needed})")
+        parts.append(
+            f"{full} with more objects than the {most} detections that the detector returns"
+        )
+        flag = f"kedge train ... --selection most={needed}"
+        cures.append(f"Selection(most={needed}) (of a detector of one stage: {flag})")
     if judged:
         full = count(int((of_class.reshape(images, classes) > _COCO).any(axis=1).sum()), "image")
         parts.append(f"{full} with more than {_COCO} objects of a class, where COCO's evaluation "

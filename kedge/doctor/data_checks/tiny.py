@@ -24,8 +24,8 @@ def check(context: Context) -> list[Finding]:
     share = float(lost.mean())
     height, width = context.image_size
     larger, left = _enlarge(side, context.image_size)
-    helps = left < share
     slivers = int((context.objects.fair.wh.min(axis=1)[lost] < 1).sum())
+    helps = left < share and slivers < lost.sum()
     return [
         Finding(
             check="below_one_pixel",
@@ -43,8 +43,7 @@ def check(context: Context) -> list[Finding]:
             cause=_cause(int(lost.sum()), slivers),
             cure=f"--image-size {larger[0]} {larger[1]}   # or cut large images into tiles"
             if helps
-            else "Remove these boxes from the annotations: even an input of "
-            f"{larger[0]} x {larger[1]} brings none of them to a pixel.",
+            else "Correct these boxes in the annotations, or remove them.",
             predicted={
                 "text": f"at {larger[0]} x {larger[1]}: {percent(left)} below one pixel in place "
                 f"of {percent(share)}",
@@ -54,19 +53,19 @@ def check(context: Context) -> list[Finding]:
             }
             if helps
             else None,
-            unpredicted="" if helps else "no size of the input mends them",
+            unpredicted="" if helps else "boxes of any size may stand there afterwards",
         )
     ]
 
 
 def _cause(lost: int, slivers: int) -> str:
     """Whether they are as thin in the annotations, or resizing made them so."""
-    thin = f"{count(slivers, 'box', 'boxes')} as thin in the annotations: slivers, such as a crop "
-    thin += "leaves of a box."
+    thin = f"{count(slivers, 'is', 'are')} below one pixel in the annotations, too: slivers, such "
+    thin += "as a crop leaves of a box."
     if slivers == lost:
         return thin
-    shrunk = f"{count(lost - slivers, 'box', 'boxes')} a pixel or more in the annotations: the "
-    shrunk += "images are shrunk."
+    shrunk = f"{count(lost - slivers, 'measures', 'measure')} a pixel or more in the annotations: "
+    shrunk += "the images are shrunk."
     return f"{shrunk} {thin}" if slivers else shrunk
 
 
