@@ -61,7 +61,7 @@ def test_more_objects_than_detections(make_data, one):
     assert setup.most == 100
     both = one(cap.check, Context(data=data, setup=setup), "more_objects_than_detections")
     assert (
-        "1 image with more objects than the 100 detections that the detector returns"
+        "1 image with more objects than the 100 detections that it returns"
         in both.symptom
     )
     assert "--selection most=200" in both.cure
