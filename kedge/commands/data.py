@@ -1,8 +1,9 @@
 """``kedge data``"""
 
 from collections import Counter
-from pathlib import Path
 from typing import Literal
+
+from kedge.commands.words import Root
 
 
 def data(
@@ -11,7 +12,7 @@ def data(
     split: str | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "drop",
     show: int = 10,
-    root: Path | None = None,
+    root: Root = None,
 ) -> None:
     """Read a data set and say what is in it (sizes, aspect ratios, classes) and what is wrong.
 
@@ -25,9 +26,6 @@ def data(
         drop and clip tell of every defect; error stops at the first.
     show
         Print this many defects.
-    root
-        The data folder, where it is not the one in which the annotations lie: images are looked for
-        in it, and nowhere else.
     """
     from kedge.data import read
     from kedge.data.overview import overview

@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.words import Root, say
+
 
 def evaluate(
     run: Path | None = None,
     *,
     data: str | None = None,
     split: str | None = None,
+    root: Root = None,
     results: Path | None = None,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
@@ -49,7 +52,6 @@ def evaluate(
     from rich.console import Console
 
     from kedge.commands.tables import COLUMNS, classes_table, scores_table
-    from kedge.commands.words import say
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
@@ -63,14 +65,16 @@ def evaluate(
         from kedge.train.result import load_run
 
         trained = load_run(run)
-        source = scoring.read_to_score(data or trained.config.data, split, on_bad_box)
+        if data is None:
+            data, root = trained.config.data, root or trained.config.root
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         scoring.check_classes(trained.classes, source)
         found = detect(trained.detector, source, trained.config.image_size, workers=workers)
     else:
         assert results is not None
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
-        source = scoring.read_to_score(data, split, on_bad_box)
+        source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
     scores = scoring.score(found, source, max_detections)

@@ -1,7 +1,8 @@
 """``kedge predict``"""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -61,5 +62,21 @@ def predict(
             corners = [f"{side:.1f}" for side in box.tolist()]
             table.add_row(file.name, trained.classes[int(label)], f"{float(score):.2f}", *corners)
     console = Console()
-    console.print(table)
-    console.print(f"{table.row_count} detections of at least {min_score} in {len(files)} images")
+    if table.row_count:
+        console.print(table)
+    best = "" if table.row_count else f"; {_best(files, found, trained.classes)}"
+    said = f"{table.row_count} detections of at least {min_score} in {len(files)} images{best}"
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
+def _best(files: Sequence[Path], found: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
+    """The detection that comes nearest, in words."""
+    best = [
+        (float(row["scores"][0]), int(row["labels"][0]), file.name)
+        for file, row in zip(files, found, strict=True)
+        if len(row["scores"])
+    ]
+    if not best:
+        return "the detector finds nothing at any score"
+    score, label, name = max(best)
+    return f"the best score is {score:.2g} ({classes[label]} in {name}); --min-score sets the limit"

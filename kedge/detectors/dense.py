@@ -20,8 +20,8 @@ from kedge.types import Assigner, Detections, Predictions, Targets
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Maps:
-    """Raw outputs of a head at every anchor: logits (B, N, W), codes (B, N, D) and branches (B, N)
-    by name."""
+    """Raw outputs of a head at every anchor: logits (B, N, W), codes (B, N, D) and branches by
+    name, (B, N) or (B, N, E)."""
 
     logits: Tensor
     codes: Tensor

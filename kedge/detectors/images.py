@@ -24,6 +24,16 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return nn.functional.pad(images, (0, right, 0, down), value=PADDING)
 
 
+def check_side(images: Tensor, side: int | None) -> None:
+    """``ValueError`` unless a batch (B, 3, H, W) is ``side`` high and wide; None: any will do."""
+    if side is not None and images.shape[-2:] != (side, side):
+        height, width = images.shape[-2:]
+        raise ValueError(
+            f"this network is made for images of {side} x {side} pixels; smaller ones are padded, "
+            f"but these are {height} x {width} now: resize them (image_size: [{side}, {side}])"
+        )
+
+
 def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[Tensor, Tensor]:
     """One batch (B, 3, H, W) and the size (B, 2) of every image, height then width.
 

@@ -11,7 +11,7 @@ from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
 from kedge.detectors.levels import Shapes, shared_levels
 from kedge.losses import CodeL1, DenseLoss, Focal, Loss
-from kedge.nn import Pyramid, Subnet
+from kedge.nn import Pyramid, Schedule, Subnet, depress, depression_ratio
 from kedge.sample import Sampler
 from kedge.select import Selection
 from kedge.types import Assigner
@@ -36,6 +36,8 @@ class RetinaNet(Dense):
         from_c5: P6 from C5 (the paper) or from P5.
         prior: what the untrained detector says of every class at every anchor.
         pretrained: download timm's weights.
+        depression: in training hide a share of the features, as MAL does: its schedule over the
+            training, "steps" as published; None: never.
         assign, sample, coder, loss, selection: parts to swap.
 
     The loss is focal on every anchor that is not ignored, and plain L1 on the codes of the pairs;
@@ -63,6 +65,7 @@ class RetinaNet(Dense):
         from_c5: bool = True,
         prior: float = 0.01,
         pretrained: bool = False,
+        depression: Schedule | None = None,
         assign: Assigner | None = None,
         sample: Sampler | None = None,
         coder: Coder | None = None,
@@ -83,6 +86,7 @@ class RetinaNet(Dense):
             selection=Selection() if selection is None else selection,
             multiple=32,
         )
+        self.depression: Schedule | None = depression
         tiny = backbone == "tiny"
         width = (64 if tiny else 256) if width is None else width
         norm = tiny if norm is None else norm
@@ -95,4 +99,7 @@ class RetinaNet(Dense):
 
     def predict_maps(self, images: Tensor) -> Maps:
         maps = self.pyramid(self.backbone(images))
+        if self.training and self.depression is not None:
+            ratio = depression_ratio(self.progress, self.depression)
+            maps = [depress(features, ratio) for features in maps]
         return Maps(logits=self.classes(maps), codes=self.boxes(maps))

@@ -114,17 +114,14 @@ class RegionHead(Swappable):
         return self.selection(found, found.classes.probability(found.class_rows), sizes)
 
 
-class TwoStage(Detector):
-    """A composition of ``proposals`` and ``regions``, whose parts can be swapped at any time.
+class Proposer(Detector):
+    """A detector whose first stage, ``proposals``, only says where objects may be.
 
-    A subclass defines ``features`` and makes both. Losses of the first stage are called
-    ``proposal_...``, those of the second by their own names. Objects are proposals too, in
-    training.
+    A subclass defines ``features``, makes ``proposals``, and trains both stages.
     """
 
     shapes: LearnedShapes
     proposals: RegionProposals
-    regions: RegionHead
 
     @abstractmethod
     def features(self, images: Tensor) -> list[Tensor]:
@@ -135,6 +132,7 @@ class TwoStage(Detector):
         return self.shapes(image_size)
 
     def _first(self, images: Tensor) -> tuple[list[Tensor], Predictions]:
+        """The maps of a batch (B, 3, H, W), and what the first stage says at its anchors."""
         images = pad_to_multiple(images, self.multiple)
         maps = self.features(images)
         grid = self.grid((images.shape[-2], images.shape[-1]))
@@ -153,6 +151,22 @@ class TwoStage(Detector):
     def first_coder(self) -> Coder:
         """The first stage's coder."""
         return self.proposals.coder
+
+    @torch.no_grad()
+    def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
+        """The proposals of a batch (B, 3, H, W), best first, of class 0."""
+        return self.proposals.propose(self.head(images), sizes_of(images, sizes))
+
+
+class TwoStage(Proposer):
+    """A composition of ``proposals`` and ``regions``, whose parts can be swapped at any time.
+
+    A subclass defines ``features`` and makes both. Losses of the first stage are called
+    ``proposal_...``, those of the second by their own names. Objects are proposals too, in
+    training.
+    """
+
+    regions: RegionHead
 
     @property
     def most(self) -> int:
@@ -177,11 +191,6 @@ class TwoStage(Detector):
         second = self.regions.losses(maps, boxes, targets, self.progress)
         named = {f"proposal_{name}": loss for name, loss in outcome.losses.items()}
         return outcome._replace(losses=named | second.losses)
-
-    @torch.no_grad()
-    def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
-        """The proposals of a batch (B, 3, H, W), best first, of class 0."""
-        return self.proposals.propose(self.head(images), sizes_of(images, sizes))
 
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:

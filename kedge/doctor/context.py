@@ -174,7 +174,7 @@ def _other_split(data: Data, name: str) -> Data | None:
     for place in (file, *file.parents[:2]):
         if place.is_dir() or place.suffix in (".yaml", ".yml"):
             try:
-                found = read(place, name, "drop", check_images=False)
+                found = read(place, name, "drop", check_images=False, root=data.root)
             except ValueError:
                 continue
             if found.splits == data.splits:

@@ -15,7 +15,7 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.data import Data
 from kedge.design.saved import is_design_file, load_design
 from kedge.detectors import detector_class
-from kedge.detectors.two_stage import TwoStage
+from kedge.detectors.two_stage import Proposer
 from kedge.doctor.counting import Candidates, reads_predictions
 from kedge.shape_text import is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
@@ -129,7 +129,7 @@ def of_detector(
     grid = detector.grid(image_size)
     if grid is None or detector.rule is None or detector.first_coder is None:
         raise ValueError(f"--detector: {name} has no anchors that could be looked at")
-    title = f"{name}, its region proposals," if isinstance(detector, TwoStage) else name
+    title = f"{name}, its region proposals," if isinstance(detector, Proposer) else name
     flags = f"--detector {name} --image-size {image_size[0]} {image_size[1]}"
     if detector.shapes is None and anchors is not None:
         raise ValueError(f"--anchors: those of {name} are points, without shapes to replace")

@@ -1,4 +1,4 @@
-"""The two convolution blocks that the backbones are made of."""
+"""The convolution blocks that backbones and heads are made of."""
 
 from torch import Tensor, nn
 
@@ -28,3 +28,26 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.convs(x)
+
+
+def tower(width: int, depth: int, *, norm: bool = True, bias: bool = True) -> nn.Sequential:
+    """``depth`` times 3 x 3 convolution, group norm of 8 channels a group with ``norm``, ReLU.
+
+    The convolutions start with Gaussian weights of 0.01 and, with ``bias``, zeros (RetinaNet).
+    """
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers.append(output(width, width, bias=bias))
+        if norm:
+            layers.append(nn.GroupNorm(max(1, width // 8), width))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def output(inputs: int, outputs: int, *, start: float = 0.0, bias: bool = True) -> nn.Conv2d:
+    """A 3 x 3 convolution with Gaussian weights of 0.01, which says about ``start`` untrained."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, start)
+    return layer

@@ -15,6 +15,7 @@ from kedge.pages.doctor_figures import (
     size_section,
 )
 from kedge.pages.doctor_pictures import image_section
+from kedge.pages.run_figures import path_section
 from kedge.report import Block, Numbers, Section, Table, Text, write_report
 from kedge.report import Finding as Card
 
@@ -44,6 +45,8 @@ def write_page(path: Path, context: Context, findings: Sequence[Finding]) -> Pat
 def write_overview(path: Path, context: Context) -> Path:
     """Write how the anchors meet the objects, without judgement."""
     sections = anchor_sections(context)
+    path_of_shapes = path_section(context)
+    sections += [path_of_shapes] if path_of_shapes is not None else []
     if len(context.fair) == 0:
         sections = [Section(title="Objects", blocks=[Text(text="The data hold no object.")])]
     return write_report(

@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 
 from kedge.data import Data, OnBadBox, read
+from kedge.evaluate import (
+    coco_metrics,
+    image_places,
+    read_results,
+    to_results,
+    voc_metrics,
+    write_results,
+)
 
 
 def ground_truth(data: Data) -> list[dict[str, Any]]:
@@ -25,8 +33,6 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
 def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100) -> dict[str, Any]:
     """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of a class
     in an image count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
-    from kedge.evaluate import coco_metrics, voc_metrics
-
     truth = ground_truth(data)
     metrics = coco_metrics(
         found, truth, num_classes=len(data.classes), max_detections=max_detections
@@ -34,14 +40,16 @@ def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
 
 
-def read_to_score(path: str, split: str | None, on_bad_box: OnBadBox = "error") -> Data:
+def read_to_score(
+    path: str, split: str | None, on_bad_box: OnBadBox = "error", root: Path | None = None
+) -> Data:
     """The split asked for; without one test, else val, else the only split there is."""
     if split is not None:
-        return read(path, split, on_bad_box)
-    sketch = read(path, None, "drop", check_images=False)
+        return read(path, split, on_bad_box, root=root)
+    sketch = read(path, None, "drop", check_images=False, root=root)
     chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
     single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
-    return read(path, None if single else chosen, on_bad_box)
+    return read(path, None if single else chosen, on_bad_box, root=root)
 
 
 def check_classes(classes: Sequence[str], data: Data) -> None:
@@ -57,8 +65,6 @@ def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
 
     Raises ``ValueError`` naming file and entry for an image or a category that `data` lacks.
     """
-    from kedge.evaluate import image_places, read_results
-
     places = image_places([r.image_id for r in data.records], [r.name for r in data.records])
     labels = {category: label for label, category in enumerate(data.category_ids)}
     rows: list[dict[str, list[Any]]] = [
@@ -85,7 +91,5 @@ def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
 
 def write_detections(path: Path, found: Sequence[dict[str, Any]], data: Data) -> None:
     """Write detections as a COCO results file, in the data set's own ids, atomically."""
-    from kedge.evaluate import to_results, write_results
-
     ids = [record.image_id for record in data.records]
     write_results(path, to_results(found, ids, data.category_ids))

@@ -33,7 +33,7 @@ def design_command(
         command += f" --per-level {counts}"
     offset = float(setup.grid.levels[0].offset)
     command += f" --offset {offset:g}" if offset != 0.5 else ""
-    command += f" --resize letterbox{_split_words(context)}"
+    command += f" --resize letterbox{_where(context)}"
     if designed is None or not setup.configurable or setup.grid.num_shapes > _PASTE:
         return command
     shapes = designed.setup.grid.shapes.tolist()
@@ -54,13 +54,14 @@ def as_generator_command(context: Context, scales: int, ratios: int) -> str:
         f"{ratios} --image-size {size_words(setup.image_size)} --resize letterbox --strides "
         f"{strides} --objective placed --threshold {setup.threshold:g}"
         + (f" --offset {offset:g}" if offset != 0.5 else "")
-        + _split_words(context)
+        + _where(context)
     )
 
 
-def _split_words(context: Context) -> str:
-    split = context.words.get("split")
-    return f" --split {quoted(split)}" if split not in (None, "train") else ""
+def _where(context: Context) -> str:
+    split, root = context.words.get("split"), context.data.root
+    words = f" --split {quoted(split)}" if split is not None and split != "train" else ""
+    return words + (f" --root {quoted(str(root))}" if root is not None else "")
 
 
 def size_words(image_size: tuple[int, int]) -> str:
