@@ -117,6 +117,8 @@ def evidence_line(evidence: Mapping[str, Any], most: int = _NUMBERS) -> str:
     parts: list[str] = []
     for key, value in evidence.items():
         name = key.replace("_", " ")
+        if isinstance(value, Mapping) and not value:
+            continue
         if isinstance(value, Mapping) and all(isinstance(v, (int, float)) for v in value.values()):
             pairs = [(str(k).replace("_", " "), v) for k, v in value.items()]
             inner = ", ".join(f"{k} {_number(v)}" for k, v in pairs[:5])

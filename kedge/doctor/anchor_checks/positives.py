@@ -88,7 +88,9 @@ def _idle_sizes(context: Context) -> str:
         setup.grid.rows.level.numpy(), np.flatnonzero(np.array(_per_level(context)) == 0)
     )
     sizes = np.sqrt(setup.grid.shapes.numpy().prod(axis=1))[silent]
-    return f"{text}, the anchors of these levels {sizes.min():.0f} to {sizes.max():.0f} px."
+    low, high = f"{sizes.min():.0f}", f"{sizes.max():.0f}"
+    span = low if low == high else f"{low} to {high}"
+    return f"{text}, the anchors of these levels {span} px."
 
 
 def _per_level(context: Context) -> list[int]:

@@ -61,7 +61,8 @@ def _finding(context: Context, about: _Kind, bad: list[records.Finding]) -> Find
     clips = bool((kept >= _MOST).all())
     saved = len(bad) if clips else 0
     worst = Counter(f.image for f in bad).most_common(5)
-    command = f"kedge train --data {quoted(context.source)} --on-bad-box "
+    root = "" if context.data.root is None else f"--root {quoted(str(context.data.root))} "
+    command = f"kedge train --data {quoted(context.source)} {root}--on-bad-box "
     return Finding(
         check=about.check,
         severity=about.severity,
