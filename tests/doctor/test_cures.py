@@ -31,24 +31,17 @@ def data(mini):
     return read(mini, "train", "drop")
 
 
-def levels_of(*strides, sides, offset=0.5):
-    return [
-        Level(stride=s, shapes=[(a, a), (a, 1.4 * a)], offset=offset)
-        for s, a in zip(strides, sides, strict=True)
-    ]
-
-
-def pyramid(offset=0.5, sides=(40.0, 80.0, 160.0), **assign):
+def pyramid():
+    levels = [Level(stride=s, shapes=[(5 * s, 5 * s), (5 * s, 7 * s)]) for s in (8.0, 16.0, 32.0)]
     return Setup(
-        title="a pyramid", grid=Grid(SIZE, levels_of(8.0, 16.0, 32.0, sides=sides, offset=offset)),
-        assign=MaxIoU(**assign), coder=DeltaCoder(), flags="", focal=False,
+        title="a pyramid", grid=Grid(SIZE, levels), assign=MaxIoU(), coder=DeltaCoder(), flags="",
     )  # fmt: skip
 
 
-def one_level(shapes, **assign):
+def one_level(shapes, offset=0.5, **assign):
     return Setup(
-        title="one level", grid=Grid(SIZE, [Level(stride=16.0, shapes=shapes)]),
-        assign=MaxIoU(**assign), coder=DeltaCoder(), flags="", focal=False,
+        title="one level", grid=Grid(SIZE, [Level(stride=16.0, shapes=shapes, offset=offset)]),
+        assign=MaxIoU(**assign), coder=DeltaCoder(), flags="",
     )  # fmt: skip
 
 
@@ -61,8 +54,8 @@ def points():
 
 SETUPS = {
     "large anchors": pyramid(),
-    "anchors at the corners": pyramid(offset=0.0, sides=(10.0, 20.0, 40.0)),
-    "a strict rule": pyramid(positive=0.8, negative=0.3, sides=(16.0, 24.0, 40.0)),
+    "anchors at the corners": one_level([(12, 12), (30, 30)], offset=0.0),
+    "a strict rule": one_level([(16, 20), (40, 50)], positive=0.8, negative=0.3),
     "large anchors on one level": one_level([(90, 90), (120, 120), (900, 900)]),
     "shapes that repeat": one_level([(30, 30), (30.2, 30), (14, 14)]),
     "elongated": one_level([(80, 10), (10, 80)]),
