@@ -25,8 +25,8 @@ def design(mini, tmp_path_factory):
     return file
 
 
-def train(data, out, anchors, *more):
-    small = ["--options", "width=8", "--epochs", "1", "--batch-size", "4", "--overwrite"]
+def train(data, out, anchors, *more, epochs=1):
+    small = ["--options", "width=8", "--epochs", str(epochs), "--batch-size", "4", "--overwrite"]
     words = ["train", "--data", str(data), "--out", str(out), "--anchors", anchors, *small]
     return run([*words, *more])
 
@@ -89,8 +89,8 @@ def test_presets_stand_in_the_help(command, capsys):
 def test_a_run_is_told_by_its_lines_its_report_and_its_best_score(mini, tmp_path, capsys):
     """Without a terminal a line an epoch; the path of learned shapes; nothing above the limit."""
     out, page = tmp_path / "run", tmp_path / "r.html"
-    more = ["--learn-anchors", "--epochs", "3", "--warmup-steps", "3", "--lr", "0.05"]
-    assert train(mini, out, "8x8,60x60", *SIZE, *more) == 0
+    more = ["--learn-anchors", "--warmup-steps", "3", "--lr", "0.05"]
+    assert train(mini, out, "8x8,60x60", *SIZE, *more, epochs=3) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if ": epoch " in line]
     assert [line.split("epoch ")[1].split(",")[0] for line in lines] == ["1/3", "2/3", "3/3"]
     assert run(["report", "--run", str(out), "--out", str(page)]) == 0

@@ -1,7 +1,7 @@
 """``kedge evaluate``"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,7 @@ def evaluate(
     split: str | None = None,
     root: Root = None,
     results: Path | None = None,
+    proposals: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
@@ -37,6 +38,9 @@ def evaluate(
         Split to score on; by default test, else val.
     results
         Judge this COCO results file instead of a run; it may come from any detector.
+    proposals
+        Also print the recall of the proposals of a run's first stage, or of its source: of the best
+        50, 100, 300 and 1,000 of every image, as far as the detector makes so many.
     json
         Also write the scores to this file.
     save_results
@@ -51,33 +55,45 @@ def evaluate(
     """
     from rich.console import Console
 
-    from kedge.commands.tables import COLUMNS, classes_table, scores_table
+    from kedge.commands.tables import COLUMNS, classes_table, recall_table, scores_table
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
-    from kedge.predict.detect import detect
+    from kedge.predict.detect import detect, propose
 
     if max_detections <= 10:
         raise ValueError(f"--max-detections {max_detections}: must exceed 10, which AR10 needs")
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
+    recall: dict[str, float] = {}
     if run is not None:
-        from kedge.train.result import load_run
+        from kedge.detectors.detector import Proposes
+        from kedge.train.result import PROPOSALS, load_run
 
         trained = load_run(run)
         if data is None:
             data, root = trained.config.data, root or trained.config.root
         source = scoring.read_to_score(data, split, on_bad_box, root)
         scoring.check_classes(trained.classes, source)
-        found = detect(trained.detector, source, trained.config.image_size, workers=workers)
+        how: Any = {"workers": workers, "proposals": trained.config.proposals or run / PROPOSALS}
+        size = trained.config.image_size
+        if proposals and not isinstance(trained.detector, Proposes):
+            raise ValueError(f"--proposals: {trained.config.detector} makes no proposals")
+        found = detect(trained.detector, source, size, **how)
+        if proposals:
+            assert isinstance(trained.detector, Proposes)
+            boxes = propose(trained.detector, source, size, **how)
+            recall = scoring.recall_of(boxes, source, (50, 100, 300, 1000))
     else:
         assert results is not None
+        if proposals:
+            raise ValueError("--proposals: a results file has none; give a run folder")
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
         source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
-    scores = scoring.score(found, source, max_detections)
+    scores = scoring.score(found, source, max_detections) | recall
     if save_results is not None:
         scoring.write_detections(save_results, found, source)
     if json is not None:
@@ -90,3 +106,5 @@ def evaluate(
     row = (Path(run or results or "").name, scores)
     out.print(scores_table([row], title=title, columns=columns))
     out.print(classes_table(source.classes, scores))
+    if recall:
+        out.print(recall_table(recall))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Protocol, overload, runtime_checkable
 
 from torch import Tensor
 
@@ -14,6 +14,16 @@ from kedge.detectors.predict import detect_in, evaluating
 from kedge.detectors.stage import Outcome
 from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
+
+
+@runtime_checkable
+class Proposes(Protocol):
+    """A detector that first says where objects may be, whatever their class."""
+
+    def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
+        """The proposals of a batch (B, 3, H, W), best first, of class 0; boxes within ``sizes``
+        (B, 2)."""
+        ...
 
 
 class Detector(Swappable, ABC):

@@ -61,24 +61,55 @@ class RoIPool(nn.Module):
         return out
 
 
-class TwoMLP(nn.Module):
-    """Two hidden layers, then class outputs (R, classes) and codes (R, codes), of features
-    (R, C, size, size).
+class RegionOutputs(nn.Module):
+    """The last layers of a second stage: class outputs (R, classes) and codes (R, codes) of vectors
+    (R, inputs), initialised as Fast R-CNN's."""
 
-    Source: Lin et al., arXiv:1612.03144; initialised as Fast R-CNN's last layers.
-    """
-
-    def __init__(self, inputs: int, hidden: int, *, classes: int, codes: int) -> None:
+    def __init__(self, inputs: int, *, classes: int, codes: int) -> None:
         super().__init__()
-        self.fc6, self.fc7 = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
-        self.classes, self.codes = nn.Linear(hidden, classes), nn.Linear(hidden, codes)
+        self.classes, self.codes = nn.Linear(inputs, classes), nn.Linear(inputs, codes)
         nn.init.normal_(self.classes.weight, std=0.01)
         nn.init.normal_(self.codes.weight, std=0.001)
         nn.init.zeros_(self.classes.bias)
         nn.init.zeros_(self.codes.bias)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu(self.fc7(F.relu(self.fc6(features.flatten(1)))))
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, codes = self.classes(x), self.codes(x)
         wide = torch.promote_types(logits.dtype, torch.float32)
         return logits.to(wide), codes.to(wide)
+
+
+class TwoMLP(RegionOutputs):
+    """Two hidden layers, then class outputs (R, classes) and codes (R, codes), of features
+    (R, C, size, size).
+
+    Source: Lin et al., arXiv:1612.03144; ``dropout`` after both is Fast R-CNN's.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, *, classes: int, codes: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__(hidden, classes=classes, codes=codes)
+        self.fc6, self.fc7 = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.dropout(F.relu(self.fc6(features.flatten(1))))
+        return super().forward(self.dropout(F.relu(self.fc7(x))))
+
+
+class BlockMean(RegionOutputs):
+    """A block of a backbone on the features (R, C, size, size) of every region, the mean of its
+    ``width`` channels, then class outputs (R, classes) and codes (R, codes).
+
+    Source: He et al., arXiv:1512.03385 (conv5 of a ResNet on every region: "C4").
+    """
+
+    def __init__(self, block: nn.Module, width: int, *, classes: int, codes: int) -> None:
+        super().__init__(width, classes=classes, codes=codes)
+        self.block, self.width = block, width
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        if len(features) == 0:  # of which batch norm would learn NaN
+            return super().forward(features.new_zeros(0, self.width))
+        return super().forward(self.block(features).mean((2, 3)))

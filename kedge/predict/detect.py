@@ -1,13 +1,20 @@
 """Detections of a trained detector: of a data set, on the CPU, in original pixels."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms, to_original
-from kedge.detectors.detector import Detector
+from kedge.data.transforms import Target
+from kedge.detectors.detector import Detector, Proposes
+from kedge.detectors.on_proposals import OnProposals
+from kedge.predict.proposals import given_to
+from kedge.proposals.kept import Proposals
+from kedge.types import Detections
 
 Rows = list[dict[str, Tensor]]
 
@@ -18,7 +25,6 @@ def pick_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
-@torch.no_grad()
 def detect(
     detector: Detector,
     data: Data,
@@ -28,6 +34,7 @@ def detect(
     workers: int = 0,
     device: torch.device | None = None,
     progress: Callable[[int], None] | None = None,
+    proposals: Path | None = None,
 ) -> Rows:
     """Detections, one dictionary per record, on the CPU.
 
@@ -35,17 +42,59 @@ def detect(
     (n,), best first.
 
     `image_size`: (H, W) of the network's input; images are letterboxed into it. `progress` is told
-    the number of images after each batch. The detector returns to the mode and device it had.
+    the number of images after each batch. `proposals`: the file that keeps what a source found,
+    for detectors that are given such boxes. The detector returns to the mode and device it had.
     """
-    device = device or pick_device()
+    given = given_to(detector, data, proposals)
+
+    def answer(images: Tensor, targets: list[Target]) -> Detections:
+        if given is None:
+            return detector.detect(images)
+        assert isinstance(detector, OnProposals)
+        return detector.detect(images, proposals=given(targets, images))
+
     dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
     loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    return _ask(detector, loader, answer, device or pick_device(), progress)
+
+
+def propose(
+    detector: Proposes,
+    data: Data,
+    image_size: tuple[int, int],
+    *,
+    batch_size: int = 16,
+    workers: int = 0,
+    device: torch.device | None = None,
+    proposals: Path | None = None,
+) -> Rows:
+    """The proposals of a detector's first stage, or of its source: see ``detect``."""
+    if isinstance(detector, OnProposals):
+        found = Proposals(detector.source, proposals)(data.records)
+        pairs = ((torch.from_numpy(boxes), torch.from_numpy(scores)) for boxes, scores in found)
+        return [{"boxes": boxes, "scores": scores} for boxes, scores in pairs]
+    assert isinstance(detector, Detector)
+    dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
+    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    return _ask(
+        detector, loader, lambda images, _: detector.propose(images), device or pick_device(), None
+    )
+
+
+@torch.no_grad()
+def _ask(
+    detector: Detector,
+    loader: DataLoader[Any],
+    answer: Callable[[Tensor, list[Target]], Detections],
+    device: torch.device,
+    progress: Callable[[int], None] | None,
+) -> Rows:
     was_training, home = detector.training, next(detector.parameters()).device
     detector.eval().to(device)
     found: Rows = []
     try:
         for images, targets in loader:
-            outputs = detector(images.to(device))
+            outputs = answer(images.to(device), targets).to_list()
             for output, target in zip(outputs, targets, strict=True):
                 row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
                 row["boxes"] = to_original(row["boxes"], target)

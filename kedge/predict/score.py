@@ -10,6 +10,7 @@ from kedge.data import Data, OnBadBox, read
 from kedge.evaluate import (
     coco_metrics,
     image_places,
+    proposal_recall,
     read_results,
     to_results,
     voc_metrics,
@@ -38,6 +39,14 @@ def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100
         found, truth, num_classes=len(data.classes), max_detections=max_detections
     )
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
+
+
+def recall_of(
+    proposals: Sequence[dict[str, Any]], data: Data, limits: Sequence[int]
+) -> dict[str, float]:
+    """Recall of the best k proposals of every image (one row per record of `data`), whatever the
+    class: ``AR@k``, ``AR50@k`` and by size, for each k of `limits`."""
+    return proposal_recall(proposals, ground_truth(data), limits)
 
 
 def read_to_score(

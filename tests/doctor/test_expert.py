@@ -60,7 +60,8 @@ def test_more_objects_than_detections(make_data, one):
     setup = of_detector("retinanet", (128, 160))
     assert setup.most == 100
     both = one(cap.check, Context(data=data, setup=setup), "more_objects_than_detections")
-    assert "1 image with more objects than the 100 detections that it returns" in both.symptom
+    said = "1 image with more objects than the 100 detections that the detector returns"
+    assert said in both.symptom
     assert "--selection most=200" in both.cure
     assert cap.check(Context(data=make_data([crowd[:100]]))) == []
 
