@@ -19,6 +19,7 @@ def evaluate(
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
+    max_detections: int = 100,
     workers: int = 0,
 ) -> None:
     """Score a run, or anybody's results file, on a data set.
@@ -46,17 +47,22 @@ def evaluate(
         Also write the detections to this file, as COCO results.
     on_bad_box
         What to do with a box of the truth that cannot be right.
+    max_detections
+        Detections of a class in an image that count, the best first; COCO's 100 by default. A
+        detector may itself return no more of an image: see --selection most of kedge train.
     workers
         Processes that load images.
     """
     from rich.console import Console
 
-    from kedge.commands.tables import classes_table, recall_table, scores_table
+    from kedge.commands.tables import COLUMNS, classes_table, recall_table, scores_table
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
     from kedge.predict.detect import detect, propose
 
+    if max_detections <= 10:
+        raise ValueError(f"--max-detections {max_detections}: must exceed 10, which AR10 needs")
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
     recall: dict[str, float] = {}
@@ -96,15 +102,18 @@ def evaluate(
         source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
-    scores = scoring.score(found, source) | recall
+    scores = scoring.score(found, source, max_detections) | recall
     if save_results is not None:
         scoring.write_detections(save_results, found, source)
     if json is not None:
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
+        facts["max_detections"] = max_detections
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
     title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
-    out.print(scores_table([(Path(run or results or "").name, scores)], title=title))
+    columns = [f"AR{max_detections}" if name == "AR100" else name for name in COLUMNS]
+    row = (Path(run or results or "").name, scores)
+    out.print(scores_table([row], title=title, columns=columns))
     out.print(classes_table(source.classes, scores))
     if recall:
         out.print(recall_table(recall))

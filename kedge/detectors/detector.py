@@ -116,6 +116,11 @@ class Detector(Swappable, ABC):
         return None
 
     @property
+    def most(self) -> int | None:
+        """Detections of an image that it returns at most; None where nothing limits them."""
+        return None
+
+    @property
     def copes_with_background(self) -> bool:
         """Whether the first stage's class loss copes with positives that are rare."""
         return True

@@ -69,6 +69,11 @@ class TwoStage(Proposer):
 
     regions: RegionHead | CascadeHead
 
+    @property
+    def most(self) -> int:
+        """What the second stage's selection lets through."""
+        return self.regions.selection.most
+
     def losses(
         self,
         images: Tensor,

@@ -33,10 +33,13 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
     ]
 
 
-def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
-    """COCO metrics of `found` (one row per record of `data`), and ``VOC`` mean AP at IoU 0.5."""
+def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100) -> dict[str, Any]:
+    """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of a class
+    in an image count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
     truth = ground_truth(data)
-    metrics = coco_metrics(found, truth, num_classes=len(data.classes))
+    metrics = coco_metrics(
+        found, truth, num_classes=len(data.classes), max_detections=max_detections
+    )
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
 
 
