@@ -235,7 +235,7 @@ def objectives(root: Path, seed: int) -> list[dict[str, Any]]:
     """
     rows = []
     for name in DATA_SETS:
-        boxes, _ = read_boxes(str(root / name))
+        boxes = read_boxes(str(root / name))
         for objective in ("mean_iou", "placed"):
             for framework in ("kedge", "torchvision", "yolov5"):
                 settings = DesignSettings(

@@ -10,21 +10,26 @@ __version__ = "0.1.0"
 _HOMES = {
     "kedge.anchors": ("Boxes", "ByNWD", "Free", "Grid", "LearnedShapes", "Level", "preset"),
     "kedge.assign": (
-        "ATSS", "AutoAssign", "BestInCell", "CentreRegion", "DW", "DynamicSoftLabel",
-        "FCOS", "FreeAnchor", "Hungarian", "LADA", "MAL", "MaxIoU", "NoisyAnchors", "OTA",
-        "PAA", "RFLA", "SSDMatch", "SimOTA", "SoftCell", "TAL", "Uniform", "YOLOv3",
-        "YOLOv5",
+        "ATSS", "AutoAssign", "BestInCell", "BestPredictionInCell", "CentreRegion", "DW",
+        "DynamicSoftLabel", "FCOS", "FreeAnchor", "Hungarian", "LADA", "MAL", "MaxIoU",
+        "NoisyAnchors", "OTA", "PAA", "RFLA", "SSDMatch", "SimOTA", "SoftCell", "TAL", "Uniform",
+        "YOLOv3", "YOLOv5",
     ),
     "kedge.coders": (
-        "DeltaCoder", "DistributionCoder", "LTRBCoder", "TBLRCoder", "YOLOv2Coder",
+        "DeltaCoder", "DistributionCoder", "LTRBCoder", "RootCoder", "TBLRCoder", "YOLOv2Coder",
         "YOLOv3Coder", "YOLOv5Coder",
     ),
     "kedge.data": ("read",),
     "kedge.design.kmeans": ("kmeans",),
-    "kedge.detectors": ("Detector", "FasterRCNN", "Found", "RetinaNet", "Stage", "YOLOv2"),
+    # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
+    "kedge.detectors": (
+        "CascadeRCNN", "Detector", "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "GFL", "RCNN",
+        "RFCN", "RTMDet", "RefineDet", "RetinaNet", "SSD", "SSDLite", "SlidingWindowDetector",
+        "Stage", "TOOD", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
+    ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),
-    "kedge.train": ("load",),
+    "kedge.train": ("load", "save"),
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
 }  # fmt: skip
 

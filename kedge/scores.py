@@ -55,6 +55,26 @@ class Sigmoid:
         return logits[rows, labels]
 
 
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Outputs are probabilities themselves, cut to [0, 1] (YOLOv1)."""
+
+    def num_classes(self, width: int) -> int:
+        return width
+
+    def outputs(self, num_classes: int) -> int:
+        return num_classes
+
+    def probability(self, logits: Tensor) -> Tensor:
+        return logits.clamp(0, 1)
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        return torch.logit(logits, eps=1e-6)
+
+    def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
+        return self.log_odds(logits[rows, labels])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Softmax:
     """One class for an anchor; with ``background`` the last column is "none of them"."""

@@ -1,12 +1,27 @@
-"""Anchor shapes as people type and paste them."""
+"""Anchor shapes, and sizes of images, as people type and paste them."""
 
 import re
 
 SHAPE = re.compile(r"^\s*([0-9.]+)\s*x\s*([0-9.]+)\s*$")
 _NUMBER = r"\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
+_SIZE = re.compile(r"\s*(\d{1,6})(?:\s*(?:[xX×,]|\s)\s*(\d{1,6}))?\s*")
 _LISTED = re.compile(rf"(?:{_NUMBER}|[\s,x×()\[\]-])+", re.IGNORECASE)
 _CELLS = re.compile(r"anchors in cells of ([0-9.]+) px")  # as the darknet snippet says it
 _OTHER_KEYS = re.compile(r"^\s*(?:num|mask)\s*=.*$", re.MULTILINE)  # lines of a darknet layer
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(H, W) of ``640`` (a square), ``480 640``, ``480x640`` or ``480,640``: height first.
+
+    Errors: ``ValueError`` for other text and for a side of 0.
+    """
+    match = _SIZE.fullmatch(text)
+    size = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
+    if min(size) < 1:
+        raise ValueError(
+            f"expected a side, or height and width (640, 480 640 or 480x640), got {text!r}"
+        )
+    return size
 
 
 def parse_shapes(text: str) -> list[tuple[float, float]]:

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kedge.cli import run
 from kedge.data import toy
@@ -108,8 +109,11 @@ def test_words_that_contradict_each_other(mini, capsys):
     assert "holds no run" in fails(capsys, "doctor", "--run", str(mini))
 
 
-def test_an_empty_data_set(tmp_path, capsys):
-    (tmp_path / "train.json").write_text('{"images": [], "annotations": [], "categories": []}')
+def test_a_data_set_without_objects(tmp_path, capsys):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    image = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
+    said = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "train.json").write_text(json.dumps(said))
     page, out = tmp_path / "r.html", tmp_path / "f.json"
     words = ["--data", str(tmp_path), "--detector", "retinanet"]
     assert run(["doctor", *words, "--strict", "--json", str(out), "--html", str(page)]) == 1

@@ -11,13 +11,16 @@ import kedge
 
 PACKAGE = Path(kedge.__file__).parent
 NAMES = [
-    "ATSS", "Assignment", "AutoAssign", "BestInCell", "Boxes", "ByNWD", "CentreRegion", "DW",
-    "DeltaCoder", "DenseLoss", "Detections", "Detector", "DistributionCoder",
-    "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free", "FreeAnchor", "Grid", "Hungarian",
-    "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA",
-    "Predictions", "RFLA", "RetinaNet", "SSDMatch", "Selection", "SimOTA", "SoftCell", "Stage",
-    "TAL", "TBLRCoder", "Targets", "Uniform", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder",
-    "YOLOv5", "YOLOv5Coder", "__version__", "kmeans", "load", "preset", "read",
+    "ATSS", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell", "Boxes", "ByNWD",
+    "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
+    "DistributionCoder", "DynamicSoftLabel", "FCOS", "FastRCNN", "FasterRCNN", "FasterRCNNC4",
+    "Found", "Free", "FreeAnchor", "GFL", "Grid", "Hungarian", "LADA", "LTRBCoder",
+    "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions",
+    "RCNN", "RFCN", "RFLA", "RTMDet", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
+    "SSDMatch", "Selection", "SimOTA", "SlidingWindowDetector", "SoftCell", "Stage", "TAL",
+    "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
+    "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "__version__", "kmeans",
+    "load", "preset", "read", "save",
 ]  # fmt: skip
 
 

@@ -159,6 +159,16 @@ def ssd512_voc() -> Preset:
     return _ssd("ssd512_voc", source, 512, (7, 15, 30, 45, 60, 75, 90, 105))
 
 
+def ssdlite320() -> Preset:
+    """SSDLite at 320 px as torchvision builds it: sizes of 20 % to 95 %, six shapes on six levels
+    (clipped to 320); the maps of 3 and 2 cells have strides that are no powers of two."""
+    sizes = [320 * (0.2 + 0.15 * k) for k in range(6)] + [320.0]
+    shapes = ssd_shapes(sizes[:-1], sizes[1:], [(2, 3)] * 6, clip=320)
+    levels = _levels((16, 32, 64, 320 / 3, 160, 320), shapes)
+    source = "torchvision ssdlite320_mobilenet_v3_large; Howard et al., arXiv:1905.02244"
+    return Preset(name="ssdlite320", source=source, levels=levels, image_size=(320, 320))
+
+
 def _retinanet(name: str, source: str, shapes: Sequence[Sequence[Shape]]) -> Preset:
     levels = _levels((8, 16, 32, 64, 128), shapes)
     return Preset(name=name, source=source, levels=levels, image_size=(800, 1333), offset=0.0)
@@ -332,6 +342,7 @@ _PRESETS: dict[str, Callable[[], Preset]] = {
         ssd300_voc,
         ssd512,
         ssd512_voc,
+        ssdlite320,
         yolov2_voc,
         yolov2_coco,
         yolov2_tiny_voc,

@@ -4,6 +4,7 @@ from kedge.assign.assignment_report import Report, report
 from kedge.assign.atss import ATSS
 from kedge.assign.auto_assign import AutoAssign
 from kedge.assign.best_in_cell import BestInCell
+from kedge.assign.best_prediction_in_cell import BestPredictionInCell
 from kedge.assign.centre_region import CentreRegion
 from kedge.assign.dw import DW
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel
@@ -39,6 +40,7 @@ __all__ = [
     "Assigner",
     "AutoAssign",
     "BestInCell",
+    "BestPredictionInCell",
     "CentreRegion",
     "DynamicSoftLabel",
     "FreeAnchor",

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from kedge.anchors.pairs import Pairs
+from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -17,6 +20,9 @@ class ATSS:
     objects goes to the largest IoU, the lowest target among equals. Nothing is ignored. An object
     that holds no anchor's centre gets no anchor.
 
+    ``side`` measures the IoU with squares of so many strides around the anchors' centres in place
+    of the anchors themselves: 8 for detectors of points (FCOS with ATSS, GFL, VFNet).
+
     Source: Zhang et al., arXiv:1912.02424, algorithm 1; the margin is the released code's.
     Deviations: an object with a single candidate keeps it (the released code compares with NaN and
     drops it); equal distances prefer the lower anchor (there: undefined).
@@ -24,8 +30,11 @@ class ATSS:
 
     k: int = 9
     margin: float = 0.01
+    side: float | None = None
 
     def __post_init__(self) -> None:
+        if self.side is not None and self.side <= 0:
+            raise ValueError(f"ATSS.side is in strides and positive, or None, got {self.side}")
         if self.k < 1 or self.margin < 0:
             raise ValueError(
                 f"ATSS needs k >= 1 and margin >= 0, got k={self.k}, margin={self.margin}"
@@ -38,8 +47,15 @@ class ATSS:
         """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
         del predictions
         pairs = anchors.nearest(targets, self.k)
-        iou = pairs.iou()
-        threshold = pairs.mean_per_target(iou) + pairs.std_per_target(iou)
-        chosen = pairs.select(iou >= threshold[pairs.target])
-        chosen = chosen.select(chosen.centre_inside(self.margin))
-        return chosen.best_target_per_anchor(by=chosen.iou()).assignment()
+        overlap = self._overlap(pairs)
+        threshold = pairs.mean_per_target(overlap) + pairs.std_per_target(overlap)
+        fits = (overlap >= threshold[pairs.target]) & pairs.centre_inside(self.margin)
+        return pairs.select(fits).best_target_per_anchor(by=overlap[fits]).assignment()
+
+    def _overlap(self, pairs: Pairs) -> Tensor:
+        """(P,) IoU of the anchors, or of the squares that stand for them."""
+        if self.side is None:
+            return pairs.iou()
+        half = pairs.stride() * self.side / 2
+        squares = torch.cat([pairs.points() - half, pairs.points() + half], 1)
+        return iou(squares, pairs.target_boxes())

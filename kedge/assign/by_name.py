@@ -5,6 +5,7 @@ from collections.abc import Callable
 from kedge.assign.atss import ATSS
 from kedge.assign.auto_assign import AutoAssign
 from kedge.assign.best_in_cell import BestInCell
+from kedge.assign.best_prediction_in_cell import BestPredictionInCell
 from kedge.assign.centre_region import CentreRegion
 from kedge.assign.dw import DW
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel
@@ -32,6 +33,7 @@ STRATEGIES: dict[str, Callable[[], Assigner]] = {
     "max_iou": MaxIoU,
     "ssd": SSDMatch,
     "best_in_cell": BestInCell,
+    "best_prediction_in_cell": BestPredictionInCell,
     "yolov3": YOLOv3,
     "yolov5": YOLOv5,
     "fcos": FCOS,

@@ -6,6 +6,7 @@ from kedge.coders.cell import YOLOv2Coder, YOLOv5Coder
 from kedge.coders.delta import DeltaCoder
 from kedge.coders.distribution import DistributionCoder
 from kedge.coders.ltrb import LTRBCoder, TBLRCoder
+from kedge.coders.root import RootCoder
 from kedge.types import Coder
 
 CODERS: dict[str, Callable[..., Coder]] = {
@@ -13,6 +14,7 @@ CODERS: dict[str, Callable[..., Coder]] = {
     "ltrb": LTRBCoder,
     "tblr": TBLRCoder,
     "distribution": DistributionCoder,
+    "root": RootCoder,
     "yolov2": YOLOv2Coder,
     "yolov5": YOLOv5Coder,
 }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ def assign(
     data: str,
     strategy: str | None = None,
     detector: Literal[*DETECTORS] = "retinanet",  # pyright: ignore[reportInvalidTypeForm]
-    anchors: str | None = None,
+    anchors: Anchors = None,
     run: Path | None = None,
     split: str | None = None,
-    image_size: tuple[int, int] = (640, 640),
+    root: Root = None,
+    image_size: Sides = None,
     images: int = 1000,
     batch_size: int = 16,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -40,15 +42,13 @@ def assign(
         rules of geometry, with --run all.
     detector
         Whose published anchors are used, where no --run says.
-    anchors
-        Other anchors: a preset, a file of kedge design --json, or a list such as 10x13,16x30.
     run
         A folder of `kedge train`: its anchors, and its predictions for the strategies that read
         them.
     split
         One split; by default the training split.
     image_size
-        Height and width of the network's input, where no --run says.
+        Side, or height and width, of the network's input, where no --run says; 640 by default.
     images
         Look at this many images at most, spread over the data.
     batch_size
@@ -62,26 +62,31 @@ def assign(
     """
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
-    from kedge.commands.words import say
     from kedge.data import read, said
     from kedge.data.sources import choose_split
+    from kedge.design.saved import not_as_designed
     from kedge.doctor.scene import measure, scene_of_detector, scene_of_run
     from kedge.parts import listed
 
     if images < 1 or batch_size < 1:
         raise ValueError(f"--images {images}, --batch-size {batch_size}: both must be at least 1")
+    if run is not None and (anchors is not None or image_size is not None):
+        raise ValueError("--anchors, --image-size: a run says its own; leave them out, or --run")
+    if image is not None and draw is None:
+        raise ValueError("--image goes with --draw: say where the picture is to go")
+    size = height_and_width(image_size) or (640, 640)
     pictures = run is not None or draw is not None
-    found = read(data, choose_split(data, split), "drop", check_images=pictures)
-    if not len(found):
-        raise ValueError(f"{found.source}: has no images")
-    say(said(found))
+    found = read(data, choose_split(data, split), "drop", check_images=pictures, root=root)
+    say([*said(found), *not_as_designed(anchors, size)])
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
     scene = (
         scene_of_run(run, records)
         if run is not None
-        else scene_of_detector(detector, anchors, image_size, records)
+        else scene_of_detector(detector, anchors, size, records)
     )
+    if len(scene.objects.fair) == 0:
+        raise ValueError(f"{found.source}: holds no object: nothing to assign")
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
     strategies = {name: by_name(name) for name in listed(chosen)}
     rows = [
@@ -124,6 +129,8 @@ def _show(rows: list[dict[str, Any]], scene: "Scene", images: int, data: "Data")
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:  # where nothing bounds the width of the table
+        console = Console(width=160)
     objects = len(scene.objects.fair)
     console.print(f"{data.source}: {images} of {len(data)} images, {objects} objects")
     console.print(f"on {scene.title}")

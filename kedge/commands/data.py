@@ -1,8 +1,9 @@
 """``kedge data``"""
 
 from collections import Counter
-from pathlib import Path
 from typing import Literal
+
+from kedge.commands.words import Root
 
 
 def data(
@@ -11,9 +12,9 @@ def data(
     split: str | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "drop",
     show: int = 10,
-    root: Path | None = None,
+    root: Root = None,
 ) -> None:
-    """Read a data set and say what is in it and what is wrong with it.
+    """Read a data set and say what is in it (sizes, aspect ratios, classes) and what is wrong.
 
     Parameters
     ----------
@@ -25,11 +26,9 @@ def data(
         drop and clip tell of every defect; error stops at the first.
     show
         Print this many defects.
-    root
-        The data folder, where it is not the one in which the annotations lie: images are looked for
-        in it, and nowhere else.
     """
     from kedge.data import read
+    from kedge.data.overview import overview
     from kedge.data.sources import choose_split
 
     first = read(path, choose_split(path, split), on_bad_box, root=root)
@@ -37,6 +36,8 @@ def data(
     for name in names:
         found = first if name == first.split else read(path, name, on_bad_box, root=root)
         print(found.summary())
+        for line in overview(found):
+            print(f"  {line}")
         kinds = Counter(finding.kind for finding in found.findings)
         several = [f for f in found.findings if kinds[f.kind] > 1]  # the others are said above
         for finding in several[:show]:

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from kedge.commands.words import Root
+
 
 def demo(
     *,
     data: str = "toy",
+    root: Root = None,
     out: Path = Path("demo"),
     epochs: int | None = None,
     seed: int = 0,
@@ -36,7 +39,12 @@ def demo(
 
     console = Console()
     result = run(
-        data, out=out, epochs=epochs, seed=seed, console=None if quiet else Console(stderr=True)
+        data,
+        root=root,
+        out=out,
+        epochs=epochs,
+        seed=seed,
+        console=None if quiet else Console(stderr=True),
     )
     for title, one in result.runs.items():
         if "after warm-up" in (station.name for station in one.stations):

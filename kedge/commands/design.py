@@ -6,8 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from kedge.anchors.presets import preset_names
-from kedge.commands.words import Size, say
+from kedge.commands.words import PRESETS, Root, Size, say
 from kedge.design.settings import DesignSettings
 
 
@@ -17,8 +16,8 @@ def _flag(field: str) -> str:
 
 _IN_USE = (
     "Your anchors: a preset, a file written by --json, a list such as 10x13,16x30 or 10,13, 16,30, "
-    "or lines of YOLOv5's or darknet's configuration. The verdict is then about them. Presets: "
-    f"{', '.join(preset_names())}."
+    "or lines of YOLOv5's or darknet's configuration. The verdict is then about them. "
+    f"{PRESETS}"
 )
 
 
@@ -38,6 +37,7 @@ def design(
         Parameter(name="*", name_transform=_flag, consume_multiple=True, negative_iterable=()),
     ] = None,
     split: str | None = None,
+    root: Root = None,
     json: Annotated[Path | None, Parameter(name=["--json", "--out"])] = None,
     html: Path | None = None,
 ) -> None:
@@ -55,7 +55,7 @@ def design(
     settings
         What is asked for.
     split
-        Split of the data set; by default train.
+        Split of the data set; by default the training split.
     json
         Write the design to this file: levels, offset, input size, and every number about them.
         --anchors and --in-use take it.
@@ -74,7 +74,7 @@ def design(
         rivals(asked, asked.resizing.canvas)
     except ValueError as problem:
         raise ValueError(f"--in-use, --baselines: {problem}") from None
-    table = read_boxes(source, split)
+    table = read_boxes(source, split, root)
     say(table.said)
     try:
         report = design_command(table, asked)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from kedge.commands.words import Sides, height_and_width, say
+from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 
@@ -13,8 +13,9 @@ def doctor(
     *,
     data: str | None = None,
     split: str | None = None,
+    root: Root = None,
     detector: Literal[*DETECTORS] | None = None,  # pyright: ignore[reportInvalidTypeForm]
-    anchors: str | None = None,
+    anchors: Anchors = None,
     config: Path | None = None,
     run: Path | None = None,
     model: str | None = None,
@@ -40,12 +41,9 @@ def doctor(
     data
         Data set; by default the one of --config or --run.
     split
-        Split to look at; by default train.
+        Split to look at; by default the training split.
     detector
         Look at the published anchors of this detector.
-    anchors
-        With --detector: other anchors, a preset's name, a file of kedge design --json, or a list
-        such as 10x13,16x30.
     config
         Look at the anchors that kedge train would start from with these settings.
     run
@@ -70,6 +68,7 @@ def doctor(
     from rich.console import Console
 
     from kedge.data import said
+    from kedge.design.saved import not_as_designed
     from kedge.doctor import examine, open_context
     from kedge.doctor.show import print_findings, to_json
 
@@ -79,6 +78,7 @@ def doctor(
     context = open_context(
         data,
         split=split,
+        root=root,
         detector=detector,
         config=config,
         anchors=anchors,
@@ -86,7 +86,7 @@ def doctor(
         image_size=height_and_width(image_size),
         seed=seed,
     )
-    say(said(context.data))
+    say([*said(context.data), *not_as_designed(anchors, context.image_size)])
     if model is not None:
         from dataclasses import replace
 

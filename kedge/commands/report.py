@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from kedge.commands.words import Sides, height_and_width, say
+from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 
@@ -11,8 +11,9 @@ def report(
     *,
     data: str | None = None,
     split: str | None = None,
+    root: Root = None,
     detector: Literal[*DETECTORS] | None = None,  # pyright: ignore[reportInvalidTypeForm]
-    anchors: str | None = None,
+    anchors: Anchors = None,
     config: Path | None = None,
     run: Path | None = None,
     image_size: Sides = None,
@@ -28,12 +29,9 @@ def report(
     data
         Data set; by default the one of --config or --run.
     split
-        Split to look at; by default train.
+        Split to look at; by default the training split.
     detector
         Draw the published anchors of this detector; retinanet, where nothing else is named.
-    anchors
-        With --detector: other anchors, a preset's name, a file of kedge design --json, or a list
-        such as 10x13,16x30.
     config
         Draw the anchors that kedge train would start from with these settings.
     run
@@ -49,6 +47,7 @@ def report(
     from rich.console import Console
 
     from kedge.data import said
+    from kedge.design.saved import not_as_designed
     from kedge.doctor import open_context
     from kedge.pages.doctor import write_overview
 
@@ -56,6 +55,7 @@ def report(
     context = open_context(
         data,
         split=split,
+        root=root,
         detector=named,
         config=config,
         anchors=anchors,
@@ -63,7 +63,7 @@ def report(
         image_size=height_and_width(image_size),
         seed=seed,
     )
-    say(said(context.data))
+    say([*said(context.data), *not_as_designed(anchors, context.image_size)])
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"
     written = f"{path}: {path.stat().st_size / 1e6:.1f} MB, a page{what}"

@@ -4,13 +4,33 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import BeforeValidator
 
-from kedge.train.config import TrainConfig, load_config
+from kedge.commands.words import PRESETS
+from kedge.train.config import TrainConfig, as_size, load_config
+
+_ANCHORS = (
+    "Shapes to start from: kmeans (of the training boxes as the network sees them), uniform, "
+    "identical, a preset, a file of kedge design --json, or a list such as 10x13,16x30 (w x h, "
+    f"pixels; YOLOv5's and darknet's syntax too). {PRESETS}"
+)
+
+
+class Flags(TrainConfig):
+    """The settings as they are typed: two of them have a spelling of their own."""
+
+    image_size: Annotated[
+        tuple[int, int],
+        BeforeValidator(as_size),
+        Parameter(n_tokens=-1, consume_multiple=True),
+    ] = TrainConfig.model_fields["image_size"].default
+    """Side, or height and width, of the network's input; images are letterboxed into it."""
+    anchors: Annotated[str, Parameter(help=_ANCHORS, allow_leading_hyphen=True)] = "kmeans"
 
 
 def train(
     *,
-    settings: Annotated[TrainConfig | None, Parameter(name="*")] = None,
+    settings: Annotated[Flags | None, Parameter(name="*")] = None,
     config: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -25,7 +45,8 @@ def train(
     settings
         What to train; flags beat the file.
     config
-        YAML file with the same keys as the flags, dashes written as underscores.
+        YAML file with the same keys as the flags, dashes written as underscores, in the blocks
+        data (where --data is source), model, schedule (where --schedule is curve) and output.
     resume
         Go on with the run in --out after its last finished epoch; the result is the same, bit for
         bit, as without the interruption. Data and settings must be the run's own, but --epochs may

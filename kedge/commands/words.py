@@ -1,29 +1,43 @@
 """Options that several commands share."""
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter, Token
 
+from kedge.anchors.presets import preset_names
+from kedge.shape_text import parse_size
+
 Several = Parameter(consume_multiple=True, negative=())
 Sides = Annotated[list[str] | None, Several]
+Root = Annotated[
+    Path | None,
+    Parameter(
+        help="The data folder, where it is not the one in which the annotations lie: images are "
+        "looked for in it, and nowhere else."
+    ),
+]
+PRESETS = f"Presets: {', '.join(preset_names())}."
+Anchors = Annotated[
+    str | None,
+    Parameter(
+        help="With --detector: other anchors, a preset, a file of kedge design --json, or a list "
+        f"such as 10x13,16x30. {PRESETS}",
+        allow_leading_hyphen=True,
+    ),
+]
 
 
 def height_and_width(values: Sequence[str | int] | None) -> tuple[int, int] | None:
     """``--image-size``: one number is a square, two are height and width, also as 480x640."""
     if values is None:
         return None
-    said = " ".join(map(str, values))
-    match = re.fullmatch(r"\s*(\d{1,6})(?:\s*(?:[xX×,]|\s)\s*(\d{1,6}))?\s*", said)
-    size = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
-    if min(size) < 1:
-        raise ValueError(
-            "--image-size: expected a side, or height and width (640, 480 640 or 480x640), "
-            f"got {said!r}"
-        )
-    return size
+    try:
+        return parse_size(" ".join(map(str, values)))
+    except ValueError as problem:
+        raise ValueError(f"--image-size: {problem}") from None
 
 
 def _size(type_: object, tokens: Sequence[Token]) -> int | tuple[int, int] | None:

@@ -54,6 +54,7 @@ def finish(
         category_ids=tuple(range(len(classes))) if category_ids is None else category_ids,
         records=records,
         findings=problems.findings,
+        root=ask.root if ask.rooted else None,
     )
 
 

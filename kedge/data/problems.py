@@ -82,11 +82,12 @@ class Problems:
         raise ValueError("\n".join(lines))
 
     def stop_if_nothing_is_left(self, images: int, left: int) -> None:
-        """Raise ValueError where `images` were annotated, or anything was dropped (the entry of an
-        image, a line of a list), and not one image can be used."""
-        lost = [finding for finding in self.findings if finding.action == "dropped"]
-        if left or not (images or lost):
+        """Raise ValueError where not one image can be used. `images` were annotated."""
+        if left:
             return
+        lost = [finding for finding in self.findings if finding.action == "dropped"]
+        if not images and not lost:
+            raise ValueError(f"{self.source}: holds no image")
         whole = f" of {images} images" if images else ""
         first = f"; the first: {lost[0]}" if lost else ""
         raise ValueError(f"{self.source}: nothing is left{whole} ({_counts(lost)}){first}")

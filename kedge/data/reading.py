@@ -39,6 +39,8 @@ def read(
     looked for; for a damaged file; for bad boxes, naming the first few and the count; where nothing
     is left; and always for a file name that leads out of the data folder (symbolic links resolved).
     """
+    if str(path) == "toy" and root is not None:
+        raise ValueError(f"root {root}: toy is drawn by code and lies in no folder: leave it out")
     if str(path) == "toy":
         return toy.data(split or "train")
     Problems(path, on_bad_box)  # the mode first: nothing is read for one that does not exist
@@ -80,7 +82,7 @@ def _read(
     place = places[chosen or ""]
     folder = Path(root) if root is not None else _root(path, place)
     if not folder.is_dir():
-        raise ValueError(f"{folder}: the root must be a folder")
+        raise ValueError(f"{folder}: the root must be a folder that exists")
     ask = Ask(
         root=folder,
         split=chosen,

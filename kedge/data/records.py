@@ -71,7 +71,8 @@ class Data:
     """A data set, or one split of it.
 
     `classes[label]` is a class name and `category_ids[label]` its id in the files (for results
-    in the files' own ids). `splits` are the names that `read(path, split=...)` understands.
+    in the files' own ids). `splits` are the names that `read(path, split=...)` understands. `root`:
+    the data folder, where `read` was told of one.
     """
 
     source: str
@@ -82,6 +83,7 @@ class Data:
     category_ids: tuple[int, ...]
     records: list[Record]
     findings: list[Finding] = field(default_factory=list)
+    root: Path | None = None
 
     def __len__(self) -> int:
         return len(self.records)

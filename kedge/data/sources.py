@@ -1,6 +1,7 @@
 """Data as a command line names them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from kedge.data.reading import read, splits_of
 from kedge.data.records import Data
@@ -17,9 +18,11 @@ def choose_split(path: str, split: str | None) -> str | None:
     return next((name for name in names if name.startswith("train")), names[0])
 
 
-def read_data(path: str, split: str | None, check_images: bool = True) -> Data:
+def read_data(
+    path: str, split: str | None, *, check_images: bool = True, root: Path | None = None
+) -> Data:
     """Like ``kedge.data.read`` with "drop": findings tell of every defect. Any choice of splits is
     ``choose_split``'s."""
     chosen = choose_split(path, split)
-    found = read(path, chosen, "drop", check_images=check_images)
+    found = read(path, chosen, "drop", check_images=check_images, root=root)
     return replace(found, source=path)

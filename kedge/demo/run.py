@@ -69,19 +69,21 @@ def demo(
     seed: int = 0,
     variants: tuple[Variant, ...] = VARIANTS,
     settings: dict[str, Any] | None = None,
+    root: Path | None = None,
     jobs: int | None = None,
     console: Console | None = None,
 ) -> DemoResult:
     """Train and score every variant, then write ``report.html`` and ``demo.json`` to `out`.
 
-    `data`: a data set, or "toy", which is drawn into ``out/toy`` first. `settings` go on top of the
+    `data`: a data set (`root`: as ``kedge.data.read`` takes it), or "toy", which is drawn into
+    ``out/toy`` first. `settings` go on top of the
     demo's own for every run. An earlier demo in `out` is replaced. `jobs`: runs at a time,
     see ``train_side_by_side``.
     """
     begin = time.perf_counter()
     source = _draw_toy(out / "toy") if data == "toy" else data
-    train_split = read(source, None, "clip", check_images=False)
-    base = _base(train_split, source, epochs, seed) | (settings or {})
+    train_split = read(source, None, "clip", check_images=False, root=root)
+    base = _base(train_split, source, epochs, seed) | {"root": root} | (settings or {})
     configs = {
         variant.title: make_config(base | variant.settings | {"out": out / variant.folder})
         for variant in variants
@@ -94,7 +96,7 @@ def demo(
 
     from kedge.pages.demo import write_demo_report
 
-    report = write_demo_report(out / "report.html", runs, source=source, facts=facts)
+    report = write_demo_report(out / "report.html", runs, source=source, root=root, facts=facts)
     return DemoResult(out=out, report=report, runs=runs, seconds=time.perf_counter() - begin)
 
 

@@ -36,9 +36,11 @@ def design_command(
     designed on all boxes. ``recipe``: the training recipe, instead of resizing alone.
     Deterministic by ``settings.seed``.
 
-    Errors: ``ValueError`` when the data set holds no usable box, or for settings that ``fit``
-    refuses.
+    Errors: ``ValueError`` when the data set holds no object, or no usable box, or for settings that
+    ``fit`` refuses.
     """
+    if len(table) == 0:
+        raise ValueError("holds no object: nothing to design")
     settings = settings or DesignSettings()
     chosen = recipe or settings.resizing.recipe
     everything = as_seen(table, chosen, settings.seed)

@@ -1,6 +1,7 @@
 """A design in a file: what other commands need to use it as their anchors."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,30 @@ class SavedDesign(Preset):
 def is_design_file(name: str) -> bool:
     """Whether the words name a file of a design, rather than a preset or shapes."""
     return name.endswith(".json")
+
+
+def not_as_designed(
+    anchors: str | None,
+    image_size: tuple[int, int],
+    strides: Sequence[float] | None = None,
+    offset: float | None = None,
+) -> list[str]:
+    """What is not as in the file of a design, where ``anchors`` names one, images are letterboxed
+    into ``image_size`` (H, W), and its shapes are put on ``strides``, at ``offset`` of their cells
+    (None: on its own): a sentence each."""
+    if anchors is None or not is_design_file(anchors):
+        return []
+    made = load_design(anchors)
+    (height, width), here = made.image_size, f"{image_size[0]} x {image_size[1]}"
+    said = []
+    if made.resize != "letterbox" or (height, width) != tuple(image_size):
+        said.append(f"images of {height} x {width} ({made.resize}); here: {here} (letterbox)")
+    if strides is not None and made.strides != tuple(strides):
+        both = (" ".join(f"{s:g}" for s in each) for each in (made.strides, strides))
+        said.append("strides {}; here: {}".format(*both))
+    if offset is not None and made.offset != offset:
+        said.append(f"anchors at {made.offset:g} of their cell; here: {offset:g}")
+    return [f"{anchors} was designed for {one}" for one in said]
 
 
 def load_design(path: str | Path) -> SavedDesign:

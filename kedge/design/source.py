@@ -9,21 +9,23 @@ from kedge.data.sources import choose_split, read_data
 from kedge.design.table import TABLES, BoxTable, read_table, table_from_records
 
 
-def read_boxes(source: str, split: str | None = None) -> BoxTable:
+def read_boxes(source: str, split: str | None = None, root: Path | None = None) -> BoxTable:
     """Boxes of a data set (``kedge.data.read``) or of a table (``read_table``); its ``said`` tells
     what the reader has to say of them.
 
-    ``split``: one of the data set's; by default its training split. Errors: ``ValueError`` for
-    what cannot be read, and for a split of a single table.
+    ``split``: one of the data set's; by default its training split. ``root``: as ``read`` takes it.
+    Errors: ``ValueError`` for what cannot be read, and for a split or a root of a single table.
     """
     path = Path(source)
     if path.is_file() and path.suffix in (".npz", *TABLES) and path.name != "metadata.jsonl":
         if split is not None:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
+        if root is not None:
+            raise ValueError(f"{source}: of a table no image is looked at: leave out --root")
         return read_table(path)
     chosen = choose_split(source, split)
     tables = npz.find(path) if path.is_dir() else {}
     if chosen in tables:
         return read_table(tables[chosen])
-    data = read_data(source, chosen, check_images=False)
+    data = read_data(source, chosen, check_images=False, root=root)
     return replace(table_from_records(data.records), said=tuple(said(data)))

@@ -1,8 +1,34 @@
-"""``backbone=`` of every detector: a module, "tiny", "darknet19", or a name of timm's."""
+"""``backbone=`` of every detector: a module, a name of the table here, or one of timm's."""
+
+from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
-from kedge.nn import Backbone, Darknet19, TimmBackbone, Tiny, check_backbone
+from kedge.nn import (
+    Backbone,
+    CSPDarknet,
+    CSPNeXt,
+    Darknet19,
+    Darknet24,
+    Darknet53,
+    TimmBackbone,
+    Tiny,
+    check_backbone,
+    cut_resnet,
+)
+from kedge.nn.blocks import Residual, conv_bn
+from kedge.nn.csp_backbones import SIZES
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "tiny": Tiny,
+    "darknet19": Darknet19,
+    "darknet24": Darknet24,
+    "darknet53": Darknet53,
+    **{f"cspdarknet_{size}": partial(CSPDarknet, size) for size in SIZES},
+    **{f"cspnext_{size}": partial(CSPNeXt, size) for size in SIZES},
+}
+"""What ``backbone=`` means before timm is asked."""
 
 
 def make_backbone(
@@ -10,10 +36,8 @@ def make_backbone(
 ) -> Backbone:
     """The backbone with maps of ``strides``; ``ValueError`` when it has other ones."""
     if isinstance(backbone, str):
-        if backbone == "tiny":
-            return Tiny(strides=strides)
-        if backbone == "darknet19":
-            return Darknet19(strides=strides)
+        if backbone in BACKBONES:
+            return BACKBONES[backbone](strides=strides)
         return TimmBackbone(backbone, pretrained=pretrained, strides=strides)
     check_backbone(backbone)  # pyright: ignore[reportArgumentType]
     if tuple(backbone.strides) != strides:  # pyright: ignore
@@ -22,3 +46,19 @@ def make_backbone(
             f"this detector reads {strides}"
         )
     return backbone  # pyright: ignore[reportReturnType]
+
+
+def cut_backbone(
+    backbone: str, *, pretrained: bool = False, dilated: bool = False
+) -> tuple[Backbone, nn.Module, int]:
+    """A backbone with one map of stride 16, the block that follows it, and the block's channels.
+
+    "tiny" or one of torchvision's ResNets: see ``cut_resnet``. The block halves the resolution
+    unless ``dilated``.
+    """
+    if backbone != "tiny":
+        return cut_resnet(backbone, pretrained=pretrained, dilated=dilated)
+    trunk = Tiny(strides=(16,))
+    width = trunk.channels[0]
+    block = nn.Sequential(conv_bn(width, width, stride=1 if dilated else 2), Residual(width))
+    return trunk, block, width

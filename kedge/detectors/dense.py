@@ -20,8 +20,8 @@ from kedge.types import Assigner, Detections, Predictions, Targets
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Maps:
-    """Raw outputs of a head at every anchor: logits (B, N, W), codes (B, N, D) and branches (B, N)
-    by name."""
+    """Raw outputs of a head at every anchor: logits (B, N, W), codes (B, N, D) and branches by
+    name, (B, N) or (B, N, E)."""
 
     logits: Tensor
     codes: Tensor
@@ -132,6 +132,11 @@ class Dense(Detector):
     def first_coder(self) -> Coder:
         """The coder."""
         return self.coder
+
+    @property
+    def most(self) -> int:
+        """What its selection lets through."""
+        return self.selection.most
 
     @property
     def copes_with_background(self) -> bool:

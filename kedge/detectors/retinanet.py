@@ -10,8 +10,10 @@ from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
 from kedge.detectors.levels import Shapes, shared_levels
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.retinanet import RetinaNetConversion
 from kedge.losses import CodeL1, DenseLoss, Focal, Loss
-from kedge.nn import Pyramid, Subnet
+from kedge.nn import Pyramid, Schedule, Subnet, depress, depression_ratio
 from kedge.sample import Sampler
 from kedge.select import Selection
 from kedge.types import Assigner
@@ -19,7 +21,7 @@ from kedge.types import Assigner
 STRIDES = (8, 16, 32, 64, 128)
 
 
-class RetinaNet(Dense):
+class RetinaNet(Convertible, Dense):
     """RetinaNet with fixed or learned anchors.
 
     Args:
@@ -36,6 +38,8 @@ class RetinaNet(Dense):
         from_c5: P6 from C5 (the paper) or from P5.
         prior: what the untrained detector says of every class at every anchor.
         pretrained: download timm's weights.
+        depression: in training hide a share of the features, as MAL does: its schedule over the
+            training, "steps" as published; None: never.
         assign, sample, coder, loss, selection: parts to swap.
 
     The loss is focal on every anchor that is not ignored, and plain L1 on the codes of the pairs;
@@ -48,6 +52,7 @@ class RetinaNet(Dense):
     """
 
     published = "retinanet"
+    conversion = RetinaNetConversion()
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class RetinaNet(Dense):
         from_c5: bool = True,
         prior: float = 0.01,
         pretrained: bool = False,
+        depression: Schedule | None = None,
         assign: Assigner | None = None,
         sample: Sampler | None = None,
         coder: Coder | None = None,
@@ -83,6 +89,7 @@ class RetinaNet(Dense):
             selection=Selection() if selection is None else selection,
             multiple=32,
         )
+        self.depression: Schedule | None = depression
         tiny = backbone == "tiny"
         width = (64 if tiny else 256) if width is None else width
         norm = tiny if norm is None else norm
@@ -95,4 +102,7 @@ class RetinaNet(Dense):
 
     def predict_maps(self, images: Tensor) -> Maps:
         maps = self.pyramid(self.backbone(images))
+        if self.training and self.depression is not None:
+            ratio = depression_ratio(self.progress, self.depression)
+            maps = [depress(features, ratio) for features in maps]
         return Maps(logits=self.classes(maps), codes=self.boxes(maps))

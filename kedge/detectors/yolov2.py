@@ -9,7 +9,7 @@ from kedge.assign.best_in_cell import BestInCell
 from kedge.coders import Coder, YOLOv2Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
-from kedge.detectors.levels import Shapes
+from kedge.detectors.levels import Shapes, of_one_level
 from kedge.losses import Loss, yolov2_loss
 from kedge.nn import YoloNeck, YoloOutput
 from kedge.sample import Sampler
@@ -17,17 +17,6 @@ from kedge.select import NMS, Selection
 from kedge.types import Assigner
 
 _STRIDE = {"tiny": 16}  # darknet19 and timm's backbones: 32
-
-
-def _of_one_level(shapes: Shapes | Sequence[Shapes] | None, stride: int) -> Shapes:
-    if shapes is None:
-        return [(w * stride / 32, h * stride / 32) for w, h in preset("yolov2_coco").shapes]
-    nested = not isinstance(shapes, Tensor) and len(shapes) > 0 and len(shapes[0]) > 0
-    if nested and not isinstance(shapes[0][0], (int, float)):
-        if len(shapes) != 1:
-            raise ValueError(f"YOLOv2 has one level, got shapes for {len(shapes)}")
-        return shapes[0]  # pyright: ignore[reportReturnType]
-    return shapes  # pyright: ignore[reportReturnType]
 
 
 class YOLOv2(Dense):
@@ -76,7 +65,9 @@ class YOLOv2(Dense):
             stride = _STRIDE.get(backbone, 32) if isinstance(backbone, str) else 32
         if stride not in (8, 16, 32):
             raise ValueError(f"YOLOv2 predicts at stride 8, 16 or 32, got {stride}")
-        shapes = _of_one_level(shapes, stride)
+        if shapes is None:
+            shapes = [(w * stride / 32, h * stride / 32) for w, h in preset("yolov2_coco").shapes]
+        shapes = of_one_level("YOLOv2", shapes)
         coder = YOLOv2Coder() if coder is None else coder
         super().__init__(
             num_classes=num_classes,

@@ -14,6 +14,7 @@ def open_context(
     data: str | None = None,
     *,
     split: str | None = None,
+    root: Path | None = None,
     detector: str | None = None,
     config: Path | str | None = None,
     anchors: str | None = None,
@@ -23,7 +24,8 @@ def open_context(
 ) -> Context:
     """Read what is named, and put it together.
 
-    ``data`` may be left out where ``config`` or ``run`` says it. At most one of ``detector``,
+    ``data`` may be left out where ``config`` or ``run`` says it; ``root`` (as ``kedge.data.read``
+    takes it) then is the one that they say. At most one of ``detector``,
     ``config`` and ``run`` says which anchors meet the data; ``anchors`` (a preset's name or
     ``10x13,16x30``) replaces the published ones of ``detector``. Raises ``ValueError`` for words
     that contradict each other, and for files that cannot be read.
@@ -45,10 +47,12 @@ def open_context(
     alone = Path(source).is_file() and Path(source).suffix not in (".yaml", ".yml")
     if split is None and data is None and settings is not None and not alone:
         wanted = settings.train_split
-    found = read_data(source, wanted)
+    if root is None and data is None and settings is not None:
+        root = settings.root
+    found = read_data(source, wanted, root=root)
     flags = f"--config {config}" if config is not None else f"--run {run}"
     if settings is not None:
-        settings = settings.model_copy(update={"image_size": size, "data": source})
+        settings = settings.model_copy(update={"image_size": size, "data": source, "root": root})
         setup = _trained_setup(settings, records, found, flags)
     else:
         setup = of_detector(detector, size, anchors) if detector is not None else None
@@ -81,4 +85,4 @@ def _held_out(source: str, records: RunRecords, data: Data) -> Data | None:
     name = records.result.eval_split
     if name is None or name == data.split or name not in data.splits:
         return None
-    return read(source, name, "drop")
+    return read(source, name, "drop", root=data.root)

@@ -18,6 +18,7 @@ from kedge.losses.box_terms import (
     Distribution,
     HarmonisedCodes,
 )
+from kedge.losses.cell_codes import CellCodes
 from kedge.losses.class_terms import (
     ClassTerm,
     CrossEntropy,
@@ -25,12 +26,14 @@ from kedge.losses.class_terms import (
     Harmonised,
     QualityFocal,
     SoftmaxCrossEntropy,
+    Squares,
     Varifocal,
 )
 from kedge.losses.codes import codes_of_pairs
 from kedge.losses.dense import DenseLoss
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.dw import dw_loss
+from kedge.losses.first_box import FirstBox
 from kedge.losses.focal import focal_loss
 from kedge.losses.free_anchor import free_anchor_loss
 from kedge.losses.ghm import GHMC, GHMR
@@ -64,7 +67,7 @@ from kedge.losses.quality_terms import (
     by_quality,
     by_score,
 )
-from kedge.losses.sampled import sampled_loss
+from kedge.losses.sampled import multibox_loss, sampled_loss
 from kedge.losses.smooth_l1 import balanced_l1_loss, smooth_l1_loss
 from kedge.losses.targets import centreness_target, iou_target
 from kedge.losses.wise_iou import WiseIoULoss
@@ -77,6 +80,7 @@ __all__ = [
     "BalancedL1",
     "BoxOverlap",
     "BoxTerm",
+    "CellCodes",
     "Centreness",
     "ClassTerm",
     "CodeL1",
@@ -84,6 +88,7 @@ __all__ = [
     "CrossEntropy",
     "DenseLoss",
     "Distribution",
+    "FirstBox",
     "Focal",
     "Harmonised",
     "HarmonisedCodes",
@@ -94,6 +99,7 @@ __all__ = [
     "QualityFocal",
     "QualityTerm",
     "SoftmaxCrossEntropy",
+    "Squares",
     "Varifocal",
     "WiseIoULoss",
     "alpha_iou_loss",
@@ -118,6 +124,7 @@ __all__ = [
     "iou_loss",
     "iou_target",
     "mean_max",
+    "multibox_loss",
     "nwd_loss",
     "per_element",
     "per_image",

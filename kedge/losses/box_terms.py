@@ -73,16 +73,21 @@ class CodeSquares:
 
     def __call__(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         error = residual_of_pairs(predictions, assignment).square().sum(1) / 2
-        if not self.by_size:
-            return error
-        size = None if predictions.anchors is None else predictions.anchors.image_size
-        if size is None:
-            raise ValueError(
-                "CodeSquares weighs objects by their share of the image, whose size these anchors "
-                "do not know: take by_size=False"
-            )
-        share = area(assignment.boxes) / (size[0] * size[1])
-        return (2 - share.clamp(max=1)) * error
+        return error * object_scale(predictions, assignment) if self.by_size else error
+
+
+def object_scale(predictions: Predictions, assignment: Assignment) -> Tensor:
+    """(P,) 2 - w h of every pair's object, in shares of the image: between 1 and 2.
+
+    Raises ``ValueError`` where the anchors do not know the image's size.
+    """
+    size = None if predictions.anchors is None else predictions.anchors.image_size
+    if size is None:
+        raise ValueError(
+            "darknet weighs objects by their share of the image, whose size these anchors do not "
+            "know: take by_size=False"
+        )
+    return 2 - (area(assignment.boxes) / (size[0] * size[1])).clamp(max=1)
 
 
 class HarmonisedCodes(nn.Module):

@@ -15,6 +15,7 @@ from kedge.losses.box_terms import (
     Distribution,
     HarmonisedCodes,
 )
+from kedge.losses.cell_codes import CellCodes
 from kedge.losses.class_terms import (
     ClassTerm,
     CrossEntropy,
@@ -22,6 +23,7 @@ from kedge.losses.class_terms import (
     Harmonised,
     QualityFocal,
     SoftmaxCrossEntropy,
+    Squares,
     Varifocal,
 )
 from kedge.losses.dense import DenseLoss, Normalise
@@ -61,6 +63,7 @@ CLASS_TERMS: dict[str, Callable[..., ClassTerm]] = {
     "varifocal": Varifocal,
     "ghm": Harmonised,
     "softmax": SoftmaxCrossEntropy,
+    "squares": Squares,
 }
 QUALITY_TERMS: dict[str, Callable[..., QualityTerm]] = {
     "centreness": Centreness,
@@ -112,6 +115,7 @@ BOX_TERMS: dict[str, Callable[..., BoxTerm]] = {
     "l1": CodeL1,
     "balanced_l1": BalancedL1,
     "squares": CodeSquares,
+    "cell": CellCodes,
     "ghm": HarmonisedCodes,
     "distribution": _distribution,
     "wise_iou": _wise,

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from kedge.losses.focal import focal_loss
 from kedge.losses.ghm import GHMC
 from kedge.losses.quality import quality_focal_loss, varifocal_loss
-from kedge.scores import ClassScores, Sigmoid, Softmax
+from kedge.scores import ClassScores, Linear, Sigmoid, Softmax
 
 
 class ClassTerm(Protocol):
@@ -69,6 +69,17 @@ class CrossEntropy:
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, counts: Tensor) -> Tensor:
         goal = soft_targets(logits, labels, quality)
         return F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Squares:
+    """Half the squared error of outputs that are probabilities as they are (YOLOv1)."""
+
+    scores: ClassScores = field(default_factory=Linear, init=False)
+    balances: ClassVar[bool] = False
+
+    def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, counts: Tensor) -> Tensor:
+        return (logits - soft_targets(logits, labels, quality)).square() / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

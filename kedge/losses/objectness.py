@@ -22,34 +22,42 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
+def linear(said: Tensor, target: Tensor) -> Tensor:
+    """Half the squared error of the output as it is (YOLOv1)."""
+    return (said - target).square() / 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objectness:
-    """``confidence(logits, target)`` of the branch "objectness": towards 1 at pairs, 0 elsewhere.
+    """``confidence(said, target)`` of a branch: towards 1 at pairs, 0 elsewhere.
 
     ``positive`` and ``background`` weigh the two parts. ``rescore``: the goal at a pair is the IoU
-    of its predicted box (no gradient), else 1; the assignment's ``quality`` scales it.
+    of its predicted box (no gradient), else 1; the assignment's ``quality`` scales it where
+    ``by_quality`` says so (not in YOLOX, whose classes alone learn the quality).
     """
 
     positive: float = 1.0
     background: float = 1.0
     rescore: bool = False
     confidence: Callable[[Tensor, Tensor], Tensor] = cross_entropy
+    by_quality: bool = True
+    branch: str = "objectness"
 
     def goal(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         """(P,) what the objectness of every pair should be."""
-        if not self.rescore:
-            return assignment.quality
-        return iou_of_pairs(predictions, assignment) * assignment.quality
+        quality = assignment.quality
+        goal = quality if self.by_quality else torch.ones_like(quality)
+        return goal * iou_of_pairs(predictions, assignment) if self.rescore else goal
 
     def pairs(self, predictions: Predictions, assignment: Assignment) -> Tensor:
         """(P,) the loss at every pair."""
-        said = predictions.branch("objectness")[assignment.anchor]
+        said = predictions.branch(self.branch)[assignment.anchor]
         goal = self.goal(predictions, assignment).to(said.dtype)
         return self.positive * self.confidence(said, goal)
 
     def elsewhere(self, predictions: Predictions) -> Tensor:
         """(M,) the loss of every anchor as background."""
-        said = predictions.branch("objectness")
+        said = predictions.branch(self.branch)
         return self.background * self.confidence(said, torch.zeros_like(said))
 
     def __call__(

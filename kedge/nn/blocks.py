@@ -1,6 +1,7 @@
-"""The two convolution blocks that the backbones are made of."""
+"""The convolution blocks that backbones and heads are made of."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LEAK = 0.1  # darknet's slope
 
@@ -28,3 +29,38 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.convs(x)
+
+
+class CellNorm(nn.BatchNorm2d):
+    """Batch norm that also trains on a single cell, which has no spread: a map of 1 x 1 in a batch
+    of one image is normalised by the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.numel() == self.num_features:
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(input)
+
+
+def tower(width: int, depth: int, *, norm: bool = True, bias: bool = True) -> nn.Sequential:
+    """``depth`` times 3 x 3 convolution, group norm of 8 channels a group with ``norm``, ReLU.
+
+    The convolutions start with Gaussian weights of 0.01 and, with ``bias``, zeros (RetinaNet).
+    """
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers.append(output(width, width, bias=bias))
+        if norm:
+            layers.append(nn.GroupNorm(max(1, width // 8), width))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def output(inputs: int, outputs: int, *, start: float = 0.0, bias: bool = True) -> nn.Conv2d:
+    """A 3 x 3 convolution with Gaussian weights of 0.01, which says about ``start`` untrained."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, start)
+    return layer

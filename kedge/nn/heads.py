@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kedge.nn.blocks import output, tower
 from kedge.nn.scale_norm import ScaleNorm
 
 
@@ -88,21 +89,9 @@ class Subnet(nn.Module):
     ) -> None:
         super().__init__()
         self.shapes = shapes
-        layers: list[nn.Module] = []
-        for _ in range(depth):
-            layers.append(nn.Conv2d(width, width, 3, padding=1, bias=not norm))
-            if norm:
-                layers.append(nn.GroupNorm(max(1, width // 8), width))
-            layers.append(nn.ReLU(inplace=True))
-        self.tower = nn.Sequential(*layers)
-        self.output = nn.Conv2d(width, shapes * outputs, 3, padding=1)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.normal_(layer.weight, std=0.01)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        if prior is not None:
-            nn.init.constant_(self.output.bias, prior_bias(prior))  # pyright: ignore
+        self.tower = tower(width, depth, norm=norm, bias=not norm)
+        start = 0.0 if prior is None else prior_bias(prior)
+        self.output = output(width, shapes * outputs, start=start)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         return torch.cat([rows(self.output(self.tower(x)), self.shapes) for x in maps], 1)

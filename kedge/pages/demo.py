@@ -33,10 +33,13 @@ _PICTURES = 4
 Runs = Mapping[str, RunResult]
 
 
-def write_demo_report(path: Path, runs: Runs, *, source: str, facts: Mapping[str, Any]) -> Path:
-    """Write the report of finished `runs` (title to result) on `source`."""
+def write_demo_report(
+    path: Path, runs: Runs, *, source: str, facts: Mapping[str, Any], root: Path | None = None
+) -> Path:
+    """Write the report of finished `runs` (title to result) on `source` (`root`: as
+    ``kedge.data.read`` takes it)."""
     first = next(iter(runs.values()))
-    data = read_to_score(source, first.eval_split, "clip") if first.eval_split else None
+    data = read_to_score(source, first.eval_split, "clip", root) if first.eval_split else None
     sections = [
         Section(title="Scores", blocks=_scores(runs)),
         Section(title="Shapes", blocks=_shapes(runs)),

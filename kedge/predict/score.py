@@ -5,8 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kedge.data import Data, OnBadBox, read
+from kedge.evaluate import (
+    coco_metrics,
+    image_places,
+    proposal_recall,
+    read_results,
+    to_results,
+    voc_metrics,
+    write_results,
+)
 
 
 def ground_truth(data: Data) -> list[dict[str, Any]]:
@@ -22,31 +33,62 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
     ]
 
 
-def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
-    """COCO metrics of `found` (one row per record of `data`), and ``VOC`` mean AP at IoU 0.5."""
-    from kedge.evaluate import coco_metrics, voc_metrics
-
+def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100) -> dict[str, Any]:
+    """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of a class
+    in an image count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
     truth = ground_truth(data)
-    metrics = coco_metrics(found, truth, num_classes=len(data.classes))
+    metrics = coco_metrics(
+        found, truth, num_classes=len(data.classes), max_detections=max_detections
+    )
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
 
 
-def read_to_score(path: str, split: str | None, on_bad_box: OnBadBox = "error") -> Data:
+def recall_of(
+    proposals: Sequence[dict[str, Any]], data: Data, limits: Sequence[int]
+) -> dict[str, float]:
+    """Recall of the best k proposals of every image (one row per record of `data`), whatever the
+    class: ``AR@k``, ``AR50@k`` and by size, for each k of `limits`."""
+    return proposal_recall(proposals, ground_truth(data), limits)
+
+
+def read_to_score(
+    path: str, split: str | None, on_bad_box: OnBadBox = "error", root: Path | None = None
+) -> Data:
     """The split asked for; without one test, else val, else the only split there is."""
     if split is not None:
-        return read(path, split, on_bad_box)
-    sketch = read(path, None, "drop", check_images=False)
+        return read(path, split, on_bad_box, root=root)
+    sketch = read(path, None, "drop", check_images=False, root=root)
     chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
     single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
-    return read(path, None if single else chosen, on_bad_box)
+    return read(path, None if single else chosen, on_bad_box, root=root)
 
 
-def check_classes(classes: Sequence[str], data: Data) -> None:
-    """``ValueError`` unless `data` has just these classes, in this order."""
-    if tuple(classes) != data.classes:
+def check_classes(classes: Sequence[str] | None, data: Data) -> None:
+    """``ValueError`` unless a detector of `classes` knows all those of `data`."""
+    known = [] if classes is None else list(classes)
+    unknown = [name for name in data.classes if name not in known]
+    if unknown:
         raise ValueError(
-            f"{data.source}: has classes {list(data.classes)}, the detector knows {list(classes)}"
+            f"{data.source}: has classes {list(data.classes)}, the detector knows {known}: not "
+            + ", ".join(unknown)
         )
+
+
+def relabelled(
+    found: Sequence[dict[str, Tensor]], classes: Sequence[str], data: Data
+) -> tuple[list[dict[str, Tensor]], int]:
+    """Detections by a detector of `classes` with the labels of `data`, and how many were left out
+    because `data` has no such class."""
+    own = {name: label for label, name in enumerate(data.classes)}
+    table = torch.tensor([own.get(name, -1) for name in classes])
+    rows, others = [], 0
+    for row in found:
+        labels = table[row["labels"]]
+        keep = labels >= 0
+        others += int((~keep).sum())
+        kept = {key: value[keep] for key, value in row.items()}
+        rows.append(kept | {"labels": labels[keep]})
+    return rows, others
 
 
 def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
@@ -54,8 +96,6 @@ def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
 
     Raises ``ValueError`` naming file and entry for an image or a category that `data` lacks.
     """
-    from kedge.evaluate import image_places, read_results
-
     places = image_places([r.image_id for r in data.records], [r.name for r in data.records])
     labels = {category: label for label, category in enumerate(data.category_ids)}
     rows: list[dict[str, list[Any]]] = [
@@ -82,7 +122,5 @@ def from_results(path: Path, data: Data) -> list[dict[str, Any]]:
 
 def write_detections(path: Path, found: Sequence[dict[str, Any]], data: Data) -> None:
     """Write detections as a COCO results file, in the data set's own ids, atomically."""
-    from kedge.evaluate import to_results, write_results
-
     ids = [record.image_id for record in data.records]
     write_results(path, to_results(found, ids, data.category_ids))

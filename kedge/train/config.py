@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kedge.detectors import DETECTORS
 from kedge.parts import near, text_of
-from kedge.shape_text import is_shapes, parse_shapes
+from kedge.shape_text import is_shapes, parse_shapes, parse_size
 
 
 def _shapes_as_text(value: Any) -> Any:
@@ -30,8 +30,11 @@ def _shapes_as_text(value: Any) -> Any:
     return ",".join(words)
 
 
-def _square(value: Any) -> Any:
-    """One number stands for a square."""
+def as_size(value: Any) -> Any:
+    """One number stands for a square; "480x640", and words, for height and width."""
+    words = [value] if isinstance(value, str) else value
+    if isinstance(words, (list, tuple)) and all(isinstance(word, str) for word in words):
+        return parse_size(" ".join(words))
     return (value, value) if isinstance(value, int) else value
 
 
@@ -55,14 +58,17 @@ class DataSettings(BaseModel):
 
     data: str = ""
     """Data set: a folder or file (COCO JSON, Pascal VOC, YOLO; the format is found out), or toy."""
+    root: Path | None = None
+    """The data folder, where it is not the one in which the annotations lie: images are looked for
+    in it, and nowhere else."""
     train_split: str = "train"
     """Split to train on."""
     eval_split: str | None = None
     """Split to score on; by default val, else test, else none."""
     on_bad_box: Literal["error", "drop", "clip"] = "error"
     """What to do with a box that cannot be right."""
-    image_size: Annotated[tuple[int, int], BeforeValidator(_square)] = (256, 320)
-    """Height and width of the network's input; images are letterboxed into it."""
+    image_size: Annotated[tuple[int, int], BeforeValidator(as_size)] = (256, 320)
+    """Side, or height and width, of the network's input; images are letterboxed into it."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of a horizontal flip."""
     scale: tuple[float, float] = (0.8, 1.2)
@@ -71,6 +77,9 @@ class DataSettings(BaseModel):
     """Strength of brightness, contrast and saturation jitter."""
     cache: bool = True
     """Keep decoded images in memory."""
+    proposals: Path | None = None
+    """File (npz) that keeps what a source of proposals found, for fast_rcnn and rcnn; it is made,
+    or added to. By default proposals.npz in the run's folder."""
     workers: int = Field(0, ge=0, le=256)
     """Processes that load images; 0: the training process itself."""
 
@@ -97,9 +106,10 @@ class ModelSettings(BaseModel):
     detector: Literal[*DETECTORS] = "yolov2"  # pyright: ignore
     """Detector."""
     backbone: str = "tiny"
-    """tiny, darknet19, or a name of timm's."""
+    """tiny, darknet19, darknet24, darknet53, cspdarknet_s, cspnext_s (and _tiny, _m, _l, _x), or a
+    name of timm's."""
     stride: int | None = None
-    """YOLOv2: step of the map that it predicts on, 8, 16 or 32; by default 16 for tiny, else 32."""
+    """YOLOv1, YOLOv2, YOLOF: step of the map that they predict on; by default 16 for tiny."""
     pretrained: bool = False
     """Start a timm backbone from its published weights (downloads them)."""
     assign: Annotated[str | None, BeforeValidator(_as_text)] = None
@@ -110,17 +120,22 @@ class ModelSettings(BaseModel):
     sample: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Sampler: hard_negatives:ratio=3, random:size=256 ...; by default the detector's own."""
     loss: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Terms of the loss in place of the detector's: classes=varifocal,box=giou."""
+    """Terms of the loss in place of the detector's: classes=varifocal,box=giou. Of two stages this,
+    assign, coder and sample are the first's."""
     selection: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300."""
+    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300; of two stages of
+    the last."""
+    regions: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Parts of the second stage, where there is one: assign=[max_iou:positive=0.6],sample=ohem,
+    loss=[box=giou]."""
     options: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Other keyword arguments of the detector: width=128,depth=2."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
     """Shapes to start from: kmeans (of the training boxes as the network sees them), uniform,
     identical, a published preset, a file of kedge design --json, or a list such as 10x13,16x30
     (w x h, pixels; YOLOv5's and darknet's syntax too)."""
-    num_anchors: int = Field(5, ge=1, le=100)
-    """Shapes per level, where `anchors` does not say."""
+    num_anchors: int | None = Field(None, ge=1, le=100)
+    """Shapes per level, where `anchors` does not say; by default as many as the detector has."""
     anchor_scale: float = Field(1.0, gt=0)
     """Multiplies the shapes to start from: 0.25 makes a deliberate mismatch."""
     learn_anchors: bool = False
@@ -203,6 +218,11 @@ class OutputSettings(BaseModel):
 class TrainConfig(OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
     """What to train, on what, and how. Every field is a key of a block of the YAML file and a
     flag."""
+
+    @property
+    def proposals_file(self) -> Path:
+        """Where proposals of a source are kept."""
+        return self.out / "proposals.npz" if self.proposals is None else self.proposals
 
     def steps_of(self, length: float, total: int) -> int:
         """A length in steps: itself, or a share of `total` when below 1."""

@@ -1,5 +1,7 @@
 """`train(config)`: a whole run, from data to scored weights."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,8 +10,10 @@ from rich.console import Console
 from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.below_a_pixel import below_a_pixel
 from kedge.data.transforms import Pipeline
+from kedge.design.saved import not_as_designed
 from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
+from kedge.predict.proposals import given_to
 from kedge.train.config import TrainConfig, load_config, save_config
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
 from kedge.train.lock import alone_in
@@ -30,7 +34,7 @@ from kedge.train.result import (
 from kedge.train.seen_sizes import seen_sizes
 from kedge.train.start_shapes import start_shapes
 
-_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out"}
+_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out", "proposals"}
 _FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
 
 
@@ -66,29 +70,38 @@ def train(
         precision_of(config)  # an error comes before anything is written, or taken away
         remove_parts(config.out, _FILES)
         data, scored = read_splits(config)
-        if console is not None:
-            console.print(*said(data), sep="\n", end="\n" * bool(data.findings), markup=False)
+        _say(console, said(data))
         marks = fingerprint(data)
         if before is not None:
             _same_data(before, marks, data)
             if before.finished and before.epochs == config.epochs:
                 return before
-        detector, material = _prepare(config, data, scored, marks)
+        detector, material = _prepare(config, data, scored, marks, console)
+        given = given_to(detector, data, config.proposals_file)
         _open_folder(config, overwrite)
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
+        material = replace(material, given=given)
         return fit(config, detector, material, resume=resume, console=console, title=title)
 
 
 def _prepare(
-    config: TrainConfig, data: Data, scored: Data | None, marks: Fingerprint
+    config: TrainConfig,
+    data: Data,
+    scored: Data | None,
+    marks: Fingerprint,
+    console: Console | None,
 ) -> tuple[Detector, Material]:
     """The detector at its start, and what it is trained on."""
     seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
     if not len(seen):
         reason = below_a_pixel(data, config.image_size) or "every box is a crowd, or nearly cut off"
         raise ValueError(f"{data.source}: no object is left to train on: {reason}")
-    shapes = start_shapes(config, sketch_of(config), seen)
+    sketch = sketch_of(config)
+    shapes = start_shapes(config, sketch, seen)
+    if sketch.shapes is not None:
+        offset = float(sketch.shapes.levels[0].offset)
+        _say(console, not_as_designed(config.anchors, config.image_size, sketch.strides, offset))
     torch.manual_seed(config.seed)
     detector = make_detector(config, len(data.classes), shapes)
     dataset = DetectionDataset(data, transforms_of(config), seed=config.seed, cache=config.cache)
@@ -97,18 +110,30 @@ def _prepare(
     )
 
 
+def _say(console: Console | None, lines: Sequence[str]) -> None:
+    """A line stays a line, whatever the width of the terminal."""
+    if console is not None:
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:
     """The training split, and the one to score on (None where the data has no other)."""
     if not config.data:
         raise ValueError("data: say what to train on: --data DIR, or --data toy")
     alone = Path(config.data).is_file() and Path(config.data).suffix not in (".yaml", ".yml")
-    data = read(config.data, None if alone else config.train_split, config.on_bad_box)
+    data = read(
+        config.data,
+        None if alone else config.train_split,
+        config.on_bad_box,
+        root=config.root,
+    )
     if len(data) == 0 or data.num_boxes == 0:
         raise ValueError(f"{data.source}: split {config.train_split!r} has no objects to train on")
     name = config.eval_split
     if name is None:
         name = next((s for s in ("val", "test") if s in data.splits and s != data.split), None)
-    scored = None if name is None else read(config.data, name, config.on_bad_box)
+    scored = None if name is None else read(config.data, name, config.on_bad_box, root=config.root)
     if scored is not None and scored.classes != data.classes:
         raise ValueError(
             f"{data.source}: split {name!r} has classes {list(scored.classes)}, "

@@ -21,7 +21,8 @@ def start_shapes(
     """Shapes per level for `config.anchors`; None for a detector without shapes.
 
     `sketch`: a detector of the kind, for its levels. `seen` (n, 2): sizes of training boxes as the
-    network sees them, for ``kmeans``.
+    network sees them, for ``kmeans``. ``num_anchors``: by default as many as the sketch has on its
+    finest level.
 
     ``uniform`` and ``identical`` are Zhong et al.'s, in cells: 3 x 3, 3 x 9, 9 x 9, 9 x 3, 6 x 6,
     and 5 x 5 for every shape. A list or a preset with another number of levels is sorted
@@ -31,21 +32,26 @@ def start_shapes(
     if sketch.shapes is None:
         return None
     levels = sketch.shapes.levels
-    return shapes_on(config, sketch.strides, float(levels[0].offset), seen)
+    each = config.num_anchors or len(levels[0].shapes_tensor())
+    return shapes_on(config, sketch.strides, float(levels[0].offset), seen, each)
 
 
 def shapes_on(
-    config: TrainConfig, strides: Sequence[float], offset: float, seen: NDArray[np.floating]
+    config: TrainConfig,
+    strides: Sequence[float],
+    offset: float,
+    seen: NDArray[np.floating],
+    each: int,
 ) -> LevelShapes:
-    """Shapes for levels of `strides`, whose anchors stand at `offset` in their cells: see
-    ``start_shapes``."""
+    """Shapes for levels of `strides`, whose anchors stand at `offset` in their cells, `each` for a
+    level where the name says no number: see ``start_shapes``."""
     levels = len(strides)
     if config.explicit_shapes is not None:
         shapes = _deal(config.explicit_shapes, levels, config.anchors)
     elif config.anchors == "kmeans":
-        shapes = _from_boxes(config, strides, offset, seen)
+        shapes = _from_boxes(config, strides, offset, seen, each)
     elif config.anchors == "identical":
-        shapes = [[(5.0 * s, 5.0 * s)] * config.num_anchors for s in strides]
+        shapes = [[(5.0 * s, 5.0 * s)] * each for s in strides]
     elif config.anchors == "uniform":
         cells = ((3.0, 3.0), (3.0, 9.0), (9.0, 9.0), (9.0, 3.0), (6.0, 6.0))
         shapes = [[(w * s, h * s) for w, h in cells] for s in strides]
@@ -56,18 +62,22 @@ def shapes_on(
 
 
 def _from_boxes(
-    config: TrainConfig, strides: Sequence[float], offset: float, seen: NDArray[np.floating]
+    config: TrainConfig,
+    strides: Sequence[float],
+    offset: float,
+    seen: NDArray[np.floating],
+    each: int,
 ) -> LevelShapes:
     if len(strides) == 1:
-        found = kmeans(seen, config.num_anchors, seed=config.seed).tolist()
+        found = kmeans(seen, each, seed=config.seed).tolist()
         return [[(w, h) for w, h in found]]
     design = fit(
         seen,
-        config.num_anchors * len(strides),
+        each * len(strides),
         "placed",
         image_size=config.image_size,
         strides=strides,
-        per_level=[config.num_anchors] * len(strides),
+        per_level=[each] * len(strides),
         offset=offset,
         restarts=8,
         seed=config.seed,

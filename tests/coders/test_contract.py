@@ -10,6 +10,7 @@ from kedge.coders import (
     DeltaCoder,
     DistributionCoder,
     LTRBCoder,
+    RootCoder,
     TBLRCoder,
     YOLOv2Coder,
     YOLOv3Coder,
@@ -27,12 +28,14 @@ EVERY = [
     LTRBCoder(),
     LTRBCoder(activation="exp"),
     LTRBCoder(activation="none", normalise=False),
+    RootCoder(),
+    RootCoder(cells=13.0),
     TBLRCoder(),
     TBLRCoder(activation="exp", scale=1.0),
     DistributionCoder(),
     DistributionCoder(reg_max=7),
 ]
-NEEDS_STRIDE = (YOLOv2Coder, YOLOv5Coder, DistributionCoder)
+NEEDS_STRIDE = (RootCoder, YOLOv2Coder, YOLOv5Coder, DistributionCoder)
 every = pytest.mark.parametrize("coder", EVERY, ids=repr)
 
 

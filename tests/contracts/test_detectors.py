@@ -1,11 +1,14 @@
-"""Every strategy in every detector, with every coder, loss, sampler and suppression that fits:
-made with it, or given it afterwards; in training and in evaluation."""
+"""Every strategy with every coder, loss, sampler and suppression that fits, in one detector of
+each kind: made with it, or given it afterwards; in training and in evaluation.
+
+``test_every_detector.py`` takes all detectors through the same, part by part."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, SMALL, Centres, batch, make
+from contracts.steps import LIKELIHOODS, TARGETS, first, fresh, look, rule, step
+from detectors.scenes import CLASSES, CORE, Centres, make
 
 from kedge.assign import SoftCell
 from kedge.assign.by_name import STRATEGIES, strategy
@@ -20,59 +23,9 @@ from kedge.select.by_name import SUPPRESSIONS
 from kedge.train.checkpoint import fit_weights
 from kedge.types import ClassWeights, Targets
 
-LIKELIHOODS = {"free_anchor", "mal", "autoassign", "dw"}
-IMAGES, TARGETS = batch()
-detectors = pytest.mark.parametrize("detector", SMALL)
+detectors = pytest.mark.parametrize("detector", CORE)
 strategies = pytest.mark.parametrize("name", STRATEGIES)
 coders = pytest.mark.parametrize("coder", CODERS)
-
-
-def rule(name: str):
-    """The strategy with what it needs here: classes, middles that hold a point of stride 16."""
-    wanted = {
-        "autoassign": {"num_classes": CLASSES},
-        "centre_region": {"positive": 0.6, "ignored": 0.8},
-    }
-    return strategy({"name": name} | wanted.get(name, {}))
-
-
-def first(model):
-    """What holds the parts of the first stage."""
-    return model if isinstance(model, Dense) else model.proposals
-
-
-def step(model):
-    """Losses of a training step with a fixed sample; its gradients are checked."""
-    torch.manual_seed(1)
-    model.train().zero_grad()
-    losses = model(IMAGES, TARGETS)
-    total = torch.stack(list(losses.values())).sum()
-    total.backward()
-    assert torch.isfinite(total)
-    for parameter_name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            assert torch.isfinite(parameter.grad).all(), parameter_name
-    return {key: float(value.detach()) for key, value in losses.items()}
-
-
-def look(model):
-    """Detections in evaluation; everything about them is checked."""
-    model.eval()
-    found = model(IMAGES)
-    assert len(found) == len(IMAGES)
-    for image, one in zip(IMAGES, found):
-        height, width = image.shape[1:]
-        assert len(one["boxes"]) == len(one["labels"]) == len(one["scores"])
-        assert torch.isfinite(one["boxes"]).all()
-        assert (one["boxes"] <= torch.tensor([width, height, width, height])).all()
-        assert ((one["labels"] >= 0) & (one["labels"] < CLASSES)).all()
-    return found
-
-
-def fresh(detector, **settings):
-    """A detector whose first stage samples nothing, as strategies with a likelihood need."""
-    settings = {"sample": All()} | settings if detector == "faster_rcnn" else settings
-    return make(detector, **settings)
 
 
 # -- strategies ------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """Whatever is seen and not used is counted and said; where nothing is left, that is an error."""
 
 import json
+import re
 
+import numpy as np
 import pytest
 from fuzz.sets import SETS
 
 from kedge.cli import run
 from kedge.data import read, said
+from kedge.data.turned import around
 
 
 def kinds(data):
@@ -36,25 +39,69 @@ def test_where_every_box_is_a_crowd_that_is_the_reason(coco):
     assert kinds(read(coco(annotations=[row]))) == {"every box is a crowd region": ("kept", 1)}
 
 
-def test_a_rotation_is_said_and_five_numbers_are_refused(coco):
+def test_a_turned_box_is_read_as_the_upright_one_around_it_and_that_is_said(coco):
+    """16 x 4 turned by 90 degrees about (12, 12) is 4 x 16; turned by 45 it is 20 / sqrt(2) each
+    way; about (12, 3) it would reach beyond the image, and is cut off."""
+    turned = [{"rotation": 90.0}, {"rotation": -45.0}, {"rotation": 0.0}, {"rotation": "90"}]
+    corners = [[4, 10], [4, 10], [4, 10], [4, 1]]
     rows = [
-        {"id": i, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5], "attributes": attributes}
-        for i, attributes in enumerate(({"rotation": 45.0}, {"rotation": 0.0}, {"rotation": "9"}))
+        {"id": i, "image_id": 7, "category_id": 3, "bbox": [*xy, 16, 4], "attributes": attributes}
+        for i, (attributes, xy) in enumerate(zip(turned, corners, strict=True))
     ]
     data = read(coco(annotations=rows))
-    assert kinds(data) == {"rotation": ("unused", 2)}
+    assert kinds(data) == {"rotation": ("kept", 3)}
+    half = 10 / 2**0.5
+    expected = [
+        [10, 4, 14, 20],
+        [12 - half, 12 - half, 12 + half, 12 + half],
+        [4, 10, 20, 14],
+        [10, 0, 14, 11],
+    ]
+    np.testing.assert_allclose(data.records[0].boxes, expected, atol=1e-4)
+
+
+def test_what_reaches_beyond_the_image_by_being_turned_is_cut_off_and_no_more():
+    assert around((20, 10, 32, 14), 90, (32, 24)) == pytest.approx((24, 6, 28, 18))
+    assert around((0, 10, 16, 14), 90, (32, 24)) == pytest.approx((6, 4, 10, 20))
+    assert around((0, 0, 16, 4), 90, (32, 24)) == pytest.approx((6, 0, 10, 10))
+    assert around((-9, 10, 20, 14), 90, (0, 0)) == pytest.approx((3.5, 0, 7.5, 26.5))  # no size
+    flipped = (9.0, 9.0, 4.0, 12.0)
+    assert around(flipped, 30, (32, 24)) == flipped  # refused by the checks, as ever
+
+
+def test_five_numbers_are_refused(coco):
     with pytest.raises(ValueError, match="rotated box: bbox has five numbers"):
         read(coco([1, 1, 5, 5, 0.7]))
+
+
+def test_yolo_rows_of_four_corners_are_said_where_they_are_turned(tmp_path):
+    SETS["yolo"](tmp_path)
+    upright, turned = "0 .1 .1 .5 .1 .5 .4 .1 .4\n", "0 .3 .1 .5 .3 .3 .5 .1 .3\n"
+    for file in (tmp_path / "labels" / "train").iterdir():
+        file.write_text(upright + turned)
+    files = len(list((tmp_path / "labels" / "train").iterdir()))
+    assert kinds(read(tmp_path)) == {"rotation": ("kept", files)}
+    for file in (tmp_path / "labels" / "train").iterdir():
+        file.write_text(turned + "0 .3 .1 .5 .3 .3 .5\n")  # polygons: outlines, not turned boxes
+    assert kinds(read(tmp_path)) == {}
+
+
+TURNED = """<robndbox><cx>12</cx><cy>10</cy><w>8</w><h>4</h><angle>1.5707963</angle></robndbox>"""
 
 
 def test_voc_objects_that_are_turned_or_nested(tmp_path):
     SETS["voc"](tmp_path)
     page = tmp_path / "Annotations" / "a.xml"
-    text = page.read_text().replace("bndbox", "robndbox", 2)
+    text = re.sub("<bndbox>.*?</bndbox>", TURNED, page.read_text(), count=1, flags=re.DOTALL)
     deeper = "<part><object><name>cat</name></object></part></annotation>"
     page.write_text(text.replace("</annotation>", deeper))
-    data = read(tmp_path, on_bad_box="drop")
-    assert kinds(data) == {"rotated box": ("dropped", 1), "nested object": ("unused", 1)}
+    data = read(tmp_path)
+    assert kinds(data) == {"rotation": ("kept", 1), "nested object": ("unused", 1)}
+    (record,) = [record for record in data.records if record.name.startswith("a.")]
+    np.testing.assert_allclose(record.boxes[0], [10, 6, 14, 14], atol=1e-4)
+    page.write_text(text.replace("<angle>1.5707963</angle>", ""))
+    with pytest.raises(ValueError, match="robndbox lacks cx, cy, w, h or angle"):
+        read(tmp_path)
 
 
 def test_label_files_and_images_that_nothing_belongs_to(tmp_path, picture):
@@ -119,6 +166,39 @@ def test_images_without_a_list_of_annotations_are_said(tmp_path, picture):
     whole = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": []}
     (tmp_path / "test.json").write_text(json.dumps(whole))
     assert kinds(read(tmp_path)) == {"no annotations": ("kept", 1)}
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "npz", "labelme"])
+def test_a_data_set_without_an_image_is_one_line_in_every_command(tmp_path, capsys, name):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    if name == "coco":
+        whole = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+        (folder / "train.json").write_text(json.dumps(whole))
+    elif name == "voc":
+        (folder / "Annotations").mkdir()
+        (folder / "JPEGImages").mkdir()
+    elif name == "npz":
+        none = dict.fromkeys(("image_id", "x", "y", "w", "h", "category_id"), np.zeros(0))
+        more = {"images": np.zeros((0, 3)), "category_names": np.array(["a"])}
+        np.savez(folder / "train.npz", **none, **more)
+    where = ["--data", str(folder)]
+    out = str(tmp_path / "out")
+    for words in (
+        ["data", str(folder)],
+        ["design", str(folder)],
+        ["doctor", *where],
+        ["assign", *where],
+        ["report", *where, "--out", out],
+        ["train", *where, "--out", out],
+        ["demo", *where, "--out", out],
+        ["evaluate", *where, "--results", out],
+    ):
+        assert run(words) == 2, words
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1, err
+        assert str(folder) in err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("mode", ["drop", "clip"])

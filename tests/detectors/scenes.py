@@ -3,30 +3,80 @@
 import torch
 from torch import nn
 
-from kedge.detectors import FasterRCNN, Keypoint, RetinaNet, YOLOv2
+from kedge.detectors import (
+    RCNN,
+    RFCN,
+    SSD,
+    YOLOF,
+    YOLOX,
+    CascadeRCNN,
+    FasterRCNN,
+    FasterRCNNC4,
+    FastRCNN,
+    Keypoint,
+    RefineDet,
+    RetinaNet,
+    RTMDet,
+    SSDLite,
+    YOLOv1,
+    YOLOv2,
+    YOLOv3,
+    detector_class,
+)
 from kedge.nn import Tiny
+from kedge.proposals import SlidingWindow as Windows
 from kedge.types import Detections
 
 CLASSES = 3
 SHAPES = [(12.0, 12.0), (40.0, 20.0), (30.0, 60.0)]
 PYRAMID = [[(s, s), (1.5 * s, s)] for s in (16.0, 32.0, 64.0, 128.0, 256.0)]
 REGIONS = PYRAMID[1:]
+OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
+POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {
     "yolov2": lambda **k: YOLOv2(num_classes=CLASSES, shapes=SHAPES, **k),
     "retinanet": lambda **k: RetinaNet(
         num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
     ),
+    "yolov1": lambda **k: YOLOv1(num_classes=CLASSES, width=16, **k),
+    "yolov3": lambda **k: YOLOv3(num_classes=CLASSES, shapes=PYRAMID[:3], width=8, **k),
+    "yolof": lambda **k: YOLOF(num_classes=CLASSES, shapes=SHAPES, width=16, **k),
+    "yolox": lambda **k: YOLOX(num_classes=CLASSES, backbone=Tiny(width=4), **k),
+    "rtmdet": lambda **k: RTMDet(num_classes=CLASSES, backbone=Tiny(width=4), **k),
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    "faster_rcnn_c4": lambda **k: FasterRCNNC4(num_classes=CLASSES, shapes=[SHAPES], **k),
+    "rfcn": lambda **k: RFCN(num_classes=CLASSES, shapes=[SHAPES], width=8, size=3, **k),
+    "cascade_rcnn": lambda **k: CascadeRCNN(
+        num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
+    ),
+    **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
+    "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
+    "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
 }  # fmt: skip
+
+# those that are given their boxes: no anchors, no strategy to choose among them
+WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
+PROPOSED = {
+    "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
+    "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
+}
+
+CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
+
+
+def point_detector(name: str, **settings):
+    return detector_class(name)(num_classes=CLASSES, width=8, depth=2, **settings)
 
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return SMALL[name](**settings)
+    return (SMALL | PROPOSED)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):

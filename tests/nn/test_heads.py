@@ -6,8 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kedge.nn import ScaleNorm, Subnet, YoloOutput
+from kedge.nn import (
+    CellOutput,
+    DecoupledHead,
+    MultiBoxHead,
+    ScaleNorm,
+    Subnet,
+    YolofDecoder,
+    YoloOutput,
+)
 from kedge.nn.heads import prior_bias, rows
+from kedge.nn.yolof_decoder import joint_logits
 
 
 @settings(max_examples=30, deadline=None)
@@ -96,3 +105,84 @@ def test_outputs_are_float32_under_autocast(norm):
         out = head(torch.rand(2, 8, 5, 7))
         subnet = Subnet(8, 2, 4)([torch.rand(2, 8, 5, 7)])
     assert {x.dtype for x in (*out, subnet)} == {torch.float32}
+
+
+def test_multibox_levels_come_in_order_with_their_own_number_of_shapes():
+    head = MultiBoxHead([4, 6], [2, 3], classes=5, codes=4)
+    fine, coarse = torch.rand(1, 4, 2, 3), torch.rand(1, 6, 1, 2)
+    logits, codes = head([fine, coarse])
+    assert (logits.shape, codes.shape) == ((1, 2 * 6 + 3 * 2, 5), (1, 18, 4))
+    shape = torch.nn.functional.conv2d(
+        coarse, head.codes[1].weight[8:12], head.codes[1].bias[8:12], padding=1
+    )
+    assert torch.allclose(codes[0, -1], shape[0, :, 0, 1], atol=1e-6)  # the last cell's last shape
+
+
+def test_a_lite_head_needs_no_spread():
+    head = MultiBoxHead([4, 4], [1, 1], classes=3, codes=4, lite=True)
+    logits, _ = head([torch.rand(1, 4, 2, 2), torch.rand(1, 4, 1, 1)])
+    assert logits.shape == (1, 5, 3)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("objectness", [True, False])
+def test_a_decoupled_head_has_levels_in_order_and_starts_at_the_prior(shared, objectness):
+    head = DecoupledHead(8, 3, levels=2, shared=shared, objectness=objectness, prior=0.05)
+    fine, coarse = torch.rand(2, 8, 4, 6), torch.rand(2, 8, 2, 3)
+    logits, codes, said = head.eval()([fine, coarse])
+    assert logits.shape == (2, 30, 3)
+    assert codes.shape == (2, 30, 4)
+    assert torch.allclose(logits.sigmoid(), torch.tensor(0.05), atol=0.01)
+    tower = head.class_tower(coarse, 1)
+    assert torch.allclose(logits[:, 24:], rows(head.classes[1](tower), 1))
+    if objectness:
+        assert said.shape == (2, 30)
+        assert torch.allclose(said.sigmoid(), torch.tensor(0.05), atol=0.01)
+    else:
+        assert said is None
+
+
+def test_shared_towers_have_one_set_of_convolutions_and_norms_of_their_own():
+    apart, shared = (DecoupledHead(8, 3, levels=3, shared=s) for s in (False, True))
+    count = [
+        sum(isinstance(m, nn.Conv2d) for m in h.class_tower.modules()) for h in (apart, shared)
+    ]
+    assert count == [6, 2]
+    norms = [m for m in shared.class_tower.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 6
+    assert len(shared.state_dict()) == len({v.data_ptr() for v in shared.state_dict().values()})
+
+
+def test_implicit_objectness_is_a_product_of_sigmoids():
+    random = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(2, 9, 3, generator=random, dtype=torch.float64)
+    objectness = 4 * torch.randn(2, 9, generator=random, dtype=torch.float64)
+    product = logits.sigmoid() * objectness.sigmoid()[..., None]
+    assert torch.allclose(joint_logits(logits, objectness).sigmoid(), product)
+    far = joint_logits(torch.tensor([[[500.0, -500.0]]]), torch.tensor([[400.0]]))
+    assert far[0, 0].tolist() == pytest.approx([400, -500])
+    leaves = (logits[:1, :2].requires_grad_(), objectness[:1, :2].requires_grad_())
+    assert torch.autograd.gradcheck(joint_logits, leaves)
+
+
+def test_yolofs_decoder_gives_a_row_for_every_shape():
+    decoder = YolofDecoder(8, 5, 3, code_size=4, prior=0.02)
+    logits, codes = decoder(torch.rand(2, 8, 4, 6))
+    assert logits.shape == (2, 120, 3)
+    assert codes.shape == (2, 120, 4)
+    assert torch.allclose(logits.sigmoid(), torch.tensor(0.01), atol=3e-3)  # half of the prior
+
+
+def test_boxes_of_a_cell_share_its_classes():
+    head = CellOutput(6, 2, 3, code_size=4)
+    x = torch.rand(2, 6, 4, 5)
+    logits, codes, confidence = head(x)
+    assert (logits.shape, codes.shape, confidence.shape) == ((2, 40, 3), (2, 40, 4), (2, 40))
+    assert torch.equal(logits[:, :20], logits[:, 20:])
+    raw = head.conv(x)[1, :, 2, 3]  # cell 2 * 5 + 3
+    assert torch.equal(logits[1, 13], raw[:3])
+    assert torch.equal(codes[1, 13], raw[3:7])
+    assert confidence[1, 13] == raw[7]
+    assert torch.equal(codes[1, 33], raw[8:12])
+    assert confidence[1, 33] == raw[12]

@@ -72,3 +72,19 @@ def test_a_batch_of_two_is_refused():
         draw_strategies(GREY, grid, {"mine": MaxIoU()(grid, targets)})
     with pytest.raises(ValueError, match="at least one"):
         draw_strategies(GREY, grid, {})
+
+
+def test_where_objects_are_small_the_surroundings_of_the_largest_are_shown():
+    """An object of 6 x 4 at (200, 100) of 240 x 120: eight times its longer side along the longer
+    side of the picture, 48 x 24, shifted back into it; the numbers stay those of the image."""
+    grid, targets = scene([227, 98, 233, 102], [20, 20, 22, 22])
+    chosen = MaxIoU()(grid, targets)
+    sheet = draw_strategies(GREY, grid, {"max_iou": chosen})
+    assert sheet.size == (PANEL, TITLE + 240)
+    scale = PANEL / 48
+    x, y = round((233 - 192) * scale), TITLE + round((100 - 88) * scale)
+    patch = np.asarray(sheet).astype(int)[y - 4 : y + 5, x - 6 : x + 7].reshape(-1, 3)
+    wanted = COLOURS[0] if (chosen.target == 0).any() else MISSED
+    assert (abs(patch - rgb(wanted)).max(1) < 40).any()
+    large = draw_strategies(GREY, grid, {"": MaxIoU()(*scene([0, 0, 30, 9]))})
+    assert like(large, 30, 5, COLOURS[0])  # an eighth of the picture: all of it

@@ -8,13 +8,15 @@ from kedge import Grid, Level
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.design.kmeans import kmeans
 from kedge.train.config import make_config
-from kedge.train.start_shapes import shapes_on
+from kedge.train.make_detector import sketch_of
+from kedge.train.start_shapes import shapes_on, start_shapes
 
 SEEN = np.array([[10, 20], [11, 20], [40, 30], [42, 30], [10, 21], [41, 31]] * 5, np.float32)
 
 
 def shapes(strides=(32.0,), **settings):
-    return shapes_on(make_config(settings), strides, 0.0, SEEN)
+    config = make_config(settings)
+    return shapes_on(config, strides, 0.0, SEEN, config.num_anchors or 5)
 
 
 def test_the_papers_uniform_and_identical_are_in_cells():
@@ -53,7 +55,7 @@ def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
     seen = random.uniform(12, 24, (2000, 2))
     config = make_config({"anchors": "kmeans", "num_anchors": 1, "image_size": (256, 320)})
     strides = (8.0, 16.0, 32.0, 64.0, 128.0)
-    found = shapes_on(config, strides, 0.0, seen)
+    found = shapes_on(config, strides, 0.0, seen, 1)
     assert [len(level) for level in found] == [1] * 5
     centre = random.uniform(0, 1, (2000, 2)) * (320, 256)
     boxes = torch.tensor(np.concatenate([centre - seen / 2, centre + seen / 2], 1)).float()
@@ -64,3 +66,16 @@ def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
 
     dealt = [[tuple(shape)] for shape in kmeans(seen, 5).tolist()]
     assert share(found) > share(dealt) + 0.05
+
+
+@pytest.mark.parametrize(("detector", "each"), [("yolov2", 5), ("retinanet", 9), ("atss", 1)])
+def test_a_detector_gets_as_many_shapes_as_it_has_unless_told(detector, each):
+    for number, expected in ((None, each), (2, 2)):
+        config = make_config({"detector": detector, "anchors": "identical", "num_anchors": number})
+        found = start_shapes(config, sketch_of(config), SEEN)
+        assert {len(level) for level in found} == {expected}
+
+
+def test_points_start_from_no_shapes():
+    config = make_config({"detector": "fcos"})
+    assert start_shapes(config, sketch_of(config), SEEN) is None

@@ -4,8 +4,10 @@ import numpy as np
 
 from kedge.data.problems import Problems
 from kedge.data.raw import RawBoxes
-from kedge.data.readers.coco_json import rotated
+from kedge.data.readers.coco_json import rotation
 from kedge.data.readers.coco_types import CocoAnnotation, CocoFile
+from kedge.data.turned import MESSAGE, around
+from kedge.parse import side
 
 
 def boxes_of(
@@ -16,7 +18,8 @@ def boxes_of(
     names = {image.id: image.file_name for image in coco.images}
     image, xywh, label, crowd, ids = [], [], [], [], []
     seen: set[int] = set()
-    lost, ignored, turned = 0, 0, []
+    lost, ignored = 0, 0
+    turned: dict[int, float] = {}
     assert isinstance(coco.annotations, list)
     for entry in coco.annotations:
         where = index.get(entry.image_id)
@@ -34,12 +37,17 @@ def boxes_of(
             ignored += bool(entry.ignore) and not entry.iscrowd
             crowd.append(bool(entry.iscrowd or entry.ignore))
             ids.append(entry.id)
-            if entry.attributes and rotated(entry):
-                turned.append(f"annotation {entry.id} of {names[entry.image_id]}")
-    _say(problems, lost, ignored, turned)
+            angle = rotation(entry) if entry.attributes else 0.0
+            if angle:
+                turned[len(ids) - 1] = angle
     corners = np.array(xywh, np.float64).reshape(-1, 4)
     with np.errstate(invalid="ignore", over="ignore"):
         corners[:, 2:] += corners[:, :2]
+    sizes = {index[i.id]: (side(i.width) or 0, side(i.height) or 0) for i in coco.images}
+    for row, angle in turned.items():
+        corners[row] = around(corners[row], angle, sizes[image[row]])
+    first = next((f"annotation {ids[row]}" for row in turned), "")
+    _say(problems, lost, ignored, len(turned), first)
     return RawBoxes(
         image=np.array(image, np.int64),
         xyxy=corners,
@@ -49,13 +57,13 @@ def boxes_of(
     )
 
 
-def _say(problems: Problems, lost: int, ignored: int, turned: list[str]) -> None:
+def _say(problems: Problems, lost: int, ignored: int, turned: int, first: str) -> None:
     problems.lost_with_images(lost)
     if ignored:
         message = 'marked "ignore": read as crowd regions, neither object nor background'
         problems.note("ignored annotation", "", "", message, count=ignored)
-    message = "the rotation is not used: these boxes stand as bbox says, before they are turned"
-    problems.unused("rotation", turned, message)
+    if turned:
+        problems.note("rotation", "", first, MESSAGE, count=turned)
 
 
 def _trouble(

@@ -61,14 +61,13 @@ def parse_categories(file: Path) -> tuple[str, ...]:
     return tuple(c.name for c in sorted(found, key=lambda category: category.id))
 
 
-def rotated(entry: CocoAnnotation) -> bool:
-    """Whether the annotation says that its box is turned (CVAT's attribute)."""
+def rotation(entry: CocoAnnotation) -> float:
+    """By how many degrees the annotation says that its box is turned (CVAT's attribute), or 0."""
     raw = bytes(entry.attributes)
     if b"rotation" not in raw:
-        return False
+        return 0.0
     said = decode(raw, "attributes")
-    angle = number(said.get("rotation")) if isinstance(said, dict) else None
-    return bool(angle)
+    return (number(said.get("rotation")) if isinstance(said, dict) else None) or 0.0
 
 
 def _near(said: dict[str, Any], wanted: Iterable[str], where: str) -> None:

@@ -9,10 +9,12 @@ from kedge.data.raw import Ask
 from kedge.data.readers.named import Box, NamedBox, NamedImage, finish_named, numbers_of, size_of
 from kedge.data.records import Data
 from kedge.data.split_names import SPLITS
+from kedge.data.turned import MESSAGE
 from kedge.parse import read_json
 
 LOOKED_FOR = "LabelMe: *.json with shapes and imagePath, beside the images"
-_BOXED = ("rectangle", "polygon", "circle", "mask")
+_TURNED = ("rotation", "oriented_rectangle")  # four corners
+_BOXED = ("rectangle", "polygon", "circle", "mask", *_TURNED)
 
 
 def find(path: Path) -> dict[str, Path]:
@@ -38,8 +40,9 @@ def _is_labelme(folder: Path) -> bool:
 
 
 def read(folder: Path, ask: Ask) -> Data:
-    """Read a folder: rectangles, and the boxes around polygons, circles and masks. Points and
-    lines have no box and are counted. Classes are the names in all folders of the set."""
+    """Read a folder: rectangles, and the boxes around polygons, circles, masks and turned
+    rectangles, which are counted. So are points, lines and other shapes: they have no box. Classes
+    are the names in all folders of the set."""
     problems = Problems(folder, ask.on_bad_box)
     images = _images(folder, problems)
     others = [other for other in find(ask.root).values() if other != folder]
@@ -51,7 +54,7 @@ def read(folder: Path, ask: Ask) -> Data:
 
 
 def _images(folder: Path, problems: Problems) -> list[NamedImage]:
-    found, without = [], []
+    found, without, turned = [], [], []
     for file in sorted(folder.glob("*.json")):
         try:
             said = read_json(file)
@@ -73,15 +76,18 @@ def _images(folder: Path, problems: Problems) -> list[NamedImage]:
             kind = shape.get("shape_type", "polygon") if isinstance(shape, dict) else None
             label = shape.get("label") if isinstance(shape, dict) else None
             if kind not in _BOXED and kind is not None:
-                without.append(where)
+                without.append(f"{kind!s:.40}, {where}")
                 continue
             box = _box(shape.get("points"), kind) if isinstance(shape, dict) else None
             if box is None or not isinstance(label, str):
                 problems.add("no box", path, where, "expected a label and two or more points")
                 continue
             image.boxes.append(NamedBox(box, label, where))
+            turned += [(path, where)] if kind in _TURNED else []
         found.append(image)
-    problems.unused("shape without a box", without, "points and lines have no box")
+    problems.unused("shape without a box", without, "points, lines and the like have no box")
+    if turned:
+        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
     return found
 
 

@@ -80,7 +80,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}; expected {LOOKED_FOR}")
     for key, column in table.items():
-        if key != "category_names" and column.dtype.kind not in "biuf":
+        kinds = "biuf" if key == "iscrowd" else "iuf"  # True is no width of one pixel
+        if key != "category_names" and column.dtype.kind not in kinds:
             raise ValueError(f"{path}: {key} holds {column.dtype}: expected numbers")
     flat = [key for key in table if key != "images"]
     if any(table[key].ndim != 1 for key in flat) or table["images"].ndim != 2:

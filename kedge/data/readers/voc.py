@@ -12,6 +12,7 @@ from kedge.data.readers.voc_find import Place, find, lists, place_of
 from kedge.data.readers.voc_images import image_files
 from kedge.data.readers.voc_xml import Page, read_page
 from kedge.data.records import Data
+from kedge.data.turned import MESSAGE
 from kedge.parse import read_lines
 
 __all__ = ["LOOKED_FOR", "find", "read"]
@@ -120,7 +121,7 @@ def _table(
 ) -> tuple[list[RawImage], Rows]:
     images: list[RawImage] = []
     rows = Rows()
-    lost = 0
+    lost, turned = 0, []
     for key, page in pages.items():
         if key not in files:
             lost += len(page.objects)
@@ -129,11 +130,12 @@ def _table(
             where = f"object {item.number} ({item.name})"
             if item.box is not None:
                 rows.add(len(images), item.box, labels[item.name], where, item.difficult)
+                turned += [(files[key].name, where)] if item.turned else []
                 continue
-            kind, message = "no box", "bndbox lacks xmin, ymin, xmax or ymax, or one is no number"
-            if item.rotated:
-                kind, message = "rotated box", "robndbox is turned: write the upright bndbox"
-            problems.add(kind, files[key].name, f"object {item.number}", message)
+            message = "bndbox lacks xmin, ymin, xmax or ymax, or one is no number"
+            if item.turned:
+                message = "robndbox lacks cx, cy, w, h or angle, or one is no number"
+            problems.add("no box", files[key].name, f"object {item.number}", message)
         images.append(
             RawImage(
                 name=files[key].name,
@@ -144,6 +146,8 @@ def _table(
             )
         )
     problems.lost_with_images(lost)
+    if turned:
+        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
     return images, rows
 
 

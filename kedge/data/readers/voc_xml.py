@@ -1,22 +1,25 @@
 """One Pascal VOC XML file."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedge.data.problems import Problems
+from kedge.data.turned import Box, around
 from kedge.parse import UnsafeXML, flag, number, read_xml, side
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object; `box` is None where its corners are no numbers."""
+    """An object; `box` is None where its corners are no numbers, and the upright box around a
+    `turned` one."""
 
     number: int  # from 1, in the order of the file
     name: str
     difficult: bool
-    box: tuple[float, float, float, float] | None
-    rotated: bool
+    box: Box | None
+    turned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +50,39 @@ def read_page(file: Path, problems: Problems) -> Page | None:
         message = f"its size is {said}: write whole pixels, or 0"
         problems.add("unreadable annotation", file.name, "size", message)
         return None
-    objects = [_object(n, item) for n, item in enumerate(root.findall("object"), start=1)]
+    size = (sides[0] or 0, sides[1] or 0)
+    objects = [_object(n, item, size) for n, item in enumerate(root.findall("object"), start=1)]
     return Page(
         file=file,
         filename=(root.findtext("filename") or "").strip(),
-        width=sides[0] or 0,
-        height=sides[1] or 0,
+        width=size[0],
+        height=size[1],
         objects=objects,
         nested=sum(1 for _ in root.iter("object")) - len(objects),
     )
 
 
-def _object(position: int, item: Any) -> Object:
+def _object(position: int, item: Any, size: tuple[int, int]) -> Object:
+    upright, turned = item.find("bndbox"), item.find("robndbox")
     return Object(
         number=position,
         name=(item.findtext("name") or "").strip(),
         difficult=flag((item.findtext("difficult") or "0").strip()) is True,
-        box=_box(item.find("bndbox")),
-        rotated=item.find("robndbox") is not None,
+        box=_turned(turned, size) if upright is None else _box(upright),
+        turned=upright is None and turned is not None,
     )
 
 
-def _box(node: Any) -> tuple[float, float, float, float] | None:
+def _turned(node: Any, size: tuple[int, int]) -> Box | None:
+    """Around a robndbox of roLabelImg: its centre, sides, and angle in radians."""
+    keys = ("cx", "cy", "w", "h", "angle")
+    cx, cy, w, h, angle = [None if node is None else number(node.findtext(k) or "") for k in keys]
+    if cx is None or cy is None or w is None or h is None or angle is None:
+        return None
+    return around((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), math.degrees(angle), size)
+
+
+def _box(node: Any) -> Box | None:
     """VOC's inclusive 1-based corners as continuous ones; None where a corner is no number."""
     if node is None:
         return None

@@ -73,7 +73,7 @@ def _root(file: Path, path: Any, ask: Ask) -> Path:
         return folder
     raise ValueError(
         f"{file}: path: {path} is not inside the yaml's own folder {folder}: no path may leave the "
-        "data folder. Say that it may with root= (kedge data: --root FOLDER), or move the yaml "
+        "data folder. Say that it may with root= (--root FOLDER), or move the yaml "
         "into the data folder and remove the line"
     )
 

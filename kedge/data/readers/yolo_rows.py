@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kedge.data.problems import Problems
 from kedge.data.raw import Rows
+from kedge.data.turned import MESSAGE, is_turned
 from kedge.parse import number, read_lines
 
 Box = tuple[float, float, float, float]
@@ -45,6 +46,7 @@ def boxes_of(rows: list[Row], classes: int, keypoints: bool, problems: Problems)
             "the boxes are read, the rest is not used"
         )
         problems.note("scores in labels", rows[0].name, rows[0].where, message, count=len(rows))
+    _say_turned(rows, problems)
     found = Rows()
     for row in rows:
         values = _numbers(row.words)
@@ -92,6 +94,19 @@ def _have_scores(rows: list[Row]) -> bool:
         if score is None or not (whole or 0 <= score <= 1):
             return False
     return True
+
+
+def _say_turned(rows: list[Row], problems: Problems) -> None:
+    """Where every row is a class and four corners, how many are no upright rectangles."""
+    if not rows or any(len(row.words) != 9 for row in rows):
+        return
+    turned = []
+    for row in rows:
+        values = _numbers(row.words)
+        if values is not None and is_turned(list(zip(values[1::2], values[2::2], strict=True))):
+            turned.append(row)
+    if turned:
+        problems.note("rotation", turned[0].name, turned[0].where, MESSAGE, count=len(turned))
 
 
 def _box(values: list[float], keypoints: bool) -> Box | None:

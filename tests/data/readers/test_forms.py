@@ -127,14 +127,15 @@ def test_labelme_has_boxes_around_polygons_and_circles_and_counts_points(tmp_pat
         {"label": "dog", "points": [[1, 1], [5, 2], [3, 9]], "shape_type": "polygon"},
         {"label": "cat", "points": [[10, 10], [13, 14]], "shape_type": "circle"},
         {"label": "cat", "points": [[10, 10]], "shape_type": "point"},
+        {"label": "dog", "points": [[9, 1], [13, 5], [9, 9], [5, 5]], "shape_type": "rotation"},
     ]
     whole = {"shapes": shapes, "imagePath": "a.jpg", "imageWidth": 40, "imageHeight": 30}
     (tmp_path / "a.json").write_text(json.dumps(whole))
     data = read(tmp_path)
-    expected = [[1, 2, 9, 8], [1, 1, 5, 9], [5, 5, 15, 15]]
+    expected = [[1, 2, 9, 8], [1, 1, 5, 9], [5, 5, 15, 15], [5, 1, 13, 9]]
     assert data.records[0].boxes.tolist() == expected
-    (finding,) = data.findings
-    assert (finding.kind, finding.count, finding.action) == ("shape without a box", 1, "unused")
+    found = {(finding.kind, finding.count, finding.action) for finding in data.findings}
+    assert found == {("shape without a box", 1, "unused"), ("rotation", 1, "kept")}
 
 
 def test_a_list_of_faces_that_does_not_add_up_is_refused_whole(tmp_path):

@@ -58,6 +58,7 @@ def test_a_bad_row_is_named(tmp_path, columns, kind):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (table(w=np.array([True, True])), "w holds bool: expected numbers"),
         ({"x": np.zeros(3)}, "lacks image_id"),
         (table(x=np.zeros(3)), "different length"),
         (table(images=np.zeros((2, 2))), r"\(n, 3\)"),

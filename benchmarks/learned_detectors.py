@@ -1,0 +1,87 @@
+"""Learned anchors in every detector that has shapes, from a bad start: all shapes alike.
+
+The same budget and data; the shapes stay as they are, or are learned. Mean and standard deviation
+over the seeds. Finished runs are kept in ``--runs`` and not trained again.
+
+    python benchmarks/learned_detectors.py
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from _record import commit, record, table
+
+from kedge.train.config import TrainConfig
+from kedge.train.result import RunResult
+from kedge.train.run import train
+
+WITH_SHAPES = (
+    *("yolov2", "ssd", "yolov3", "retinanet", "faster_rcnn", "faster_rcnn_c4", "cascade_rcnn"),
+    *("rfcn", "refinedet"),
+)
+
+
+def run(args: argparse.Namespace, detector: str, learn: bool, seed: int) -> tuple[RunResult, str]:
+    """One run, made now or before, and the commit that it was made at."""
+    name = f"{detector}-{'learned' if learn else 'fixed'}-{seed}"
+    config = TrainConfig(
+        data=args.data, eval_split=args.split, image_size=tuple(args.image_size),
+        detector=detector, anchors="identical", num_anchors=3, learn_anchors=learn,
+        epochs=args.epochs, lr=args.lr, precision=args.precision, seed=seed, out=args.runs / name,
+    )  # fmt: skip
+    print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
+    note, at = config.out / "commit.txt", commit()
+    result = train(config, resume=True)
+    if not note.exists():
+        note.write_text(at)
+    return result, note.read_text()
+
+
+def row(args: argparse.Namespace, detector: str, learn: bool) -> dict:
+    """A line of the table: one detector, its shapes fixed or learned."""
+    made = [run(args, detector, learn, seed) for seed in range(args.seeds)]
+    results = [result for result, _ in made]
+    line: dict = {"detector": detector, "anchors": "learned" if learn else "fixed"}
+    wanted = [name for name in ("AP50", "AP", "AR@50", "AR@100") if name in results[0].scores]
+    for name in wanted:
+        values = [100 * result.scores[name] for result in results]
+        line[name] = statistics.mean(values)
+        line[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
+    for name in ("initial", "final"):
+        line[f"fit {name}"] = statistics.mean(r.station(name).mean_best_iou or 0.0 for r in results)
+    line["AP50 of each seed"] = [100 * result.scores["AP50"] for result in results]
+    line["commits"] = sorted({at for _, at in made})
+    return line
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--detectors", nargs="+", default=list(WITH_SHAPES))
+    parser.add_argument("--data", default="toy")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--image-size", type=int, nargs=2, default=[128, 160])
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--precision", default="auto", choices=["auto", "32", "bf16"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs/learned_detectors"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    rows: list[dict] = []
+    for detector in args.detectors:
+        rows += [row(args, detector, learn) for learn in (False, True)]
+        settings = {k: v for k, v in vars(args).items() if k != "runs"}
+        command = "python benchmarks/learned_detectors.py " + " ".join(sys.argv[1:])
+        path = record(
+            "learned_detectors", command.strip(), rows, list(range(args.seeds)), settings=settings
+        )
+    print(table(rows))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
