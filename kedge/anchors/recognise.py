@@ -160,14 +160,15 @@ def _steps(
     """The stride (y, x) and the offset of cells from the ``first`` centre x, y to the ``last``."""
     steps = [(b - a) / (n - 1) if n > 1 else None for a, b, n in zip(first, last, cells)]
     steps = [step if step is None else _snapped(step, 1) for step in steps]
-    offset = 0.5 if before is None else before.offset
+    offset = before.offset if before is not None and before.offset else 0.5
+    offset = 0.0 if max(map(abs, first)) <= 1e-3 else offset
     for start, step in zip(first, steps):
         if step is not None:
             offset = _snapped(start / step, 2)
             break
     other = next((s for s in steps if s), 2 * before.strides[0] if before else 1.0)
     x, y = (
-        step or (start / offset if offset and start / offset > 0 else other)
+        step or (_snapped(start / offset, 1) if offset and start / offset > 0 else other)
         for start, step in zip(first, steps)
     )
     return (y, x), offset

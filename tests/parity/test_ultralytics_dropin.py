@@ -47,7 +47,7 @@ def as_batch(pixels, targets):
     return {"img": pixels, "batch_idx": torch.cat(index), "cls": labels, "bboxes": boxes}
 
 
-def random_batch(seed: int, counts=(40, 0, 7, 1), size=(192, 256), above: float = 24.0):
+def random_batch(seed: int, counts=(30, 0, 7), size=(160, 256), above: float = 24.0):
     """No object holds the map's first row, from which the peer's ``topk`` fills up."""
     rng = torch.Generator().manual_seed(seed)
     targets = []
@@ -79,7 +79,7 @@ def assert_equal(found, wanted) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_and_weights_stay_equal_bit_for_bit(name, always):
-    batches = [random_batch(seed) for seed in range(3)]
+    batches = [random_batch(seed) for seed in range(2)]
     wanted = steps(model(name), batches)
     given = model(name)
     accelerate(given)
@@ -89,7 +89,7 @@ def test_losses_and_weights_stay_equal_bit_for_bit(name, always):
 @pytest.mark.parametrize("data", real.NAMES)
 @pytest.mark.parametrize("name", ["yolo11n.yaml", "yolo26n.yaml"])
 def test_real_images(name, data, always, shared_data):
-    batches = [as_batch(*real.batch(shared_data, data, (256, 320)))] * 2
+    batches = [as_batch(*real.batch(shared_data, data, (160, 256), images=2))] * 2
     wanted = steps(model(name), batches)
     given = model(name)
     accelerate(given)
@@ -98,12 +98,12 @@ def test_real_images(name, data, always, shared_data):
 
 def test_what_fills_up_with_alignment_zero_is_counted(always):
     """On a map of few points ``topk`` takes any of those; the losses then differ in some steps."""
-    batches = [random_batch(seed, size=(96, 128), above=0.0) for seed in range(6)]
+    batches = [random_batch(seed, size=(96, 128), above=0.0) for seed in range(4)]
     wanted = steps(model("yolo11n.yaml"), batches)
     given = model("yolo11n.yaml")
     accelerate(given)
     found = steps(given, batches)
-    print(f"{int((found[0] == wanted[0]).sum())} of 6 losses bit-equal")
+    print(f"{int((found[0] == wanted[0]).sum())} of 4 losses bit-equal")
     torch.testing.assert_close(found[0], wanted[0], rtol=0.02, atol=0)
 
 

@@ -10,7 +10,7 @@ from kedge.interop.explained import Explained
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.rcnn import ProposalTargets
 from kedge.interop.torchvision.seam import Seam
-from kedge.types import Assigner, Assignment
+from kedge.types import Anchors, Assigner, Assignment, Predictions, Targets
 
 
 @torch.no_grad()
@@ -70,8 +70,10 @@ class _Told:
     def __init__(self, rule: Assigner, seen: list[tuple[Assigner, Assignment]]) -> None:
         self.rule, self.seen = rule, seen
 
-    def __call__(self, *given: Any) -> Assignment:
-        found = self.rule(*given)
+    def __call__(
+        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
+    ) -> Assignment:
+        found = self.rule(anchors, targets, predictions)
         self.seen.append((self.rule, found))
         return found
 

@@ -99,7 +99,8 @@ class LearnedDefaultBoxGenerator(LearnedGenerator):
         self, number: int, image_size: tuple[int, int], cells: tuple[int, int]
     ) -> tuple[tuple[float, float], float]:
         if self.peer.steps is not None:
-            return (float(self.peer.steps[number]),) * 2, 0.5
+            step = float(self.peer.steps[number])
+            return (step, step), 0.5
         return (image_size[0] / cells[0], image_size[1] / cells[1]), 0.5
 
     def write_back(self) -> None:
