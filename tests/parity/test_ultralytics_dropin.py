@@ -300,6 +300,9 @@ def test_the_recipe_of_the_documents(shared_data, tmp_path, monkeypatch, capsys)
 
     yolo_folder(real.batch(shared_data, "bccd", (64, 96)), tmp_path)
     monkeypatch.chdir(tmp_path)
+    peers.ultralytics()
+    # under pytest Ultralytics writes beside its own package, unless told where that is
+    monkeypatch.setattr("ultralytics.cfg.ROOT", tmp_path / "package")
     (recipe,) = (code for code in blocks(INSIDE) if "ultralytics" in code)
     exec(compile(recipe, "<block>", "exec"), {})
     assert "Kedge assigns for Ultralytics'" in capsys.readouterr().out
