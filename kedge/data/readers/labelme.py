@@ -87,7 +87,8 @@ def _images(folder: Path, problems: Problems) -> list[NamedImage]:
         found.append(image)
     problems.unused("shape without a box", without, "points, lines and the like have no box")
     if turned:
-        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
+        image, where = turned[0]
+        problems.note("rotation", image, where, MESSAGE, count=len(turned))
     return found
 
 

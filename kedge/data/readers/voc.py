@@ -147,7 +147,8 @@ def _table(
         )
     problems.lost_with_images(lost)
     if turned:
-        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
+        image, where = turned[0]
+        problems.note("rotation", image, where, MESSAGE, count=len(turned))
     return images, rows
 
 
