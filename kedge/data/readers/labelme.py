@@ -54,7 +54,8 @@ def read(folder: Path, ask: Ask) -> Data:
 
 
 def _images(folder: Path, problems: Problems) -> list[NamedImage]:
-    found, without, turned = [], [], []
+    found, without = [], []
+    turned: list[tuple[str, str]] = []
     for file in sorted(folder.glob("*.json")):
         try:
             said = read_json(file)

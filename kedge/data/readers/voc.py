@@ -121,7 +121,8 @@ def _table(
 ) -> tuple[list[RawImage], Rows]:
     images: list[RawImage] = []
     rows = Rows()
-    lost, turned = 0, []
+    lost = 0
+    turned: list[tuple[str, str]] = []
     for key, page in pages.items():
         if key not in files:
             lost += len(page.objects)
