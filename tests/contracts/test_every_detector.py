@@ -18,7 +18,7 @@ from contracts.steps import (
     step,
     train_on,
 )
-from detectors.scenes import CLASSES, CORE, OWN_CODER, PROPOSED, SMALL, make, target
+from detectors.scenes import CLASSES, OWN_CODER, PROPOSED, SMALL, make, target
 
 from kedge.assign.by_name import STRATEGIES
 from kedge.coders.by_name import CODERS
@@ -29,10 +29,8 @@ from kedge.sample.by_name import SAMPLERS
 from kedge.select import Selection
 from kedge.select.by_name import SUPPRESSIONS
 
-OTHERS = [name for name in SMALL if name not in CORE]
-with_anchors = pytest.mark.parametrize("detector", OTHERS)
-every = pytest.mark.parametrize("detector", [*OTHERS, *PROPOSED])
-all_of_them = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED])
+with_anchors = pytest.mark.parametrize("detector", SMALL)
+every = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED])
 WITHOUT_CODES = "sliding_window"  # its boxes are the anchors
 READS_BINS = "gfl"  # its box loss reads the bins of a distribution
 
@@ -131,21 +129,21 @@ def of_objects(losses):
     return sum(loss for name, loss in losses.items() if "box" in name or "positive" in name)
 
 
-@all_of_them
+@every
 def test_images_without_objects_teach_background_only(detector):
     losses = train_on(make(detector), [target([])] * 3)
     assert of_objects(losses) == 0
     assert sum(losses.values()) > 0
 
 
-@all_of_them
+@every
 def test_a_crowd_is_no_object(detector):
     crowd = target([[0, 0, 96, 64]], [1], [1])
     losses = train_on(make(detector), [crowd, target([]), crowd])
     assert of_objects(losses) == 0
 
 
-@all_of_them
+@every
 def test_tiny_and_many_objects_do_no_harm(detector):
     g = torch.Generator().manual_seed(0)
     corner = torch.rand(1000, 2, generator=g) * torch.tensor([80.0, 50.0])
@@ -156,7 +154,7 @@ def test_tiny_and_many_objects_do_no_harm(detector):
     assert (of_objects(losses) > 0) == (detector != WITHOUT_CODES)
 
 
-@all_of_them
+@every
 def test_half_precision_gives_finite_losses_in_float32(detector):
     model = make(detector).train()
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,7 +163,7 @@ def test_half_precision_gives_finite_losses_in_float32(detector):
     torch.stack(list(losses.values())).sum().backward()
 
 
-@all_of_them
+@every
 def test_its_state_is_the_detector(detector):
     model, other = make(detector), copy.deepcopy(make(detector))
     with torch.no_grad():
@@ -177,7 +175,7 @@ def test_its_state_is_the_detector(detector):
         assert all(torch.equal(one[key], same[key]) for key in one)
 
 
-@all_of_them
+@every
 @pytest.mark.parametrize(
     ("images", "targets", "message"),
     [
