@@ -30,18 +30,20 @@ class _NoKernels(ModuleType):
 
 @cache
 def mmdetection() -> SimpleNamespace:
-    """MMDetection's assigners, coders, heads and losses, and InstanceData."""
+    """MMDetection's backbones, necks, heads, assigners, coders and losses, and InstanceData."""
     if find_spec("mmcv._ext") is None:
         sys.modules.setdefault("mmcv._ext", _NoKernels("mmcv._ext"))
-    from mmdet.models import dense_heads, losses
+    from mmdet.models import backbones, dense_heads, losses, necks
     from mmdet.models.task_modules import assigners, coders
     from mmengine.structures import InstanceData
 
     return SimpleNamespace(
         assigners=assigners,
+        backbones=backbones,
         coders=coders,
         heads=dense_heads,
         losses=losses,
+        necks=necks,
         InstanceData=InstanceData,
     )
 

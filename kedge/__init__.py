@@ -23,12 +23,13 @@ _HOMES = {
     "kedge.design.kmeans": ("kmeans",),
     # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
     "kedge.detectors": (
-        "Detector", "FasterRCNN", "Found", "GFL", "RTMDet", "RefineDet", "RetinaNet", "SSD",
-        "SSDLite", "Stage", "TOOD", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
+        "CascadeRCNN", "Detector", "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "GFL", "RCNN",
+        "RFCN", "RTMDet", "RefineDet", "RetinaNet", "SSD", "SSDLite", "SlidingWindowDetector",
+        "Stage", "TOOD", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
     ),
     "kedge.losses": ("DenseLoss",),
     "kedge.select": ("Selection",),
-    "kedge.train": ("load",),
+    "kedge.train": ("load", "save"),
     "kedge.types": ("Assignment", "Detections", "Predictions", "Targets"),
 }  # fmt: skip
 

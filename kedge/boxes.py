@@ -36,6 +36,11 @@ def scaled(boxes: Tensor, factor: float | Tensor) -> Tensor:
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
+def clipped(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """(P, 4) boxes cut off at images of ``sizes`` (P, 2), height and width."""
+    return torch.minimum(boxes.clamp(min=0), sizes.flip(1).repeat(1, 2).to(boxes))
+
+
 def at_least_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors in one dtype, float32 or wider: a float16 area overflows at 256 px."""
     dtype = torch.float32

@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": "Score a run, or anybody's results file, on a data set.",
     "predict": "Detect objects in an image or a folder.",
     "data": "Read a data set and say what is in it and what is wrong with it.",
+    "proposals": "Where objects may be, without learning: find, keep and judge proposals.",
     "design": "Anchor shapes from data, compared with what you have, ready to paste.",
     "assign": "Compare what assignment strategies choose on a data set.",
     "doctor": "Say what is wrong with data, anchors or a run, and what to do about it.",

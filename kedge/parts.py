@@ -10,6 +10,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 T = TypeVar("T")
@@ -144,13 +145,13 @@ def checked(
 
 
 def keywords(make: Callable[..., Any]) -> dict[str, Any]:
-    """Name and annotation of every keyword-only argument."""
+    """Name and annotation of every keyword-only argument; of a dataclass, of every field."""
     target = make.__init__ if inspect.isclass(make) else make  # pyright: ignore
-    hints = typing.get_type_hints(target)
+    hints, every = typing.get_type_hints(target), is_dataclass(make)
     return {
         name: hints.get(name, Any)
         for name, parameter in inspect.signature(make).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
+        if every or parameter.kind is parameter.KEYWORD_ONLY
     }
 
 

@@ -136,6 +136,11 @@ def test_the_check_of_the_doctors_page_finds_something(names, capsys):
     assert names["finding"].symptom
 
 
+def test_the_example_of_torchvision_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    execute(blocks("docs/torchvision.md")[0], {})
+
+
 def test_the_strategy_of_contributing_chooses_what_it_says(names):
     """The anchors whose centre is inside the object; the smallest object wins."""
     from dataclasses import dataclass
@@ -157,6 +162,7 @@ def test_the_strategy_of_contributing_chooses_what_it_says(names):
 def test_every_block_of_python_is_run_here():
     count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
     count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
+    count["docs/torchvision.md"] = 1
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found = {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages}
     assert {page: number for page, number in found.items() if number} == count

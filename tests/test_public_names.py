@@ -12,14 +12,15 @@ import kedge
 PACKAGE = Path(kedge.__file__).parent
 NAMES = [
     "ATSS", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell", "Boxes", "ByNWD",
-    "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
-    "DistributionCoder", "DynamicSoftLabel", "FCOS", "FasterRCNN", "Found", "Free",
-    "FreeAnchor", "GFL", "Grid", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level",
-    "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions", "RFLA", "RTMDet", "RefineDet",
-    "RetinaNet", "RootCoder", "SSD", "SSDLite", "SSDMatch", "Selection", "SimOTA", "SoftCell",
-    "Stage", "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX",
-    "YOLOv1", "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder",
-    "__version__", "kmeans", "load", "preset", "read",
+    "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
+    "DistributionCoder", "DynamicSoftLabel", "FCOS", "FastRCNN", "FasterRCNN", "FasterRCNNC4",
+    "Found", "Free", "FreeAnchor", "GFL", "Grid", "Hungarian", "LADA", "LTRBCoder",
+    "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions",
+    "RCNN", "RFCN", "RFLA", "RTMDet", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
+    "SSDMatch", "Selection", "SimOTA", "SlidingWindowDetector", "SoftCell", "Stage", "TAL",
+    "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
+    "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "__version__", "kmeans",
+    "load", "preset", "read", "save",
 ]  # fmt: skip
 
 

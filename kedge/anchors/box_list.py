@@ -76,16 +76,23 @@ class BoxList:
 
     @classmethod
     def from_detections(cls, found: Detections, objects: Targets | None = None) -> Self:
-        """Proposals as anchors, without their graph; with ``objects`` those that are no crowd are
-        appended, image by image, as a second stage is trained with."""
-        boxes, image = found.boxes.detach(), found.image
-        if objects is not None:
-            real = ~objects.ignore
-            boxes = torch.cat([boxes, objects.boxes[real].to(boxes)])
-            image = torch.cat([image, objects.image[real]])
-            order = torch.argsort(image, stable=True)
-            boxes, image = boxes[order], image[order]
-        return cls(boxes, image, batch_size=found.batch_size)
+        """Proposals as anchors, without their graph; ``objects``: see ``with_objects``."""
+        boxes = cls(found.boxes.detach(), found.image, batch_size=found.batch_size)
+        return boxes if objects is None else boxes.with_objects(objects)
+
+    def with_objects(self, objects: Targets) -> Self:
+        """With the objects that are no crowd at the end of each image's list, as a second stage is
+        trained; the strides and levels of the boxes are dropped."""
+        if self.image is None:
+            raise ValueError(
+                "Boxes.with_objects takes packed boxes: these are shared by all images"
+            )
+        self.total(objects.batch_size)
+        real = ~objects.ignore
+        boxes = torch.cat([self.anchor_boxes, objects.boxes[real].to(self.anchor_boxes)])
+        image = torch.cat([self.image, objects.image[real]])
+        order = torch.argsort(image, stable=True)
+        return type(self)(boxes[order], image[order], batch_size=self.batch_size)
 
     def __len__(self) -> int:
         return len(self.anchor_boxes)

@@ -34,7 +34,8 @@ class Rows(NamedTuple):
     start: Tensor  # (S,) first anchor of its level
     major: Tensor  # (S,) first id of this row in shape-major order: (level, shape, y, x)
     cells: Tensor  # (S, 2) columns, rows
-    stride: Tensor  # (S, 2) x, y in the grid's dtype
+    step: Tensor  # (S, 2) from cell to cell, x, y in the grid's dtype
+    stride: Tensor  # (S, 2) x, y; the step unless that is measured
     offset: Tensor  # (S,)
     columns: Tensor  # (S,) cells[:, 0]
     first: Tensor  # (S,) anchor of this row at its level's first cell
@@ -144,9 +145,10 @@ class Layout:
         for i, (level, (h, w), per) in enumerate(
             zip(self.levels, self.sizes, self.shapes_per_level)
         ):
-            sy, sx = level.strides
+            step, stride = level.steps_in(self.image_size)[::-1], level.strides[::-1]
             for sub in range(per):
-                table.append((i, sub, per, start, start + sub * h * w, w, h, sx, sy, level.offset))
+                first = (i, sub, per, start, start + sub * h * w, w, h)
+                table.append((*first, *step, *stride, level.offset))
             start += h * w * per
         columns = torch.tensor(table, dtype=torch.float64)
         whole = columns[:, :7].long().to(self.device)
@@ -156,7 +158,8 @@ class Layout:
         level, sub, per, start, major = whole[:, :5].contiguous().t().contiguous().unbind(0)
         return Rows(
             *(level, sub, per, start, major, whole[:, 5:7].contiguous()),
-            *(real[:, :2].contiguous(), real[:, 2].contiguous(), whole[:, 5].contiguous()),
+            *(real[:, :2].contiguous(), real[:, 2:4].contiguous(), real[:, 4].contiguous()),
+            whole[:, 5].contiguous(),
             *(start + sub, start_row, extent),
         )
 
@@ -221,7 +224,7 @@ class Layout:
         """(P, 2) centres of the cells' anchors, x then y."""
         cell = torch.stack([x, y], dim=-1).to(self.shapes.dtype)
         rows = self.rows
-        return (cell + pick(rows.offset, row)[..., None]) * pick(rows.stride, row)
+        return (cell + pick(rows.offset, row)[..., None]) * pick(rows.step, row)
 
     def boxes_at(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 4) boxes at ``row`` and cell y, x."""

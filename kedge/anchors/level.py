@@ -19,12 +19,15 @@ class Level:
         offset: where in its cell an anchor's centre lies; 0.5 is the middle, 0 the corner
             (torchvision, Detectron2).
         size: (rows, columns) of the feature map; ``ceil(image_size / stride)`` by default.
+        measured: cells stand ``image_size // size`` pixels apart, as in torchvision: those of a map
+            of 13 rows over 800 pixels 61, not 64, which is still the stride.
     """
 
     stride: float | tuple[float, float]
     shapes: Sequence[tuple[float, float]] | Tensor | None = None
     offset: float = 0.5
     size: tuple[int, int] | None = None
+    measured: bool = False
 
     def __post_init__(self) -> None:
         if min(self.strides) <= 0:
@@ -61,3 +64,10 @@ class Level:
             return self.size
         rows, columns = (math.ceil(i / s) for i, s in zip(image_size, self.strides))
         return rows, columns
+
+    def steps_in(self, image_size: tuple[int, int]) -> tuple[float, float]:
+        """(y, x) pixels from cell to cell over an image (H, W)."""
+        if not self.measured:
+            return self.strides
+        rows, columns = self.size_in(image_size)
+        return float(image_size[0] // rows), float(image_size[1] // columns)

@@ -14,7 +14,7 @@ def data(
     show: int = 10,
     root: Root = None,
 ) -> None:
-    """Read a data set and say what is in it and what is wrong with it.
+    """Read a data set and say what is in it (sizes, aspect ratios, classes) and what is wrong.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ def data(
         Print this many defects.
     """
     from kedge.data import read
+    from kedge.data.overview import overview
     from kedge.data.sources import choose_split
 
     first = read(path, choose_split(path, split), on_bad_box, root=root)
@@ -35,6 +36,8 @@ def data(
     for name in names:
         found = first if name == first.split else read(path, name, on_bad_box, root=root)
         print(found.summary())
+        for line in overview(found):
+            print(f"  {line}")
         kinds = Counter(finding.kind for finding in found.findings)
         several = [f for f in found.findings if kinds[f.kind] > 1]  # the others are said above
         for finding in several[:show]:

@@ -1,7 +1,7 @@
 """``kedge evaluate``"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -15,9 +15,11 @@ def evaluate(
     split: str | None = None,
     root: Root = None,
     results: Path | None = None,
+    proposals: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
+    max_detections: int = 100,
     workers: int = 0,
 ) -> None:
     """Score a run, or anybody's results file, on a data set.
@@ -29,55 +31,89 @@ def evaluate(
     Parameters
     ----------
     run
-        Folder of the run.
+        Folder of a run, or a weights file. Classes are those of the data of the same names.
     data
         Data set; by default the one the run was trained on.
     split
         Split to score on; by default test, else val.
     results
         Judge this COCO results file instead of a run; it may come from any detector.
+    proposals
+        Also print the recall of the proposals of a run's first stage, or of its source: of the best
+        50, 100, 300 and 1,000 of every image, as far as the detector makes so many.
     json
         Also write the scores to this file.
     save_results
         Also write the detections to this file, as COCO results.
     on_bad_box
         What to do with a box of the truth that cannot be right.
+    max_detections
+        Detections of a class in an image that count, the best first; COCO's 100 by default. A
+        detector may itself return no more of an image: see --selection most of kedge train.
     workers
         Processes that load images.
     """
     from rich.console import Console
 
-    from kedge.commands.tables import classes_table, scores_table
+    from kedge.commands.tables import COLUMNS, classes_table, recall_table, scores_table
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
-    from kedge.predict.detect import detect
+    from kedge.predict.detect import detect, propose
 
+    if max_detections <= 10:
+        raise ValueError(f"--max-detections {max_detections}: must exceed 10, which AR10 needs")
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
+    recall: dict[str, float] = {}
     if run is not None:
-        from kedge.train.result import load_run
+        from kedge.detectors.detector import Proposes
+        from kedge.train.config import load_config
+        from kedge.train.loading import load
+        from kedge.train.result import CONFIG, PROPOSALS
 
-        trained = load_run(run)
+        detector = load(run)
+        if data is None and not run.is_dir():
+            raise ValueError("evaluate: a weights file needs --data: what is the truth?")
+        config = load_config(run / CONFIG) if run.is_dir() else None
         if data is None:
-            data, root = trained.config.data, root or trained.config.root
+            assert config is not None
+            data, root = config.data, root or config.root
         source = scoring.read_to_score(data, split, on_bad_box, root)
-        scoring.check_classes(trained.classes, source)
-        found = detect(trained.detector, source, trained.config.image_size, workers=workers)
+        scoring.check_classes(detector.class_names, source)
+        kept = None if config is None else config.proposals or run / PROPOSALS
+        how: Any = {"workers": workers, "proposals": kept}
+        if proposals and not isinstance(detector, Proposes):
+            raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
+        every = detect(detector, source, detector.input_size, **how)
+        found, others = scoring.relabelled(every, detector.class_names or (), source)
+        if others:
+            say([f"{others} detections of classes that the data lacks are left out"])
+        if proposals:
+            assert isinstance(detector, Proposes)
+            boxes = propose(detector, source, detector.input_size, **how)
+            recall = scoring.recall_of(boxes, source, (50, 100, 300, 1000))
     else:
         assert results is not None
+        if proposals:
+            raise ValueError("--proposals: a results file has none; give a run folder")
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
         source = scoring.read_to_score(data, split, on_bad_box, root)
         found = scoring.from_results(results, source)
     say(said(source))
-    scores = scoring.score(found, source)
+    scores = scoring.score(found, source, max_detections) | recall
     if save_results is not None:
         scoring.write_detections(save_results, found, source)
     if json is not None:
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
+        facts["max_detections"] = max_detections
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
     title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
-    out.print(scores_table([(Path(run or results or "").name, scores)], title=title))
+    columns = [f"AR{max_detections}" if name == "AR100" else name for name in COLUMNS]
+    row = (Path(run or results or "").name, scores)
+    out.print(scores_table([row], title=title, columns=columns))
     out.print(classes_table(source.classes, scores))
+    if recall:
+        out.print(recall_table(recall))

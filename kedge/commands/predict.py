@@ -22,7 +22,7 @@ def predict(
     Parameters
     ----------
     run
-        Folder of the run.
+        Folder of a run, or a weights file.
     images
         An image, or a folder of images.
     save
@@ -39,14 +39,16 @@ def predict(
     from kedge.predict.detect import above, detect
     from kedge.predict.image_files import image_files, unlabelled
     from kedge.predict.score import write_detections
-    from kedge.train.result import load_run
+    from kedge.train.loading import load
 
     if save is not None and save.resolve() == images.resolve():
         raise ValueError(f"--save {save}: would overwrite the images; choose another place")
-    trained = load_run(run)
+    detector = load(run)
+    labels = range(detector.num_classes)
+    names = detector.class_names or tuple(f"class {label}" for label in labels)
     files = image_files(images)
-    source = unlabelled(files, trained.classes, trained.result.category_ids)
-    found = detect(trained.detector, source, trained.config.image_size)
+    source = unlabelled(files, names, detector.category_ids or labels)
+    found = detect(detector, source, detector.input_size)
     if json is not None:
         write_detections(json, found, source)
     table = Table("image", "class", "score", "x1", "y1", "x2", "y2")
@@ -56,15 +58,15 @@ def predict(
             from kedge.report import draw_detections, save_image
 
             target = save / file.name if images.is_dir() else save
-            picture = draw_detections(decode(record), good, names=trained.classes, min_score=0)
+            picture = draw_detections(decode(record), good, names=names, min_score=0)
             save_image(picture, target)
         for box, label, score in zip(good["boxes"], good["labels"], good["scores"], strict=True):
             corners = [f"{side:.1f}" for side in box.tolist()]
-            table.add_row(file.name, trained.classes[int(label)], f"{float(score):.2f}", *corners)
+            table.add_row(file.name, names[int(label)], f"{float(score):.2f}", *corners)
     console = Console()
     if table.row_count:
         console.print(table)
-    best = "" if table.row_count else f"; {_best(files, found, trained.classes)}"
+    best = "" if table.row_count else f"; {_best(files, found, names)}"
     said = f"{table.row_count} detections of at least {min_score} in {len(files)} images{best}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 

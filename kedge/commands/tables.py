@@ -53,6 +53,21 @@ def scores_table(
     return table
 
 
+def recall_table(scores: dict[str, Any], title: str = "Recall of proposals") -> Table:
+    """Recall of the best k proposals of an image, over IoU .5 to .95, at .5, and by size of object;
+    a row for each k that `scores` tell of (``AR@k`` ...)."""
+    table = Table(title=title, title_justify="left")
+    kinds = {"AR": "AR", "AR50": "at IoU .5", "ARs": "small", "ARm": "medium", "ARl": "large"}
+    table.add_column("of an image", justify="right")
+    for shown in kinds.values():
+        table.add_column(shown, justify="right")
+    for key in scores:
+        name, _, most = key.partition("@")
+        if name == "AR" and most:
+            table.add_row(most, *(number(scores.get(f"{kind}@{most}")) for kind in kinds))
+    return table
+
+
 def classes_table(classes: Sequence[str], scores: dict[str, Any]) -> Table:
     """AP, AP50 and the number of objects of every class."""
     table = Table(title="By class", title_justify="left")
@@ -77,6 +92,8 @@ def print_result(console: Console, result: RunResult) -> None:
     if result.scores:
         split = f"{result.out.name} on {result.eval_split}"
         console.print(scores_table([(split, result.scores)]))
+        if any(name.startswith("AR@") for name in result.scores):
+            console.print(recall_table(result.scores))
         console.print(classes_table(result.classes, result.scores))
     pace = result.seconds_per_step
     each = "" if pace is None else f", {1000 * pace:.0f} ms a step"

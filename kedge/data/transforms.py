@@ -193,6 +193,18 @@ def to_original(boxes: Tensor, target: Target, clip: bool = True) -> Tensor:
     return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
 
 
+def from_original(boxes: Tensor, target: Target, size: tuple[int, int]) -> Tensor:
+    """Boxes (n, 4) xyxy of the original image, in the pixels of the transformed one of `size` (H,
+    W): the inverse of `to_original`, by the same `letterbox`.
+
+    They are cut off at the image; those of which less than a pixel a side is left are gone.
+    """
+    moved = _move({**target, "boxes": boxes}, *target["letterbox"].tolist(), size)["boxes"]
+    moved = moved.as_subclass(Tensor).clamp(min=0)
+    moved = torch.minimum(moved, moved.new_tensor([size[1], size[0]] * 2))
+    return moved[(moved[:, 2:] - moved[:, :2] >= 1).all(1)]
+
+
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size must be (height, width) in pixels, not {size!r}")

@@ -12,21 +12,28 @@ from kedge.parts import near
 if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.atss import ATSS as ATSS
     from kedge.detectors.autoassign import AutoAssign as AutoAssign
+    from kedge.detectors.cascade_rcnn import CascadeRCNN as CascadeRCNN
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
     from kedge.detectors.dw import DW as DW
+    from kedge.detectors.fast_rcnn import FastRCNN as FastRCNN
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
+    from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
     from kedge.detectors.fcos import FCOS as FCOS
     from kedge.detectors.found import Found as Found
     from kedge.detectors.gfl import GFL as GFL
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.lada import LADA as LADA
+    from kedge.detectors.on_proposals import OnProposals as OnProposals
     from kedge.detectors.paa import PAA as PAA
     from kedge.detectors.point_detector import PointDetector as PointDetector
+    from kedge.detectors.rcnn import RCNN as RCNN
     from kedge.detectors.refinedet import RefineDet as RefineDet
     from kedge.detectors.retinanet import RetinaNet as RetinaNet
+    from kedge.detectors.rfcn import RFCN as RFCN
     from kedge.detectors.rtmdet import RTMDet as RTMDet
+    from kedge.detectors.sliding_window import SlidingWindowDetector as SlidingWindowDetector
     from kedge.detectors.ssd import SSD as SSD
     from kedge.detectors.ssdlite import SSDLite as SSDLite
     from kedge.detectors.stage import Outcome as Outcome
@@ -49,6 +56,12 @@ DETECTORS = {
     "yolox": "YOLOX",
     "rtmdet": "RTMDet",
     "faster_rcnn": "FasterRCNN",
+    "faster_rcnn_c4": "FasterRCNNC4",
+    "cascade_rcnn": "CascadeRCNN",
+    "rfcn": "RFCN",
+    "fast_rcnn": "FastRCNN",
+    "rcnn": "RCNN",
+    "sliding_window": "SlidingWindowDetector",
     "fcos": "FCOS",
     "atss": "ATSS",
     "paa": "PAA",
@@ -70,6 +83,7 @@ _PARTS = {
     "Found": "found",
     "Keypoint": "keypoint",
     "Maps": "dense",
+    "OnProposals": "on_proposals",
     "Outcome": "stage",
     "PointDetector": "point_detector",
     "Stage": "stage",

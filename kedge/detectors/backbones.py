@@ -15,7 +15,9 @@ from kedge.nn import (
     TimmBackbone,
     Tiny,
     check_backbone,
+    cut_resnet,
 )
+from kedge.nn.blocks import Residual, conv_bn
 from kedge.nn.csp_backbones import SIZES
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -44,3 +46,19 @@ def make_backbone(
             f"this detector reads {strides}"
         )
     return backbone  # pyright: ignore[reportReturnType]
+
+
+def cut_backbone(
+    backbone: str, *, pretrained: bool = False, dilated: bool = False
+) -> tuple[Backbone, nn.Module, int]:
+    """A backbone with one map of stride 16, the block that follows it, and the block's channels.
+
+    "tiny" or one of torchvision's ResNets: see ``cut_resnet``. The block halves the resolution
+    unless ``dilated``.
+    """
+    if backbone != "tiny":
+        return cut_resnet(backbone, pretrained=pretrained, dilated=dilated)
+    trunk = Tiny(strides=(16,))
+    width = trunk.channels[0]
+    block = nn.Sequential(conv_bn(width, width, stride=1 if dilated else 2), Residual(width))
+    return trunk, block, width

@@ -2,18 +2,29 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Protocol, overload, runtime_checkable
 
 from torch import Tensor
 
 from kedge.anchors import Grid, LearnedShapes
 from kedge.coders import Coder
 from kedge.detectors.found import Found
-from kedge.detectors.images import batch_images, pack_targets
+from kedge.detectors.images import batch_images, image_sizes, pack_targets
 from kedge.detectors.predict import detect_in, evaluating
+from kedge.detectors.resize import Resize, moved
 from kedge.detectors.stage import Outcome
 from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
+
+
+@runtime_checkable
+class Proposes(Protocol):
+    """A detector that first says where objects may be, whatever their class."""
+
+    def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
+        """The proposals of a batch (B, 3, H, W), best first, of class 0; boxes within ``sizes``
+        (B, 2)."""
+        ...
 
 
 class Detector(Swappable, ABC):
@@ -29,7 +40,8 @@ class Detector(Swappable, ABC):
     to; ``smallest``, the smallest side accepted, one cell of the finest level; ``progress``, the
     share of the training that is over, which a trainer sets (some strategies change on the way);
     ``class_names``, ``category_ids`` (the labels' ids in the training data) and ``input_size``
-    (H, W), which ``kedge.load`` knows and ``predict`` uses, None by default.
+    (H, W), which ``kedge.load`` knows and ``predict`` uses, None by default; ``resize``, what
+    happens to images on their way in and to boxes on their way out, None: nothing.
 
     ``published`` names the preset of the anchors that its paper has, where there is one.
 
@@ -60,6 +72,7 @@ class Detector(Swappable, ABC):
         self.class_names: tuple[str, ...] | None = None
         self.category_ids: tuple[int, ...] | None = None
         self.input_size: tuple[int, int] | None = None
+        self.resize: Resize | None = None
 
     @abstractmethod
     def losses(
@@ -100,6 +113,11 @@ class Detector(Swappable, ABC):
     @property
     def first_coder(self) -> Coder | None:
         """How boxes are written relative to the anchors; None without anchors."""
+        return None
+
+    @property
+    def most(self) -> int | None:
+        """Detections of an image that it returns at most; None where nothing limits them."""
         return None
 
     @property
@@ -153,8 +171,10 @@ class Detector(Swappable, ABC):
         """Losses in training, detections in evaluation (``targets`` are then not looked at)."""
         if self.training and targets is None:
             raise ValueError("in training a detector needs targets: model(images, targets)")
-        batch, sizes = batch_images(images, smallest=self.smallest)
+        place = batch_images if self.resize is None else self.resize
+        batch, sizes = place(images, smallest=self.smallest)
+        original = image_sizes(images)
         if self.training:
-            packed = pack_targets(targets or [], len(batch))
+            packed = moved(pack_targets(targets or [], len(batch)), original, sizes)
             return self.losses(batch, packed, sizes=sizes).losses
-        return self.detect(batch, sizes).to_list()
+        return moved(self.detect(batch, sizes), sizes, original).to_list()

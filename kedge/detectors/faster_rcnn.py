@@ -1,30 +1,35 @@
 """Faster R-CNN with a feature pyramid: proposals from learned or fixed anchors, then regions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 
 from kedge.anchors import LearnedShapes
 from kedge.anchors.presets import ratio_shapes
-from kedge.assign.max_iou import MaxIoU
-from kedge.coders import Coder, DeltaCoder
+from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
+from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.levels import Shapes, shared_levels
-from kedge.detectors.two_stage import (
-    RegionHead,
-    RegionProposals,
-    TwoStage,
+from kedge.detectors.region_parts import (
     proposal_selection,
+    region_head,
+    region_proposals,
+    region_selection,
 )
-from kedge.losses import CrossEntropy, Loss, SoftmaxCrossEntropy, sampled_loss
-from kedge.nn import PoolPyramid, RoIPool, RPNLayers, TwoMLP
-from kedge.sample import RandomSample, Sampler
+from kedge.detectors.regions import RegionHead
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.faster_rcnn import FasterRCNNConversion
+from kedge.detectors.two_stage import TwoStage
+from kedge.losses import Loss
+from kedge.nn import PoolPyramid, RoIPool, TwoMLP
+from kedge.sample import Sampler
 from kedge.select import Selection
 from kedge.types import Assigner
 
 
-class FasterRCNN(TwoStage):
+class FasterRCNN(Convertible, TwoStage):
     """Faster R-CNN with FPN. The box part of Mask R-CNN is this with RoIAlign, the default pool.
 
     Args:
@@ -49,6 +54,7 @@ class FasterRCNN(TwoStage):
     """
 
     published = "faster_rcnn_fpn"
+    conversion = FasterRCNNConversion()
 
     def __init__(
         self,
@@ -70,40 +76,38 @@ class FasterRCNN(TwoStage):
         selection: Selection | None = None,
     ) -> None:
         tiny = backbone == "tiny"
-        wanted = (8, 16, 32) if tiny else (4, 8, 16, 32)
+        wanted = (8, 16, 32) if tiny else tuple(getattr(backbone, "strides", (4, 8, 16, 32)))
         body = make_backbone(backbone, strides=wanted, pretrained=pretrained)
         strides = (*body.strides, 2 * body.strides[-1])
         if shapes is None:
             shapes = [ratio_shapes([8.0 * s], (0.5, 1.0, 2.0)) for s in strides]
-        levels = shared_levels("FasterRCNN", strides, shapes, offset)
+        levels = shared_levels(type(self).__name__, strides, shapes, offset)
         super().__init__(
             num_classes=num_classes, strides=strides, shapes=LearnedShapes(levels, learn=learn),
             multiple=strides[-2], smallest=strides[0],
         )  # fmt: skip
         width = (64 if tiny else 256) if width is None else width
         hidden = (128 if tiny else 1024) if hidden is None else hidden
-        coder = DeltaCoder() if coder is None else coder
         first, last = (100, 100) if tiny else (2000, 1000)
         self.backbone, self.pyramid = body, PoolPyramid(body.channels, width)
-        self.proposals = RegionProposals(
-            RPNLayers(width, len(shapes[0]), code_size=coder.code_size),
-            assign=MaxIoU(positive=0.7, negative=0.3) if assign is None else assign,
-            sample=RandomSample(size=64 if tiny else 256) if sample is None else sample,
-            coder=coder,
-            loss=sampled_loss(CrossEntropy()) if loss is None else loss,
+        self.proposals = region_proposals(
+            width, len(shapes[0]), size=64 if tiny else 256,
             training=proposal_selection(max(first, 500), first),
             testing=proposal_selection(max(last, 500), last),
-        )
-        regions, boxes = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)), num_classes if class_specific else 1
-        self.regions = RegionHead(
+            assign=assign, sample=sample, coder=coder, loss=loss,
+        )  # fmt: skip
+        codes = 4 * num_classes if class_specific else 4
+        self.regions = self._second_stage(
             RoIPool(body.strides, kind=pool, canonical=64.0 if tiny else 224.0),
-            TwoMLP(49 * width, hidden, classes=num_classes + 1, codes=boxes * regions.code_size),
-            assign=MaxIoU(positive=0.5, negative=0.5, low_quality="none"),
-            sample=RandomSample(size=48 if tiny else 512, positive_share=0.25),
-            coder=regions,
-            loss=sampled_loss(SoftmaxCrossEntropy()),
-            selection=Selection(candidates=None, min_side=1e-2) if selection is None else selection,
+            partial(TwoMLP, 49 * width, hidden, classes=num_classes + 1, codes=codes),
+            size=48 if tiny else 512,
+            selection=region_selection() if selection is None else selection,
         )
+
+    def _second_stage(
+        self, pool: nn.Module, layers: Callable[[], nn.Module], *, size: int, selection: Selection
+    ) -> RegionHead | CascadeHead:
+        return region_head(pool, layers(), size=size, selection=selection)
 
     def features(self, images: Tensor) -> list[Tensor]:
         return self.pyramid(self.backbone(images))

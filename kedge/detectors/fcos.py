@@ -3,10 +3,12 @@
 from kedge.assign.fcos import FCOS as Rule
 from kedge.coders import LTRBCoder
 from kedge.detectors.point_detector import Parts, PointDetector
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.fcos import FCOSConversion
 from kedge.losses import BoxOverlap, Centreness, DenseLoss, by_centreness
 
 
-class FCOS(PointDetector):
+class FCOS(Convertible, PointDetector):
     """FCOS in its improved version: centre sampling, GIoU, centre-ness beside the boxes.
 
     ``assign=kedge.FCOS()`` leaves centre sampling out, as first published. torchvision's is
@@ -20,6 +22,8 @@ class FCOS(PointDetector):
     threshold of scores holds for the ranking's, the root of class times centre-ness (torchvision);
     the authors' for the class's alone.
     """
+
+    conversion = FCOSConversion()
 
     @classmethod
     def parts(cls, num_classes: int) -> Parts:

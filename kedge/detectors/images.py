@@ -34,37 +34,56 @@ def check_side(images: Tensor, side: int | None) -> None:
         )
 
 
-def batch_images(images: Sequence[Tensor] | Tensor, *, smallest: int) -> tuple[Tensor, Tensor]:
+def batch_images(
+    images: Sequence[Tensor] | Tensor,
+    *,
+    smallest: int,
+    multiple: int = 1,
+    fill: float | Sequence[float] = PADDING,
+) -> tuple[Tensor, Tensor]:
     """One batch (B, 3, H, W) and the size (B, 2) of every image, height then width.
 
-    Images are padded with grey at the right and the bottom to the largest height and width; boxes
-    keep their coordinates.
+    Images are padded with ``fill``, grey, at the right and the bottom to the largest height and
+    width, rounded up to ``multiple``; boxes keep their coordinates. A tensor (B, 3, H, W) is passed
+    on as it is.
 
     Raises ``ValueError`` naming an image that is not a float (3, H, W) of values in [0, 1], or has
     a side below ``smallest``, one cell of the detector's finest level.
     """
+    check_images(images)
+    for number, image in enumerate(images):
+        if min(image.shape[1:]) < smallest:
+            raise ValueError(
+                f"image {number} has {image.shape[1]} x {image.shape[2]} pixels, less than one "
+                f"cell of the detector's finest level ({smallest} x {smallest}): enlarge it"
+            )
+    sizes = image_sizes(images)
+    if isinstance(images, Tensor):
+        return images, sizes
+    height, width = (-(-side // multiple) * multiple for side in sizes.amax(0).tolist())
+    colour = torch.as_tensor(fill).to(images[0]).view(-1, 1, 1)
+    batch = colour.expand(3, height, width).repeat(len(images), 1, 1, 1)
+    for row, image in zip(batch, images):
+        row[:, : image.shape[1], : image.shape[2]] = image
+    return batch, sizes
+
+
+def image_sizes(images: Sequence[Tensor] | Tensor) -> Tensor:
+    """(B, 2) height and width of every image."""
+    return torch.tensor([image.shape[-2:] for image in images], device=images[0].device)
+
+
+def check_images(images: Sequence[Tensor] | Tensor) -> None:
+    """``ValueError`` naming the first image that is not a float (3, H, W) of values in [0, 1]."""
+    if len(images) == 0:
+        raise ValueError("images: the batch is empty; a detector needs at least one image")
     for number, image in enumerate(images):
         if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
             raise ValueError(
                 f"image {number}: expected a float tensor (3, H, W) in [0, 1], got "
                 f"{image.dtype} of shape {tuple(image.shape)}"
             )
-        if min(image.shape[1:]) < smallest:
-            raise ValueError(
-                f"image {number} has {image.shape[1]} x {image.shape[2]} pixels, less than one "
-                f"cell of the detector's finest level ({smallest} x {smallest}): enlarge it"
-            )
         check_range(image, f"image {number}")
-    if len(images) == 0:
-        raise ValueError("images: the batch is empty; a detector needs at least one image")
-    sizes = torch.tensor([image.shape[-2:] for image in images])
-    height, width = sizes.amax(0).tolist()
-    if isinstance(images, Tensor):
-        return images, sizes.to(images.device)
-    batch = images[0].new_full((len(images), 3, height, width), PADDING)
-    for row, image in zip(batch, images):
-        row[:, : image.shape[1], : image.shape[2]] = image
-    return batch, sizes.to(batch.device)
 
 
 def check_range(image: Tensor, what: str) -> None:

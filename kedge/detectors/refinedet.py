@@ -11,7 +11,8 @@ from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.refinement import RefinedHead, Refining
-from kedge.detectors.two_stage import RegionProposals, proposal_selection
+from kedge.detectors.region_parts import proposal_selection
+from kedge.detectors.regions import RegionProposals
 from kedge.losses import Loss, multibox_loss
 from kedge.nn import VGG16, Extended, MultiBoxHead, TransferConnection, halving_block, ssd_block
 from kedge.sample import HardNegatives, Sampler

@@ -10,6 +10,8 @@ from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
 from kedge.detectors.levels import Shapes, shared_levels
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.retinanet import RetinaNetConversion
 from kedge.losses import CodeL1, DenseLoss, Focal, Loss
 from kedge.nn import Pyramid, Schedule, Subnet, depress, depression_ratio
 from kedge.sample import Sampler
@@ -19,7 +21,7 @@ from kedge.types import Assigner
 STRIDES = (8, 16, 32, 64, 128)
 
 
-class RetinaNet(Dense):
+class RetinaNet(Convertible, Dense):
     """RetinaNet with fixed or learned anchors.
 
     Args:
@@ -50,6 +52,7 @@ class RetinaNet(Dense):
     """
 
     published = "retinanet"
+    conversion = RetinaNetConversion()
 
     def __init__(
         self,

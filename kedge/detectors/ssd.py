@@ -10,6 +10,8 @@ from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.multibox import MultiBox
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.ssd import SSDConversion
 from kedge.losses import Loss
 from kedge.nn import VGG16, Extended, halving_block, ssd_block
 from kedge.sample import Sampler
@@ -22,7 +24,7 @@ _LAST = partial(ssd_block, kernel=4, stride=1)
 _BEHIND = {300: (ssd_block, ssd_block, _CUT, _CUT), 512: (*[ssd_block] * 4, _LAST)}
 
 
-class SSD(MultiBox):
+class SSD(Convertible, MultiBox):
     """SSD with fixed or learned anchors.
 
     Args:
@@ -52,6 +54,7 @@ class SSD(MultiBox):
     """
 
     published = "ssd300"
+    conversion = SSDConversion()
 
     def __init__(
         self,

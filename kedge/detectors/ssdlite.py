@@ -9,6 +9,8 @@ from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.levels import Shapes, levels_of
 from kedge.detectors.multibox import MultiBox
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.detectors.torchvision_weights.ssd import SSDLiteConversion
 from kedge.losses import Loss
 from kedge.nn import Extended, MobileNetV3, lite_block
 from kedge.sample import Sampler
@@ -18,7 +20,7 @@ from kedge.types import Assigner
 STRIDES = (8, 16, 32, 64, 128)
 
 
-class SSDLite(MultiBox):
+class SSDLite(Convertible, MultiBox):
     """SSDLite with fixed or learned anchors: see ``SSD``.
 
     Args:
@@ -41,6 +43,7 @@ class SSDLite(MultiBox):
     """
 
     published = "ssdlite320"
+    conversion = SSDLiteConversion()
 
     def __init__(
         self,

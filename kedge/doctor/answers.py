@@ -67,7 +67,7 @@ def answer(setup: Setup, objects: Objects) -> Answers:
     ignored, images = 0, len(objects.size)
     for targets in batches(setup, objects):
         fair = ~targets.ignore
-        assignment = setup.assign(grid, targets)
+        assignment = setup.counted(grid, targets)
         index = assignment.anchor
         per_shape += torch.bincount(grid.shape_index(index), minlength=grid.num_shapes)
         ignored += len(assignment.ignored)
@@ -126,6 +126,27 @@ def fit_of(setup: Setup, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]
         parts.append((value, index, *aligned.max(dim=1)))
     value, index, aligned, form = (torch.cat(column) for column in zip(*parts))
     return value, index, aligned, form
+
+
+@torch.no_grad()
+def alone(setup: Setup, boxes: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each of ``boxes`` (n, 4) has a positive when it is the only object of its image (n,),
+    and whether an anchor's centre lies inside it (n,)."""
+    single = Objects(
+        xyxy=boxes,
+        label=np.zeros(len(boxes), np.int64),
+        crowd=np.zeros(len(boxes), bool),
+        image=np.arange(len(boxes)),
+        size=np.tile(np.array(setup.image_size[::-1], np.float64), (len(boxes), 1)),
+    )
+    answered, inside = [np.zeros(0, bool)], [np.zeros(0, bool)]
+    for targets in batches(setup, single):
+        count = len(targets)
+        chosen = setup.counted(setup.grid, targets).target
+        answered.append((torch.bincount(chosen, minlength=count) > 0).numpy())
+        centred = setup.grid.inside(targets).target
+        inside.append((torch.bincount(centred, minlength=count) > 0).numpy())
+    return np.concatenate(answered), np.concatenate(inside)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

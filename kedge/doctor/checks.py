@@ -5,10 +5,13 @@ from dataclasses import replace
 
 from kedge.doctor.anchor_checks import (
     dead_shapes,
+    finer_level,
     fit,
     offset,
+    poorly_covered,
     positive_share,
     positives,
+    pyramid,
     redundant_shapes,
     regression_targets,
     thresholds,
@@ -19,6 +22,7 @@ from kedge.doctor.context import Context
 from kedge.doctor.data_checks import (
     bad_boxes,
     box_format,
+    cap,
     class_balance,
     crowding,
     duplicates,
@@ -51,12 +55,16 @@ BOXES: tuple[Check, ...] = (
     class_balance.check,
     tiny.check,
     crowding.check,
+    cap.check,
     sizes.check,
 )
 DATA: tuple[Check, ...] = (*FILES, *BOXES)
 ANCHORS: tuple[Check, ...] = (
     unanswered.check,
+    poorly_covered.check,
     uncovered.check,
+    finer_level.check,
+    pyramid.check,
     fit.check,
     regression_targets.check,
     offset.check,

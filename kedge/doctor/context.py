@@ -139,7 +139,10 @@ class Context:
 
     @cached_property
     def designed(self) -> "Designed | None":
-        """Other shapes for the same levels, judged on images that the design did not see."""
+        """Other shapes for the same levels, judged on images that the design did not see; None for
+        points."""
+        if self._setup.points:
+            return None
         return design_for(self._setup, self.sample, self.seed)
 
     # -- the run
@@ -155,10 +158,13 @@ class Context:
 
     def note_of_sample(self) -> dict[str, Any]:
         """Evidence that every check of anchors begins with."""
-        facts: dict[str, Any] = {"objects": len(self.fair), "images": len(self.chosen)}
-        if self.sampled:
-            facts["sample_of_images"] = len(self.data.records)
-        return facts
+        if not self.sampled:
+            return {}
+        return {
+            "objects": len(self.fair),
+            "images": len(self.chosen),
+            "sample_of_images": len(self.data.records),
+        }
 
 
 def _other_split(data: Data, name: str) -> Data | None:
@@ -187,7 +193,16 @@ class Designed:
     after: Answers
 
 
-def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
+def halves(sample: Objects) -> tuple[Objects, Objects]:
+    """The fair objects of every other image, and the objects of the other images; all for both
+    where there are fewer than four."""
+    images = len(sample.size)
+    even = np.arange(images) % 2 == 0 if images >= 4 else np.ones(images, bool)
+    held = sample.of_images(np.flatnonzero(~even if images >= 4 else even))
+    return sample.where(even[sample.image]).fair, held
+
+
+def design_for(setup: Setup, sample: Objects, seed: int = 0, restarts: int = 4) -> Designed | None:
     """As many shapes on the same levels, designed for ``sample``: for the share of objects that
     reach the threshold where positives are a matter of it, else for the mean best IoU.
 
@@ -196,10 +211,7 @@ def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
     """
     from kedge.design import fit
 
-    images = len(sample.size)
-    even = np.arange(images) % 2 == 0 if images >= 4 else np.ones(images, bool)
-    train = sample.where(even[sample.image]).fair
-    held = sample.of_images(np.flatnonzero(~even if images >= 4 else even))
+    train, held = halves(sample)
     if len(train) == 0 or len(held.fair) == 0:
         return None
     rng = np.random.default_rng(seed)
@@ -216,7 +228,7 @@ def design_for(setup: Setup, sample: Objects, seed: int = 0) -> Designed | None:
         offset=float(grid.levels[0].offset),
         centres=train.centres[part],
         threshold=setup.threshold if setup.thresholded else None,
-        restarts=4,
+        restarts=restarts,
         seed=seed,
     )
     assert found.levels is not None

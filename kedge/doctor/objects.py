@@ -115,9 +115,13 @@ def octave_of(values: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def octave_name(octave: int, unit: str = "px") -> str:
-    """``16-32 px``."""
-    low, high = 2.0**octave, 2.0 ** (octave + 1)
-    return f"{low:g}-{high:g} {unit}".strip()
+    """``16-32 px``; ``1/4-1/2``."""
+    low, high = (_power(exponent) for exponent in (octave, octave + 1))
+    return f"{low}-{high} {unit}".strip()
+
+
+def _power(exponent: int) -> str:
+    return f"1/{2**-exponent}" if exponent < 0 else f"{2**exponent}"
 
 
 def most_affected(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -14,6 +15,8 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.data import Data
 from kedge.design.saved import is_design_file, load_design
 from kedge.detectors import detector_class
+from kedge.detectors.two_stage import Proposer
+from kedge.doctor.counting import Candidates, reads_predictions
 from kedge.shape_text import is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
@@ -31,7 +34,9 @@ class Setup:
 
     ``title`` says for people what this is; ``flags`` are the words of a command line that mean it.
     ``focal``: the classification loss copes with rare positives. ``configurable``: the anchors come
-    from settings of ``kedge train``, so a cure can name its flags.
+    from settings of ``kedge train``, so a cure can name its flags. ``fitted``: they are fitted to
+    the objects, so they grow with the input. ``most``: detections of an image that the detector
+    returns at most; None where it has no such limit.
     """
 
     title: str
@@ -41,6 +46,24 @@ class Setup:
     flags: str
     focal: bool = False
     configurable: bool = False
+    fitted: bool = False
+    most: int | None = None
+
+    @property
+    def points(self) -> bool:
+        """Whether the anchors are points: they have no shapes that could fit or not."""
+        return all(level.shapes is None for level in self.grid.levels)
+
+    @cached_property
+    def by_predictions(self) -> bool:
+        """Whether the strategy chooses by what a detector predicts: only its candidates are known
+        before there is one."""
+        return reads_predictions(self.assign, self.grid)
+
+    @cached_property
+    def counted(self) -> Assigner:
+        """The strategy, or what stands for its candidates."""
+        return Candidates(rule=self.assign) if self.by_predictions else self.assign
 
     @property
     def threshold(self) -> float:
@@ -58,7 +81,10 @@ class Setup:
         if isinstance(self.assign, MaxIoU):
             rescue = "" if self.assign.low_quality == "none" else " and low-quality matches"
             return f"MaxIoU {self.assign.positive:g} / {self.assign.negative:g}{rescue}"
-        return type(self.assign).__name__
+        name = type(self.assign).__name__
+        if self.by_predictions:
+            return f"{name}, which chooses by predictions: its candidates are counted"
+        return name
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -74,6 +100,14 @@ class Setup:
         """The same with other ``shapes`` (S, 2)."""
         return replace(self, grid=self.grid.with_shapes(shapes))
 
+    def at(self, image_size: tuple[int, int]) -> "Setup":
+        """The same in an input of another size (H, W)."""
+        grid = Grid(image_size, self.grid.levels, self.grid.shapes)
+        if self.fitted and not self.points:
+            growth = min(new / old for new, old in zip(image_size, self.image_size))
+            grid = grid.with_shapes(growth * self.grid.shapes)
+        return replace(self, grid=grid)
+
     def with_offset(self, offset: float) -> "Setup":
         """The same with the anchors' centres elsewhere in their cells."""
         levels = [replace(level, offset=offset) for level in self.grid.levels]
@@ -85,32 +119,46 @@ def of_detector(
 ) -> Setup:
     """A detector as published, or on other ``anchors`` (a preset, or ``10x13,16x30``).
 
-    Listed anchors are dealt out to the detector's levels in order of their area.
+    Listed anchors are dealt out to the detector's levels in order of their area. Of a two-stage
+    detector this is the first stage, which proposes regions.
 
-    Raises ``ValueError`` for an unknown detector or preset, and for a list that the levels cannot
-    share evenly.
+    Raises ``ValueError`` for an unknown detector or preset, for a list that the levels cannot share
+    evenly, and for ``anchors`` of a detector whose anchors are points.
     """
     detector = detector_class(name)(num_classes=1)
-    if detector.shapes is None or detector.rule is None or detector.first_coder is None:
-        raise ValueError(f"--detector: {name} has no anchors whose fit could be looked at")
-    levels, title = list(detector.shapes.levels), f"{name} with its default anchors"
-    if detector.published is not None:
-        base = preset(detector.published)
-        levels = [Level(stride=s, shapes=m, offset=base.offset) for s, m in base.levels]
-        title = f"{name} with its published anchors ({base.name})"
+    grid = detector.grid(image_size)
+    if grid is None or detector.rule is None or detector.first_coder is None:
+        raise ValueError(f"--detector: {name} has no anchors that could be looked at")
+    title = f"{name}, its region proposals," if isinstance(detector, Proposer) else name
     flags = f"--detector {name} --image-size {image_size[0]} {image_size[1]}"
-    if anchors is not None:
-        levels = _other_levels(levels, anchors)
-        flags += f" --anchors {anchors}"
-        title = f"{name} with anchors {anchors}"
+    if detector.shapes is None and anchors is not None:
+        raise ValueError(f"--anchors: those of {name} are points, without shapes to replace")
+    if detector.shapes is None:
+        title += f" with a point in every cell of stride {words_of(detector.strides)}"
+    else:
+        levels, origin = list(detector.shapes.levels), "its default anchors"
+        if detector.published is not None:
+            base = preset(detector.published)
+            levels = [Level(stride=s, shapes=m, offset=base.offset) for s, m in base.levels]
+            origin = f"its published anchors ({base.name})"
+        if anchors is not None:
+            levels, origin = _other_levels(levels, anchors), f"anchors {anchors}"
+            flags += f" --anchors {anchors}"
+        grid, title = Grid(image_size, levels), f"{title} with {origin}"
     return Setup(
         title=title,
-        grid=Grid(image_size, levels),
+        grid=grid.detach(),
         assign=detector.rule,
         coder=detector.first_coder,
         flags=flags,
         focal=detector.copes_with_background,
+        most=detector.most,
     )
+
+
+def words_of(strides: Sequence[float]) -> str:
+    """``8, 16, 32``."""
+    return ", ".join(f"{stride:g}" for stride in strides)
 
 
 def _other_levels(levels: Sequence[Level], anchors: str) -> list[Level]:
@@ -169,4 +217,6 @@ def of_config(
         flags=flags,
         focal=detector.copes_with_background,
         configurable=True,
+        fitted=detector.shapes is not None and config.anchors == "kmeans",
+        most=detector.most,
     )

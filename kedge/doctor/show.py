@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kedge.doctor.context import Context
 from kedge.doctor.finding import SEVERITIES, Finding, count
+from kedge.doctor.plan import advice, plan
 
 _COLOUR = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _NUMBERS = 6
@@ -36,6 +37,8 @@ def about(context: Context) -> dict[str, str]:
     }
     if context.setup is not None:
         facts["anchors"] = f"{context.setup.title}; {context.setup.rule}"
+        if context.setup.points:
+            facts["left out"] = "checks of shapes: the anchors are points"
         if context.sampled:
             facts["sample"] = (
                 f"anchors looked at on {len(context.chosen):,} of {len(data):,} images"
@@ -64,6 +67,13 @@ def print_findings(
     for finding in findings:
         if verbose or finding.severity != "note":
             console.print(_in_full(finding))
+    steps = plan(findings)
+    if len(steps) > 1:
+        console.print(Text("What to do, in this order", style="bold"))
+        for number, (what, cure) in enumerate(steps, 1):
+            console.print(Text(f"{number}. {what}"), highlight=False)
+            console.print(Padding(Text(cure), (0, 0, 0, 3)), highlight=False)
+        console.print(Text(advice(steps)), highlight=False)
     if context.setup is None:
         hint = "Anchors were not looked at: add --detector retinanet or yolov2, --config FILE, or "
         console.print(Text(f"{hint}--run FOLDER."), highlight=False)
@@ -107,6 +117,8 @@ def evidence_line(evidence: Mapping[str, Any], most: int = _NUMBERS) -> str:
     parts: list[str] = []
     for key, value in evidence.items():
         name = key.replace("_", " ")
+        if isinstance(value, Mapping) and not value:
+            continue
         if isinstance(value, Mapping) and all(isinstance(v, (int, float)) for v in value.values()):
             pairs = [(str(k).replace("_", " "), v) for k, v in value.items()]
             inner = ", ".join(f"{k} {_number(v)}" for k, v in pairs[:5])
@@ -120,6 +132,8 @@ def evidence_line(evidence: Mapping[str, Any], most: int = _NUMBERS) -> str:
 
 def _number(value: Any) -> str:
     if isinstance(value, float):
+        if 0 < abs(value) < 0.001:
+            return f"{value:.2g}" if abs(value) < 1e-6 else f"{value:.6f}".rstrip("0")
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 

@@ -6,12 +6,17 @@ from kedge.losses.dense import DenseLoss
 from kedge.losses.normalise import per_sampled
 
 
-def sampled_loss(classes: ClassTerm, beta: float = 1 / 9) -> DenseLoss:
+def sampled_loss(classes: ClassTerm, beta: float = 1 / 9, weight: float = 1.0) -> DenseLoss:
     """Mean class loss over the sample; smooth L1 of its positives, divided by the whole sample.
+
+    ``weight``: of both.
 
     Source: Ren et al., arXiv:1506.01497, eq. 1; ``beta`` 1/9 is torchvision's, 1 Fast R-CNN's.
     """
-    return DenseLoss(classes=classes, box=CodeL1(beta=beta), normalise=per_sampled)
+    return DenseLoss(
+        classes=classes, box=CodeL1(beta=beta), normalise=per_sampled, class_weight=weight,
+        box_weight=weight,
+    )  # fmt: skip
 
 
 def multibox_loss() -> DenseLoss:

@@ -17,7 +17,9 @@ from kedge.nn.multibox import MultiBoxHead
 from kedge.nn.pan import PathAggregation
 from kedge.nn.passthrough import Passthrough
 from kedge.nn.point_head import PointHead
-from kedge.nn.roi import RoIPool, TwoMLP
+from kedge.nn.position_sensitive import PositionMaps, Vote
+from kedge.nn.resnet import ResNetTrunk, cut_resnet
+from kedge.nn.roi import BlockMean, ConvMLP, RegionOutputs, RoIPool, TwoMLP
 from kedge.nn.rpn import RPNLayers
 from kedge.nn.scale_norm import ScaleNorm
 from kedge.nn.sides import RefinedPointHead
@@ -25,8 +27,10 @@ from kedge.nn.star_head import StarHead
 from kedge.nn.task_head import TaskHead
 from kedge.nn.timm_backbone import TimmBackbone
 from kedge.nn.tiny import Tiny
+from kedge.nn.torchvision_backbone import TorchvisionBackbone
 from kedge.nn.transfer import TransferConnection
 from kedge.nn.vgg import VGG16
+from kedge.nn.warp import Warp
 from kedge.nn.yolo_neck import YoloNeck
 from kedge.nn.yolo_pyramid import YoloPyramid
 from kedge.nn.yolof_decoder import YolofDecoder
@@ -34,9 +38,11 @@ from kedge.nn.yolof_decoder import YolofDecoder
 __all__ = [
     "VGG16",
     "Backbone",
+    "BlockMean",
     "CSPDarknet",
     "CSPNeXt",
     "CellOutput",
+    "ConvMLP",
     "Darknet19",
     "Darknet24",
     "Darknet53",
@@ -50,9 +56,12 @@ __all__ = [
     "PathAggregation",
     "PointHead",
     "PoolPyramid",
+    "PositionMaps",
     "Pyramid",
     "RPNLayers",
     "RefinedPointHead",
+    "RegionOutputs",
+    "ResNetTrunk",
     "RoIPool",
     "ScaleNorm",
     "Schedule",
@@ -61,13 +70,17 @@ __all__ = [
     "TaskHead",
     "TimmBackbone",
     "Tiny",
+    "TorchvisionBackbone",
     "TransferConnection",
     "TwoMLP",
+    "Vote",
+    "Warp",
     "YoloNeck",
     "YoloOutput",
     "YoloPyramid",
     "YolofDecoder",
     "check_backbone",
+    "cut_resnet",
     "depress",
     "depression_ratio",
     "halving_block",

@@ -1,6 +1,7 @@
 """The convolution blocks that backbones and heads are made of."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LEAK = 0.1  # darknet's slope
 
@@ -28,6 +29,18 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.convs(x)
+
+
+class CellNorm(nn.BatchNorm2d):
+    """Batch norm that also trains on a single cell, which has no spread: a map of 1 x 1 in a batch
+    of one image is normalised by the running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.numel() == self.num_features:
+            return F.batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(input)
 
 
 def tower(width: int, depth: int, *, norm: bool = True, bias: bool = True) -> nn.Sequential:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from kedge.nn.backbone import Backbone
-from kedge.nn.blocks import conv_bn
+from kedge.nn.blocks import CellNorm
 
 Block = Callable[[int, int], nn.Module]
 """From channels of one map and of the next to the layers between them."""
@@ -48,8 +48,10 @@ def ssd_block(
 
 def halving_block(inputs: int, outputs: int) -> nn.Sequential:
     """The same with batch norm, to train from scratch; a map of s cells becomes ceil(s / 2)."""
-    squeeze = conv_bn(inputs, outputs // 2, kernel=1)
-    return nn.Sequential(squeeze, conv_bn(outputs // 2, outputs, stride=2))
+    squeeze = Conv2dNormActivation(inputs, outputs // 2, 1, norm_layer=CellNorm)
+    return nn.Sequential(
+        squeeze, Conv2dNormActivation(outputs // 2, outputs, stride=2, norm_layer=CellNorm)
+    )
 
 
 def lite_block(inputs: int, outputs: int) -> nn.Sequential:
@@ -79,7 +81,7 @@ def lite_conv(
 
 def lite_norm(channels: int) -> nn.BatchNorm2d:
     """The batch norm of torchvision's SSDLite."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03)
+    return CellNorm(channels, eps=1e-3, momentum=0.03)
 
 
 def small_normal_(layers: nn.Module) -> None:

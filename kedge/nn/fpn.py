@@ -8,8 +8,8 @@ from torchvision.ops import FeaturePyramidNetwork
 class Pyramid(nn.Module):
     """C3, C4, C5 to P3 ... P7, all ``width`` channels wide, strides 8 ... 128.
 
-    P6 is a strided convolution of C5 (``from_c5``, the paper) or of P5 (torchvision's v2 recipe and
-    FCOS); P7 one of relu(P6).
+    P6 is a strided convolution of C5 (``from_c5``: the paper, torchvision's v2 recipe) or of P5
+    (torchvision's first RetinaNet, FCOS); P7 one of relu(P6).
 
     Source: Lin et al., arXiv:1708.02002, section 4. The top-down part is torchvision's
     FeaturePyramidNetwork.
@@ -37,13 +37,14 @@ class Pyramid(nn.Module):
 class PoolPyramid(nn.Module):
     """C2 ... C5 to P2 ... P6, all ``width`` channels wide; P6 is every second cell of P5.
 
-    Any number of maps will do. Source: Lin et al., arXiv:1612.03144; torchvision's
-    LastLevelMaxPool.
+    Any number of maps will do. ``norm`` adds batch norm after every convolution. Source: Lin et
+    al., arXiv:1612.03144; torchvision's LastLevelMaxPool, and its v2 recipe for ``norm``.
     """
 
-    def __init__(self, channels: tuple[int, ...], width: int = 256) -> None:
+    def __init__(self, channels: tuple[int, ...], width: int = 256, *, norm: bool = False) -> None:
         super().__init__()
-        self.top_down = FeaturePyramidNetwork(list(channels), width)
+        layer = nn.BatchNorm2d if norm else None
+        self.top_down = FeaturePyramidNetwork(list(channels), width, norm_layer=layer)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         named = {str(level): x for level, x in enumerate(maps)}

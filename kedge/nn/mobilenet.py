@@ -21,7 +21,8 @@ class MobileNetV3(nn.Module):
     Source: Howard et al., arXiv:1905.02244, section 6.3; torchvision ssdlite.py.
     """
 
-    strides = (16, 32)
+    channels: tuple[int, ...]
+    strides: tuple[int, ...] = (16, 32)
 
     def __init__(self, *, pretrained: bool = False) -> None:
         super().__init__()

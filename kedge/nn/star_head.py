@@ -73,4 +73,4 @@ def _along(moves: Tensor, features: Tensor, layer: nn.Conv2d) -> Tensor:
     """The layer's convolution with its taps moved."""
     features, weight = at_least_float32(features, layer.weight)
     with torch.autocast(features.device.type, enabled=False):
-        return deform_conv2d(features, moves, weight, padding=1).relu()
+        return deform_conv2d(features, moves, weight, padding=(1, 1)).relu()

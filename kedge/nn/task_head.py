@@ -61,9 +61,7 @@ class TaskHead(nn.Module):
         self.classes = output(width, outputs, start=prior_bias(prior))
         self.codes = output(width, 4)
         self.alignment = _step(width, depth, 1, start=prior_bias(prior))
-        self.offsets = _step(width, depth, 8)
-        for layer in (self.offsets[0], self.offsets[2]):
-            nn.init.normal_(layer.weight, std=0.001)
+        self.offsets = _step(width, depth, 8, std=0.001)
         self.scale = nn.Parameter(torch.ones(levels))
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -88,12 +86,16 @@ class TaskHead(nn.Module):
         return rows(_geometric_mean(own, common), 1), rows(codes, 1)
 
 
-def _step(width: int, depth: int, outputs: int, start: float = 0.0) -> nn.Sequential:
+def _step(
+    width: int, depth: int, outputs: int, *, start: float = 0.0, std: float = 0.01
+) -> nn.Sequential:
+    """Two convolutions on the features of all layers."""
     hidden = max(1, width // 4)
-    first = nn.Conv2d(width * depth, hidden, 1)
-    nn.init.normal_(first.weight, std=0.01)
+    first, last = nn.Conv2d(width * depth, hidden, 1), output(hidden, outputs, start=start)
     nn.init.zeros_(first.bias)  # pyright: ignore[reportArgumentType]
-    return nn.Sequential(first, nn.ReLU(inplace=True), output(hidden, outputs, start=start))
+    for layer in (first, last):
+        nn.init.normal_(layer.weight, std=std)
+    return nn.Sequential(first, nn.ReLU(inplace=True), last)
 
 
 def _geometric_mean(logits: Tensor, common: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kedge.doctor.context import Context
 from kedge.doctor.finding import SEVERITIES, Finding
+from kedge.doctor.plan import advice, plan
 from kedge.doctor.show import about, facts, summary
 from kedge.pages.doctor_figures import (
     coverage_section,
@@ -26,6 +27,11 @@ def write_page(path: Path, context: Context, findings: Sequence[Finding]) -> Pat
         Numbers(items=[(str(number[name]), f"{name}s", "") for name in SEVERITIES]),
         *(_card(finding) for finding in findings),
     ]
+    steps = plan(findings)
+    if len(steps) > 1:
+        rows = [[i, what, cure] for i, (what, cure) in enumerate(steps, 1)]
+        table = Table(columns=["", "about", "cure"], rows=rows, caption=advice(steps))
+        blocks.insert(1, table)
     sections = [Section(title="Findings", blocks=blocks), *anchor_sections(context)]
     return write_report(
         path,
@@ -56,7 +62,8 @@ def anchor_sections(context: Context) -> list[Section]:
     if context.setup is None:
         return [sizes, _classes(context)]
     first = Section(title="At a glance", blocks=[headline(context)])
-    sections = [first, sizes, coverage_section(context), positives_section(context)]
+    coverage = [] if context.setup.points else [coverage_section(context)]
+    sections = [first, sizes, *coverage, positives_section(context)]
     images = image_section(context)
     return [*sections, *([images] if images is not None else [])]
 

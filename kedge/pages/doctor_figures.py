@@ -22,7 +22,7 @@ _CLASSES = 25
 def anchor_sets(context: Context) -> dict[str, Setup]:
     """The anchors in use, those a run started from, and designed ones."""
     setup = context.setup
-    if setup is None or len(context.fair) == 0:
+    if setup is None or setup.points or len(context.fair) == 0:
         return {}
     sets = {"in use": setup}
     if context.run is not None:
@@ -42,13 +42,14 @@ def size_section(context: Context) -> Section:
     part = rng.permutation(len(seen))[:200_000]
     shapes = {name: s.grid.shapes.numpy() for name, s in anchor_sets(context).items()}
     height, width = context.image_size
+    marks = " Marks: anchor shapes. Where the grey has no mark nearby, no anchor has the right "
+    marks += "shape."
     blocks: list[Block] = [
         Figure(
             figure=draw.shape_plane(seen.wh[part], shapes),
             caption=f"Grey: {len(seen):,} objects, as the network sees them (input {height} x "
-            f"{width}, letterboxed). Marks: anchor shapes. Where the grey has no mark nearby, no "
-            "anchor has the right shape. Dotted: COCO's borders of small and large; diagonal: "
-            "squares.",
+            f"{width}, letterboxed).{marks if shapes else ''} Dotted: COCO's borders of small and "
+            "large; diagonal: squares.",
         )
     ]
     band = band_of(context.objects.fair.root_area)
@@ -58,7 +59,7 @@ def size_section(context: Context) -> Section:
         Table(
             columns=["size", "objects as annotated", "objects in the network's input"],
             rows=rows,
-            caption="COCO's bands: small is below 32 x 32 pixels of area, large above 96 x 96.",
+            caption="COCO's bands: small is below 32 x 32 pixels of area, large 96 x 96 or more.",
         )
     )
     return Section(title="Objects and shapes", blocks=blocks)
@@ -160,8 +161,8 @@ def positives_section(context: Context) -> Section:
     blocks: list[Block] = [
         Figure(
             figure=draw.positives_per_object(counts),
-            caption=f"Anchors that answer for an object under {setup.rule}. An object at 0 is "
-            "never learned.",
+            caption=f"Anchors that answer for an object: {setup.rule}. The loss does not teach an "
+            "object at 0.",
         )
     ]
     if isinstance(setup.assign, MaxIoU):
@@ -214,12 +215,20 @@ def headline(context: Context) -> Numbers:
     """The few numbers that matter."""
     setup, answers = context.setup, context.answers
     assert setup is not None
+    counted = "candidates" if setup.by_predictions else "positives"
+    shapes = "points" if setup.points else f"{setup.grid.num_shapes} shapes"
+    items = [
+        (percent(float((answers.positives == 0).mean())), f"objects without {counted}", setup.rule),
+        (f"{answers.positives.mean():.1f}", f"{counted} per object", "on average"),
+        (f"{len(setup.grid):,}", "anchors an image", shapes),
+    ]
+    if setup.points:
+        return Numbers(items=items)
     covered = float(answers.covered(setup.threshold).mean())
     items = [
         (percent(covered), "objects covered", f"best IoU of {setup.threshold:g} or more"),
         (f"{answers.best.mean():.3f}", "mean best IoU", "1 is a perfect fit"),
-        (f"{answers.positives.mean():.1f}", "positives per object", setup.rule),
-        (f"{len(setup.grid):,}", "anchors an image", f"{setup.grid.num_shapes} shapes"),
+        *items,
     ]
     if context.designed is not None:
         after = float(context.designed.after.covered(setup.threshold).mean())

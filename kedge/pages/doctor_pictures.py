@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from kedge.boxes import iou
+from kedge.data.images import decode
 from kedge.data.transforms import Fit
 from kedge.doctor.context import Context
 from kedge.report import Grid, Image, Section, Text, draw_answers
@@ -13,19 +15,21 @@ PICTURES = 8
 
 
 def image_section(context: Context, count: int = PICTURES) -> Section | None:
-    """Real images, objects green where an anchor answers and red where none does."""
+    """Real images, objects green that the detector's own rule gives an anchor and red without."""
     chosen = _telling(context, count)
     if not chosen:
         return None
     pictures = [picture for i in chosen if (picture := _picture(context, i)) is not None]
-    assert context.setup is not None
-    limit = context.setup.threshold
+    setup = context.setup
+    assert setup is not None
+    what = "a candidate" if setup.by_predictions else "a positive anchor"
+    thin = "point of each object, as its cell" if setup.points else "of them for each object"
     return Section(
         title="Images",
         blocks=[
             Text(
-                text=f"**Green**: an anchor with IoU {limit:g} or more answers for the object. "
-                "**Red**, dashed: none does. Thin: the best anchor of each object, on its cell."
+                text=f"**Green**: {setup.rule} gives the object {what}. **Red**, dashed: it does "
+                f"not. Thin: the best {thin}."
             ),
             Grid(blocks=pictures, caption="First the images with most red, then others."),
         ],
@@ -51,14 +55,10 @@ def _telling(context: Context, count: int) -> list[int]:
 
 
 def _answered(context: Context) -> Any:
-    assert context.setup is not None
-    answers = context.answers
-    return (answers.positives > 0) & answers.covered(context.setup.threshold)
+    return context.answers.positives > 0
 
 
 def _picture(context: Context, index: int) -> Image | None:
-    from kedge.data.images import decode
-
     setup = context.setup
     assert setup is not None
     record = context.data.records[int(context.chosen[index])]
@@ -66,21 +66,33 @@ def _picture(context: Context, index: int) -> Image | None:
         pixels = decode(record)
     except ValueError:  # a broken file: reported by the checks
         return None
-    mine = np.flatnonzero(context.fair.image == index)[:_OBJECTS]
+    mine = np.flatnonzero(context.fair.image == index)
     ok = _answered(context)[mine]
-    part = context.sample.of_images(np.array([index]))
-    targets = part.fair.targets(0, 1)
-    pairs = setup.grid.best(targets)
-    first = pairs.select(pairs.top_per_target(pairs.iou(), k=1))
-    shown = first.target < len(mine)
-    anchors = _to_pixels(context, first.boxes()[shown].numpy(), record.width, record.height)
-    fair = record.boxes[~record.crowd][: len(mine)]
-    covered = int(ok.sum())
+    anchors, owner = _best_of_each(context, index)
+    fair = record.boxes[~record.crowd][:_OBJECTS]
+    shown = owner < len(fair)
+    boxes = _to_pixels(context, anchors[shown], record.width, record.height)
+    drawn = f", {len(fair)} of them drawn" if len(fair) < len(mine) else ""
     return Image(
-        image=draw_answers(pixels, fair, ok, anchors, first.target[shown].numpy()),
-        caption=f"{record.name}: {covered} of {len(mine)} answered",
+        image=draw_answers(pixels, fair, ok[: len(fair)], boxes, owner[shown]),
+        caption=f"{record.name}: {int(ok.sum())} of {len(mine)} answered{drawn}",
         alt=f"{record.name}: objects that anchors answer for in green, others in red",
     )
+
+
+def _best_of_each(context: Context, index: int) -> tuple[Any, Any]:
+    """Of every fair object of an image that has positives the one of largest IoU: boxes (p, 4) in
+    the network's input, and the objects' places among the fair ones (p,)."""
+    setup = context.setup
+    assert setup is not None
+    targets = context.sample.of_images(np.array([index])).targets(0, 1)
+    chosen = setup.counted(setup.grid, targets)
+    boxes, target = setup.grid.boxes(chosen.anchor), chosen.target
+    value = iou(boxes, targets.boxes[target]).numpy()
+    order = np.lexsort((-value, target.numpy()))
+    owner, first = np.unique(target.numpy()[order], return_index=True)
+    place = np.cumsum(~targets.ignore.numpy()) - 1
+    return boxes.numpy()[order][first], place[owner]
 
 
 def _to_pixels(context: Context, boxes: Any, width: int, height: int) -> Any:

@@ -1,13 +1,19 @@
 """Detections of a trained detector: of a data set, on the CPU, in original pixels."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms, to_original
-from kedge.detectors.detector import Detector
+from kedge.data.transforms import Target
+from kedge.detectors.detector import Detector, Proposes
+from kedge.detectors.on_proposals import OnProposals
+from kedge.predict.proposals import given_to
+from kedge.proposals.kept import Proposals
 
 Rows = list[dict[str, Tensor]]
 
@@ -18,34 +24,92 @@ def pick_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
-@torch.no_grad()
 def detect(
     detector: Detector,
     data: Data,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     *,
     batch_size: int = 16,
     workers: int = 0,
     device: torch.device | None = None,
     progress: Callable[[int], None] | None = None,
+    proposals: Path | None = None,
 ) -> Rows:
     """Detections, one dictionary per record, on the CPU.
 
     ``boxes`` (n, 4) xyxy in pixels of the *original* image, ``labels`` (n,) 0-based, ``scores``
     (n,), best first.
 
-    `image_size`: (H, W) of the network's input; images are letterboxed into it. `progress` is told
-    the number of images after each batch. The detector returns to the mode and device it had.
+    `image_size`: (H, W) of the network's input; images are letterboxed into it. None: a detector
+    that came from elsewhere resizes them itself. `progress` is told the number of images after each
+    batch. `proposals`: the file that keeps what a source found, for detectors that are given such
+    boxes. The detector returns to the mode and device it had.
     """
-    device = device or pick_device()
-    dataset = DetectionDataset(data, eval_transforms(image_size), cache=False)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate)
+    given = given_to(detector, data, proposals)
+
+    def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
+        if given is None:
+            return detector(images)
+        assert isinstance(detector, OnProposals)
+        assert isinstance(images, Tensor), "proposals are moved with the letterboxed image"
+        return detector.detect(images, proposals=given(targets, images)).to_list()
+
+    loader = _loader(data, image_size, batch_size, workers)
+    return _ask(detector, loader, answer, device or pick_device(), progress)
+
+
+def propose(
+    detector: Proposes,
+    data: Data,
+    image_size: tuple[int, int] | None,
+    *,
+    batch_size: int = 16,
+    workers: int = 0,
+    device: torch.device | None = None,
+    proposals: Path | None = None,
+) -> Rows:
+    """The proposals of a detector's first stage, or of its source: see ``detect``."""
+    if isinstance(detector, OnProposals):
+        found = Proposals(detector.source, proposals)(data.records)
+        pairs = ((torch.from_numpy(boxes), torch.from_numpy(scores)) for boxes, scores in found)
+        return [{"boxes": boxes, "scores": scores} for boxes, scores in pairs]
+    assert isinstance(detector, Detector)
+    if image_size is None:
+        raise ValueError("proposals: this detector resizes images itself; give it an input_size")
+    loader = _loader(data, image_size, batch_size, workers)
+
+    def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
+        assert isinstance(images, Tensor)
+        return detector.propose(images).to_list()
+
+    return _ask(detector, loader, answer, device or pick_device(), None)
+
+
+def _loader(
+    data: Data, image_size: tuple[int, int] | None, batch_size: int, workers: int
+) -> DataLoader[Any]:
+    transform = None if image_size is None else eval_transforms(image_size)
+    dataset = DetectionDataset(data, transform, cache=False)
+    join = apart if transform is None else collate
+    return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
+
+
+@torch.no_grad()
+def _ask(
+    detector: Detector,
+    loader: DataLoader[Any],
+    answer: Callable[[Tensor | list[Tensor], list[Target]], Rows],
+    device: torch.device,
+    progress: Callable[[int], None] | None,
+) -> Rows:
     was_training, home = detector.training, next(detector.parameters()).device
     detector.eval().to(device)
     found: Rows = []
     try:
         for images, targets in loader:
-            outputs = detector(images.to(device))
+            whole = isinstance(images, Tensor)
+            moved = images.to(device) if whole else [image.to(device) for image in images]
+            outputs = answer(moved, targets)
             for output, target in zip(outputs, targets, strict=True):
                 row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
                 row["boxes"] = to_original(row["boxes"], target)
@@ -55,6 +119,11 @@ def detect(
     finally:
         detector.train(was_training).to(home)
     return found
+
+
+def apart(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Target]]:
+    """Images (3, H, W) of bytes, of any sizes, as floats in [0, 1], and their targets."""
+    return [image.float() / 255 for image, _ in batch], [target for _, target in batch]
 
 
 def above(row: dict[str, Tensor], min_score: float) -> dict[str, Tensor]:

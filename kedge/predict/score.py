@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from kedge.data import Data, OnBadBox, read
 from kedge.evaluate import (
     coco_metrics,
     image_places,
+    proposal_recall,
     read_results,
     to_results,
     voc_metrics,
@@ -30,11 +33,22 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
     ]
 
 
-def score(found: Sequence[dict[str, Any]], data: Data) -> dict[str, Any]:
-    """COCO metrics of `found` (one row per record of `data`), and ``VOC`` mean AP at IoU 0.5."""
+def score(found: Sequence[dict[str, Any]], data: Data, max_detections: int = 100) -> dict[str, Any]:
+    """COCO metrics of `found` (one row per record of `data`), of which `max_detections` of a class
+    in an image count, and ``VOC`` mean AP at IoU 0.5, which counts all."""
     truth = ground_truth(data)
-    metrics = coco_metrics(found, truth, num_classes=len(data.classes))
+    metrics = coco_metrics(
+        found, truth, num_classes=len(data.classes), max_detections=max_detections
+    )
     return metrics | {"VOC": voc_metrics(found, truth, len(data.classes))["mAP"]}
+
+
+def recall_of(
+    proposals: Sequence[dict[str, Any]], data: Data, limits: Sequence[int]
+) -> dict[str, float]:
+    """Recall of the best k proposals of every image (one row per record of `data`), whatever the
+    class: ``AR@k``, ``AR50@k`` and by size, for each k of `limits`."""
+    return proposal_recall(proposals, ground_truth(data), limits)
 
 
 def read_to_score(
@@ -49,12 +63,32 @@ def read_to_score(
     return read(path, None if single else chosen, on_bad_box, root=root)
 
 
-def check_classes(classes: Sequence[str], data: Data) -> None:
-    """``ValueError`` unless `data` has just these classes, in this order."""
-    if tuple(classes) != data.classes:
+def check_classes(classes: Sequence[str] | None, data: Data) -> None:
+    """``ValueError`` unless a detector of `classes` knows all those of `data`."""
+    known = [] if classes is None else list(classes)
+    unknown = [name for name in data.classes if name not in known]
+    if unknown:
         raise ValueError(
-            f"{data.source}: has classes {list(data.classes)}, the detector knows {list(classes)}"
+            f"{data.source}: has classes {list(data.classes)}, the detector knows {known}: not "
+            + ", ".join(unknown)
         )
+
+
+def relabelled(
+    found: Sequence[dict[str, Tensor]], classes: Sequence[str], data: Data
+) -> tuple[list[dict[str, Tensor]], int]:
+    """Detections by a detector of `classes` with the labels of `data`, and how many were left out
+    because `data` has no such class."""
+    own = {name: label for label, name in enumerate(data.classes)}
+    table = torch.tensor([own.get(name, -1) for name in classes])
+    rows, others = [], 0
+    for row in found:
+        labels = table[row["labels"]]
+        keep = labels >= 0
+        others += int((~keep).sum())
+        kept = {key: value[keep] for key, value in row.items()}
+        rows.append(kept | {"labels": labels[keep]})
+    return rows, others
 
 
 def from_results(path: Path, data: Data) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The suppressions by name, the one table of them, and selections from settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from kedge.parts import Spec, build, checked, says_none
@@ -31,6 +31,22 @@ def changed_selection(selection: Selection, settings: Mapping[str, Any]) -> Sele
         vote = values.pop("vote")
         parts["vote"] = None if says_none(vote) else build(VOTES, _spec(vote), "vote")
     return replace(selection, **checked(Selection, values, "selection"), **parts)
+
+
+def selection_settings(selection: Selection) -> dict[str, Any]:
+    """The settings that ``changed_selection`` makes such a selection of, JSON; ``ValueError`` for a
+    part that is in no table."""
+    settings = {field.name: getattr(selection, field.name) for field in fields(selection)}
+    settings["suppress"] = _named(SUPPRESSIONS, selection.suppress)
+    settings["vote"] = None if selection.vote is None else _named(VOTES, selection.vote)
+    return settings
+
+
+def _named(table: Mapping[str, Callable[..., Any]], part: Any) -> dict[str, Any]:
+    for name, made in table.items():
+        if made is type(part):
+            return {"name": name, **asdict(part)}
+    raise ValueError(f"{part} has no name: there are {', '.join(table)}")
 
 
 def _spec(value: Any) -> Spec:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.segments import rank
+from kedge.boxes import clipped
 from kedge.select.suppress import NMS, Suppression
 from kedge.select.vote import ScoreVoting
 from kedge.types import Detections, Predictions
@@ -68,8 +69,7 @@ class Selection:
         found = self._candidates(predictions, scores, len(sizes))
         image = anchors.image_of(found.rows)
         boxes = predictions.boxes_at(found.rows, found.labels)
-        limit = sizes.flip(1).to(boxes)[image]
-        boxes = torch.minimum(boxes.clamp(min=0), limit.repeat(1, 2))
+        boxes = clipped(boxes, sizes[image])
         good = (boxes[:, 2:] - boxes[:, :2] > self.min_side).all(1).nonzero()[:, 0]
         boxes, image = boxes[good], image[good]
         found = Candidates(*(column[good] for column in found))
@@ -79,7 +79,7 @@ class Selection:
         keep, score, chosen = left.rows[rows], left.scores[rows], left.boxes[rows]
         if self.vote is not None:
             chosen = self.vote(boxes, found.scores, groups, keep)
-            chosen = torch.minimum(chosen, limit[good][keep].repeat(1, 2))  # a mean rounds up
+            chosen = clipped(chosen, sizes[image[keep]])  # a mean rounds up
         return Detections(
             boxes=chosen, scores=score, labels=found.labels[keep], image=image[keep],
             batch_size=len(sizes),

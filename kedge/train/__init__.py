@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kedge.train.config import TrainConfig, load_config, make_config
-    from kedge.train.loading import load
+    from kedge.train.loading import load, save
     from kedge.train.result import Run, RunResult, Station, load_result, load_run
     from kedge.train.run import train
 
@@ -23,6 +23,7 @@ _HOMES = {
     "load_result": "result",
     "load_run": "result",
     "make_config": "config",
+    "save": "loading",
     "train": "run",
 }
 
@@ -36,6 +37,7 @@ __all__ = [
     "load_result",
     "load_run",
     "make_config",
+    "save",
     "train",
 ]
 

@@ -77,6 +77,9 @@ class DataSettings(BaseModel):
     """Strength of brightness, contrast and saturation jitter."""
     cache: bool = True
     """Keep decoded images in memory."""
+    proposals: Path | None = None
+    """File (npz) that keeps what a source of proposals found, for fast_rcnn and rcnn; it is made,
+    or added to. By default proposals.npz in the run's folder."""
     workers: int = Field(0, ge=0, le=256)
     """Processes that load images; 0: the training process itself."""
 
@@ -117,9 +120,14 @@ class ModelSettings(BaseModel):
     sample: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Sampler: hard_negatives:ratio=3, random:size=256 ...; by default the detector's own."""
     loss: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Terms of the loss in place of the detector's: classes=varifocal,box=giou."""
+    """Terms of the loss in place of the detector's: classes=varifocal,box=giou. Of two stages this,
+    assign, coder and sample are the first's."""
     selection: Annotated[str | None, BeforeValidator(_as_text)] = None
-    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300."""
+    """Settings of the selection of boxes: score=0.01,suppress=soft_nms,most=300; of two stages of
+    the last."""
+    regions: Annotated[str | None, BeforeValidator(_as_text)] = None
+    """Parts of the second stage, where there is one: assign=[max_iou:positive=0.6],sample=ohem,
+    loss=[box=giou]."""
     options: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Other keyword arguments of the detector: width=128,depth=2."""
     anchors: Annotated[str, BeforeValidator(_shapes_as_text)] = "kmeans"
@@ -210,6 +218,11 @@ class OutputSettings(BaseModel):
 class TrainConfig(OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
     """What to train, on what, and how. Every field is a key of a block of the YAML file and a
     flag."""
+
+    @property
+    def proposals_file(self) -> Path:
+        """Where proposals of a source are kept."""
+        return self.out / "proposals.npz" if self.proposals is None else self.proposals
 
     def steps_of(self, length: float, total: int) -> int:
         """A length in steps: itself, or a share of `total` when below 1."""

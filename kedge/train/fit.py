@@ -44,7 +44,7 @@ def fit(
     sampler = EpochSampler(len(material.dataset), config.seed)
     loader = _loader(config, material.dataset, sampler)
     steps = config.epochs * len(loader)
-    module = DetectionModule(detector, config, total_steps=steps)
+    module = DetectionModule(detector, config, total_steps=steps, given=material.given)
     keeper = Keeper(config, detector, material)
     callbacks: list[Callback] = [keeper.ema, keeper.trace, keeper.clock]
     callbacks += [LossLog(config.out / METRICS), keeper]

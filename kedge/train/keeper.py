@@ -8,10 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from kedge.design.kmeans import kmeans
-from kedge.detectors.detector import Detector
+from kedge.detectors.detector import Detector, Proposes
 from kedge.files import append_line, finite, forget_after
-from kedge.predict.detect import detect
-from kedge.predict.score import score
+from kedge.predict.detect import detect, propose
+from kedge.predict.score import recall_of, score
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
@@ -60,18 +60,22 @@ class Keeper(Checkpoint):
             trainer.save_checkpoint(config.out / LAST)
 
     def score_now(self, step: int) -> dict[str, Any]:
-        """Scores of the detector as it is; also a row of scores.jsonl. Empty without a split."""
+        """Scores of the detector as it is, and the recall of its proposals where it has such; also
+        a row of scores.jsonl. Empty without a split."""
         scored, config = self.material.scored, self.config
         if scored is None:
             return {}
-        found = detect(
-            self.detector,
-            scored,
-            config.image_size,
-            batch_size=config.batch_size,
-            workers=config.workers,
-        )
-        scores = finite(score(found, scored))
+        how: Any = {
+            "batch_size": config.batch_size,
+            "workers": config.workers,
+            "proposals": config.proposals_file,
+        }
+        found = detect(self.detector, scored, config.image_size, **how)
+        scores = score(found, scored)
+        if isinstance(self.detector, Proposes):
+            proposals = propose(self.detector, scored, config.image_size, **how)
+            scores |= recall_of(proposals, scored, (50, 100))
+        scores = finite(scores)
         numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
         forget_after(config.out / SCORES, step - 1)  # a run killed in its last lines scores again
         append_line(config.out / SCORES, {"step": step, "epoch": self.epochs} | numbers)

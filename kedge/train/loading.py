@@ -1,4 +1,5 @@
-"""``kedge.load``: a detector from a run folder, or from a weights file that describes itself."""
+"""``kedge.load``: a detector from a run folder, or from a weights file that describes itself; and
+``kedge.save``, which writes such a file of one that came from elsewhere."""
 
 import json
 from pathlib import Path
@@ -7,8 +8,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from kedge.detectors import DETECTORS, detector_class
 from kedge.detectors.detector import Detector
+from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.train.checkpoint import fit_weights, load_weights, save_weights
 from kedge.train.config import ModelSettings, TrainConfig, make_config
+from kedge.train.provenance import versions
 from kedge.train.result import RUN, WEIGHTS, RunResult, load_run, restore
 
 _KEYS = ("detector", "classes", "category_ids", "image_size", "levels", "model")
@@ -18,9 +23,9 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
     """The detector of a run folder or of a weights file (``model.safetensors``), ready to predict.
 
     It is in evaluation mode, on ``device``, and knows its ``class_names``, its ``category_ids`` and
-    its ``input_size``. A weights file is enough by itself: its header holds the settings of the
-    model. One from before that was so needs the ``run.json`` and ``config.yaml`` of its run beside
-    it. Nothing is unpickled.
+    its ``input_size``; one that came from torchvision its ``resize`` instead. A weights file is
+    enough by itself: its header holds the settings of the model. One from before that was so needs
+    the ``run.json`` and ``config.yaml`` of its run beside it. Nothing is unpickled.
 
     Raises ``ValueError`` naming the file and what is missing, damaged or does not belong together.
     """
@@ -30,6 +35,8 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
     if not path.exists():
         raise ValueError(f"{path}: no such run folder or weights file")
     facts = read_facts(path)
+    if "torchvision" in facts:
+        return _converted(facts, path).to(device)
     missing = [key for key in _KEYS if key not in facts]
     if missing and path.name == WEIGHTS and (path.parent / RUN).exists():
         return load_run(path.parent).detector.to(device)
@@ -39,6 +46,46 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
             "it beside the run.json and config.yaml of its run"
         )
     return restore(*_described(facts, path), path).to(device)
+
+
+def save(detector: Detector, path: Path | str) -> None:
+    """Writes a detector that came from torchvision as a weights file, which ``load`` reads alone.
+
+    With its classes, its resizing of images and its selections as they are now. Written atomically.
+
+    Raises ``ValueError`` for a detector that did not come from torchvision: what ``kedge train``
+    made is in its run folder already.
+    """
+    name = next((key for key, made in DETECTORS.items() if made == type(detector).__name__), None)
+    if name is None or not isinstance(detector, Convertible) or detector.facts is None:
+        raise ValueError(
+            f"this {type(detector).__name__} did not come from torchvision, so that a file cannot "
+            "say how it is made: keep its state_dict(), or the run folder of kedge train"
+        )
+    facts = {
+        "detector": name,
+        "classes": detector.class_names,
+        "category_ids": detector.category_ids,
+        "torchvision": detector.described(),
+        "versions": versions(),
+    }
+    save_weights(Path(path), detector.state_dict(), facts)
+
+
+def _converted(facts: dict[str, Any], path: Path) -> Detector:
+    """The detector of a file that ``save`` wrote."""
+    make = detector_class(str(facts.get("detector")))
+    if not (isinstance(make, type) and issubclass(make, Convertible)):
+        raise ValueError(f"{path}: header: {make} is not in torchvision")
+    try:
+        detector = make.from_facts(facts["torchvision"])
+        names, ids = facts["classes"], facts["category_ids"]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: header: is not what kedge.save writes ({error!r})") from None
+    fit_weights(detector, load_weights(path), path)
+    detector.class_names = None if names is None else tuple(names)
+    detector.category_ids = None if ids is None else tuple(ids)
+    return detector.eval()
 
 
 def facts_of(config: TrainConfig, result: RunResult) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """A detector from settings: of which class, with which parts and shapes."""
 
+from collections.abc import Container
 from typing import Any
 
 from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.coders.by_name import CODERS
 from kedge.detectors import detector_class
-from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
 from kedge.losses.by_name import change_loss_
 from kedge.losses.dense import DenseLoss
@@ -13,6 +13,7 @@ from kedge.parts import assignments, build, checked, find, keywords, parse
 from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import changed_selection
 from kedge.train.config import TrainConfig
+from kedge.train.stages import change_regions_, first_stage, last_stage
 from kedge.train.start_shapes import LevelShapes
 
 _OPTIONAL = ("backbone", "stride", "pretrained", "scale_only_bn")
@@ -28,7 +29,7 @@ def make_detector(
     not exist, or parts that do not fit each other.
     """
     make = detector_class(config.detector)
-    arguments = _arguments(config, make) | _parts(config, num_classes)
+    arguments = _arguments(config, make) | _parts(config, num_classes, keywords(make))
     if shapes is not None:
         arguments["shapes"] = shapes
     if "learn" in keywords(make):
@@ -40,10 +41,13 @@ def make_detector(
         loss = _changed_loss(config, detector)  # made with it again: it may need other outputs
         detector = make(num_classes=num_classes, loss=loss, **arguments)
     if config.selection is not None:
-        if not isinstance(detector, Dense):
+        last = last_stage(detector)
+        if last is None:
             raise ValueError(f"selection: {config.detector} has none that settings can change")
         changes = assignments(config.selection, "selection")
-        detector.selection = changed_selection(detector.selection, changes)
+        last.selection = changed_selection(last.selection, changes)
+    if config.regions is not None:
+        change_regions_(detector, assignments(config.regions, "regions"), config.detector)
     return detector
 
 
@@ -60,9 +64,12 @@ def _arguments(config: TrainConfig, make: Any) -> dict[str, Any]:
     return arguments | checked(make, options, config.detector, without=(*_PARTS, *_OPTIONAL))
 
 
-def _parts(config: TrainConfig, num_classes: int) -> dict[str, Any]:
+def _parts(config: TrainConfig, num_classes: int, accepted: Container[str]) -> dict[str, Any]:
     """The parts that settings name. A strategy with parameters of every class learns them."""
     parts: dict[str, Any] = {}
+    for name in ("assign", "coder", "sample"):
+        if getattr(config, name) is not None and name not in accepted:
+            raise ValueError(f"{name}: {config.detector} has no such setting")
     if config.assign is not None:
         name, settings = parse(config.assign, "assign")
         if "num_classes" in keywords(find(STRATEGIES, name, "strategy")):
@@ -76,10 +83,11 @@ def _parts(config: TrainConfig, num_classes: int) -> dict[str, Any]:
 
 
 def _changed_loss(config: TrainConfig, detector: Detector) -> DenseLoss:
-    if not isinstance(detector, Dense) or not isinstance(detector.loss, DenseLoss):
+    loss = getattr(first_stage(detector), "loss", None)
+    if not isinstance(loss, DenseLoss):
         raise ValueError(f"loss: {config.detector} has none that settings can change")
-    change_loss_(detector.loss, assignments(config.loss or "", "loss"))
-    return detector.loss
+    change_loss_(loss, assignments(config.loss or "", "loss"))
+    return loss
 
 
 def sketch_of(config: TrainConfig) -> Detector:

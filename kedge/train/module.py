@@ -8,7 +8,9 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from kedge.detectors.detector import Detector
+from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
+from kedge.predict.proposals import Given
 from kedge.train.checkpoint import check_fit
 from kedge.train.config import TrainConfig
 from kedge.train.result import LAST
@@ -29,15 +31,21 @@ def epochs_done(trainer: Trainer) -> int:
 
 
 class DetectionModule(LightningModule):
-    """Trains `detector` for `total_steps` steps as `config` says.
+    """Trains `detector` for `total_steps` steps as `config` says, with proposals that are `given`.
 
     `last_losses` (name to float), `last_facts` (of the steps that are logged: `step_facts`) and
     `warmup_active` are for callbacks.
     """
 
-    def __init__(self, detector: Detector, config: TrainConfig, total_steps: int) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        config: TrainConfig,
+        total_steps: int,
+        given: Given | None = None,
+    ) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector, self.given = detector, given
         self.config = config
         self.total_steps = total_steps
         self.warmup_steps = 0
@@ -77,7 +85,11 @@ class DetectionModule(LightningModule):
             warmup.update(shapes, targets)
         elif isinstance(warmup, GradientWarmup):
             assign = warmup.assigner()
-        outcome = detector.losses(images, targets, assign=assign)
+        if self.given is not None and isinstance(detector, OnProposals):
+            boxes = self.given(rows, images)
+            outcome = detector.losses(images, targets, assign=assign, proposals=boxes)
+        else:
+            outcome = detector.losses(images, targets, assign=assign)
         losses = dict(outcome.losses)
         if isinstance(warmup, GradientWarmup):
             assert shapes is not None

@@ -17,6 +17,7 @@ from kedge.train.make_detector import make_detector
 
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
 SHAPES, METRICS, SCORES = "shapes.jsonl", "metrics.jsonl", "scores.jsonl"
+PROPOSALS = "proposals.npz"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """`train(config)`: a whole run, from data to scored weights."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from kedge.data.transforms import Pipeline
 from kedge.design.saved import not_as_designed
 from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
+from kedge.predict.proposals import given_to
 from kedge.train.config import TrainConfig, load_config, save_config
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
 from kedge.train.lock import alone_in
@@ -32,7 +34,7 @@ from kedge.train.result import (
 from kedge.train.seen_sizes import seen_sizes
 from kedge.train.start_shapes import start_shapes
 
-_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out"}
+_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out", "proposals"}
 _FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
 
 
@@ -75,9 +77,11 @@ def train(
             if before.finished and before.epochs == config.epochs:
                 return before
         detector, material = _prepare(config, data, scored, marks, console)
+        given = given_to(detector, data, config.proposals_file)
         _open_folder(config, overwrite)
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
+        material = replace(material, given=given)
         return fit(config, detector, material, resume=resume, console=console, title=title)
 
 

@@ -4,10 +4,15 @@ import torch
 from torch import nn
 
 from kedge.detectors import (
+    RCNN,
+    RFCN,
     SSD,
     YOLOF,
     YOLOX,
+    CascadeRCNN,
     FasterRCNN,
+    FasterRCNNC4,
+    FastRCNN,
     Keypoint,
     RefineDet,
     RetinaNet,
@@ -19,6 +24,7 @@ from kedge.detectors import (
     detector_class,
 )
 from kedge.nn import Tiny
+from kedge.proposals import SlidingWindow as Windows
 from kedge.types import Detections
 
 CLASSES = 3
@@ -43,11 +49,23 @@ SMALL = {
     "faster_rcnn": lambda **k: FasterRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    "faster_rcnn_c4": lambda **k: FasterRCNNC4(num_classes=CLASSES, shapes=[SHAPES], **k),
+    "rfcn": lambda **k: RFCN(num_classes=CLASSES, shapes=[SHAPES], width=8, size=3, **k),
+    "cascade_rcnn": lambda **k: CascadeRCNN(
+        num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
+    ),
     **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
 }  # fmt: skip
+
+# those that are given their boxes: no anchors, no strategy to choose among them
+WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
+PROPOSED = {
+    "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
+    "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
+}
 
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
 
@@ -58,7 +76,7 @@ def point_detector(name: str, **settings):
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return SMALL[name](**settings)
+    return (SMALL | PROPOSED)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):

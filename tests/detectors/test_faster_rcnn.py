@@ -12,7 +12,7 @@ from kedge import Boxes
 from kedge.anchors import preset
 from kedge.assign import MaxIoU
 from kedge.detectors import FasterRCNN
-from kedge.detectors.two_stage import proposal_selection
+from kedge.detectors.region_parts import proposal_selection
 from kedge.nn import RoIPool
 from kedge.sample import RandomSample
 from kedge.select import Selection

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 from detectors.scenes import make
+from torch import nn
 
 from kedge import Grid, Level
 from kedge.detectors import RTMDet
 from kedge.detectors.rtmdet import rtmdet_loss
+from kedge.nn import CSPNeXt, DecoupledHead, PathAggregation
 from kedge.types import Assignment, Predictions, Targets
 
 
@@ -62,6 +64,13 @@ def test_levels_share_convolutions_and_nothing_else():
 def test_published_sizes_have_the_published_number_of_parameters(size, depth, millions):
     # configs/rtmdet/README.md of open-mmlab/mmdetection
     with torch.device("meta"):
-        model = RTMDet(num_classes=80, backbone=f"cspnext_{size}", depth=depth)
-    count = sum(p.numel() for p in model.parameters()) / 1e6
-    assert count == pytest.approx(millions, abs=0.1)
+        backbone = CSPNeXt(size)
+        width = backbone.channels[0]
+        neck = PathAggregation(backbone.channels, width, blocks=depth, large=True, kernel=3)
+        head = DecoupledHead(width, 80, objectness=False, shared=True)
+        parts = nn.ModuleList([backbone, neck, head])
+    count = sum(p.numel() for p in parts.parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.1)
+    if size == "s":
+        whole = RTMDet(num_classes=80, backbone="cspnext_s")
+        assert sum(p.numel() for p in whole.parameters()) == count

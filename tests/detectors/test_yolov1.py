@@ -120,8 +120,7 @@ def test_scores_are_linear_and_cut():
 
 
 def test_the_published_network():
-    with torch.device("meta"):
-        model = YOLOv1(num_classes=20, backbone="darknet24")
+    model = YOLOv1(num_classes=20, backbone="darknet24")
     assert model.strides == (64.0, 64.0)
     assert model.output.conv.out_channels == 2 * 5 + 20
     assert model.shapes is None
@@ -133,6 +132,7 @@ def test_classes_of_a_cell_are_learned_once():
     model = make("yolov1")
     _, objects = batch()
     found = model.losses(torch.rand(3, 3, 64, 96), Targets.from_list(objects)).assignment
-    place = model.grid((64, 96)).place(found.anchor)
+    grid = model.grid((64, 96))
+    place = grid.place(found.anchor % len(grid))
     cells = list(zip(found.image.tolist(), place.y.tolist(), place.x.tolist()))
     assert len(set(cells)) == len(cells) == 4

@@ -59,13 +59,16 @@ def test_bad_boxes_are_counted_and_the_repair_is_computed(coco_folder, one):
     assert set(kinds) == {"nan_boxes", "zero_area_boxes", "flipped_boxes", "boxes_outside"}
     assert kinds["nan_boxes"].evidence["boxes"] == 1
     assert kinds["flipped_boxes"].predicted == {
-        "text": "0 of these 1 are left out, 1 repaired",
+        "text": "1 repaired",
         "repaired": 1,
         "dropped": 0,
     }
     outside = kinds["boxes_outside"]
     assert (outside.severity, outside.evidence["boxes"]) == ("warning", 2)
-    assert (outside.predicted["repaired"], outside.predicted["dropped"]) == (1, 1)
+    # of the one that hangs over a third would be left, of the other nothing: no case for clipping
+    assert (outside.predicted["repaired"], outside.predicted["dropped"]) == (0, 2)
+    assert outside.cure.endswith("--on-bad-box drop")
+    assert kinds["flipped_boxes"].cure.endswith("--on-bad-box clip")
     clipped = read(folder, "train", "clip")
     assert clipped.num_boxes == 1 + 1 + 1  # what the predictions said: sound, flipped, overhanging
 
@@ -203,7 +206,7 @@ def test_size_bands_and_ratios(make_data, one):
     assert found.evidence["annotated"] == {"small": 0.5, "medium": 0.25, "large": 0.25}
     assert found.evidence["as_seen"] == {"small": 0, "medium": 0.5, "large": 0.5}
     assert found.evidence["beyond_3_to_1"] == 0.25
-    assert found.evidence["h_over_w"] == {"0.5-1": 0.25, "1-2": 0.5, "4-8": 0.25}
+    assert found.evidence["h_over_w"] == {"1/2-1": 0.25, "1-2": 0.5, "4-8": 0.25}
 
 
 def test_below_one_pixel(make_data, one):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from kedge.nn import (
+    VGG16,
     CSPDarknet,
     CSPNeXt,
     Darknet19,
@@ -136,3 +137,24 @@ def test_without_timm_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r"kedge\[backbones\]"):
         TimmBackbone("resnet18")
+
+
+@pytest.mark.parametrize("size", [(33, 47), (16, 100)])
+def test_vgg_has_a_cell_for_every_started_stride(size):
+    vgg = VGG16((4, 8, 16, 32), fc7=32).eval()
+    check_backbone(vgg)
+    maps = vgg(torch.rand(1, 3, *size))
+    for x, channels, stride in zip(maps, (256, 512, 512, 1024), (4, 8, 16, 32), strict=True):
+        assert x.shape == (1, channels, *(math.ceil(side / stride) for side in size))
+
+
+def test_vgg_normalises_what_it_returns_and_not_what_it_reads():
+    torch.manual_seed(0)
+    plain, normed = VGG16((8, 16)).eval(), VGG16((8, 16), norms={8: 20.0}).eval()
+    normed.features.load_state_dict(plain.features.state_dict())
+    image = torch.rand(1, 3, 32, 48)
+    (fine, coarse), (unit, same) = plain(image), normed(image)
+    assert torch.equal(coarse, same)
+    length = unit.norm(dim=1)
+    assert torch.allclose(length, torch.full_like(length, 20.0), rtol=1e-4)
+    assert torch.allclose(unit, 20 * fine / fine.norm(dim=1, keepdim=True), rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ from torch import nn
 from kedge.nn import (
     CellOutput,
     DecoupledHead,
+    MultiBoxHead,
     ScaleNorm,
     Subnet,
     YolofDecoder,
@@ -104,6 +105,24 @@ def test_outputs_are_float32_under_autocast(norm):
         out = head(torch.rand(2, 8, 5, 7))
         subnet = Subnet(8, 2, 4)([torch.rand(2, 8, 5, 7)])
     assert {x.dtype for x in (*out, subnet)} == {torch.float32}
+
+
+def test_multibox_levels_come_in_order_with_their_own_number_of_shapes():
+    head = MultiBoxHead([4, 6], [2, 3], classes=5, codes=4)
+    fine, coarse = torch.rand(1, 4, 2, 3), torch.rand(1, 6, 1, 2)
+    logits, codes = head([fine, coarse])
+    assert (logits.shape, codes.shape) == ((1, 2 * 6 + 3 * 2, 5), (1, 18, 4))
+    shape = torch.nn.functional.conv2d(
+        coarse, head.codes[1].weight[8:12], head.codes[1].bias[8:12], padding=1
+    )
+    assert torch.allclose(codes[0, -1], shape[0, :, 0, 1], atol=1e-6)  # the last cell's last shape
+
+
+def test_a_lite_head_needs_no_spread():
+    head = MultiBoxHead([4, 4], [1, 1], classes=3, codes=4, lite=True)
+    logits, _ = head([torch.rand(1, 4, 2, 2), torch.rand(1, 4, 1, 1)])
+    assert logits.shape == (1, 5, 3)
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("shared", [True, False])

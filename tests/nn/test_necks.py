@@ -8,6 +8,7 @@ from kedge.nn import (
     Passthrough,
     PathAggregation,
     Pyramid,
+    TransferConnection,
     YoloNeck,
     YoloPyramid,
 )
@@ -85,6 +86,8 @@ def test_path_aggregation_lets_every_level_see_every_other(large):
 
 def test_the_dilated_encoder_sees_far_on_one_map():
     encoder = DilatedEncoder(6, 8).eval()
+    for parameter in encoder.parameters():  # no ReLU hides anything
+        parameter.data.abs_()
     x = torch.rand(1, 6, 5, 60, requires_grad=True)
     out = encoder(x)
     assert out.shape == (1, 8, 5, 60)
@@ -92,3 +95,13 @@ def test_the_dilated_encoder_sees_far_on_one_map():
     columns = seen.abs().sum((0, 1, 2)).nonzero()[:, 0]
     # a 3 x 3 and dilations 2, 4, 6, 8: 1 + 2 + 4 + 6 + 8 cells to either side
     assert (columns.min(), columns.max()) == (30 - 21, 30 + 21)
+
+
+def test_a_transfer_connection_hands_coarse_maps_down_and_none_up():
+    torch.manual_seed(0)
+    maps = [torch.rand(1, c, 8 >> n, 12 >> n, requires_grad=True) for n, c in enumerate((3, 5, 4))]
+    out = TransferConnection((3, 5, 4), 6)(maps)
+    assert [tuple(x.shape) for x in out] == [(1, 6, 8, 12), (1, 6, 4, 6), (1, 6, 2, 3)]
+    for number, x in enumerate(out):
+        reached = torch.autograd.grad(x.sum(), maps, retain_graph=True, allow_unused=True)
+        assert [g is not None for g in reached] == [level >= number for level in range(3)]

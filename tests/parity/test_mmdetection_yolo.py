@@ -42,8 +42,10 @@ def put(ours: nn.Module, theirs: nn.Module) -> None:
     """Random values into their parameters and statistics, and those into ours, in order."""
     with torch.no_grad():
         for value in theirs.state_dict().values():
-            if value.is_floating_point():
-                value.uniform_(0.1, 0.6)
+            if value.ndim == 4:
+                value.uniform_(-0.3, 0.3)
+            elif value.ndim == 1:
+                value.uniform_(0.5, 1.5)
     stated = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
     ours.load_state_dict(stated)
 
@@ -84,18 +86,17 @@ def flat(levels) -> Tensor:
 
 
 def test_yolov3s_backbone():
-    from mmdet.models.backbones import Darknet
-
-    theirs, ours = Darknet(53, norm_eval=False).eval(), Darknet53().eval()
+    theirs, ours = mm.mmdetection().backbones.Darknet(53), Darknet53().eval()
+    theirs.eval()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     equal(ours(image), theirs(image))
 
 
 def test_yolov3s_neck_and_head():
-    from mmdet.models.necks import YOLOV3Neck
-
-    neck = YOLOV3Neck(3, [32, 16, 8], [12, 8, 4]).eval()  # theirs begin with the coarsest
+    neck = (
+        mm.mmdetection().necks.YOLOV3Neck(3, [32, 16, 8], [12, 8, 4]).eval()
+    )  # theirs begin with the coarsest
     head = yolov3_head([12, 8, 4], [24, 16, 8]).eval()
     ours = YoloPyramid(CHANNELS, (4, 8, 12)).eval()
     outputs = [YoloOutput(c, 3, CLASSES).eval() for c in ours.channels]
@@ -114,9 +115,8 @@ def test_yolov3s_neck_and_head():
 
 @pytest.mark.parametrize("name", ["CSPDarknet", "CSPNeXt"])
 def test_csp_backbones_after_their_stem(name):
-    from mmdet.models import backbones
-
-    theirs = getattr(backbones, name)(deepen_factor=0.33, widen_factor=0.5).eval()
+    theirs = getattr(mm.mmdetection().backbones, name)(deepen_factor=0.33, widen_factor=0.5)
+    theirs.eval()
     ours = {"CSPDarknet": CSPDarknet, "CSPNeXt": CSPNeXt}[name]("s").eval()
     for stage, number in (("4", 1), ("8", 2), ("16", 3), ("32", 4)):
         one, other = ours.stages[stage], getattr(theirs, f"stage{number}")
@@ -125,21 +125,22 @@ def test_csp_backbones_after_their_stem(name):
             put(one[1].squeeze, other[1].conv1)
             put(one[1].mix, other[1].conv2)
         put_csp(one[2], other[-1])
-    x = torch.rand(1, 32, 32, 48, generator=torch.Generator().manual_seed(0)) / 100
+    x = torch.rand(1, 32, 32, 48, generator=torch.Generator().manual_seed(0))
     for stage, number in (("4", 1), ("8", 2), ("16", 3), ("32", 4)):
         equal([ours.stages[stage](x)], [getattr(theirs, f"stage{number}")(x)])
-        x = ours.stages[stage](x) / 100
+        x = ours.stages[stage](x)
         x = x / x.abs().max()
 
 
 def test_their_stems():
-    from mmdet.models import backbones
-
+    backbones = mm.mmdetection().backbones
     image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
-    theirs, ours = backbones.CSPNeXt(widen_factor=0.5).eval(), CSPNeXt("s").eval()
+    theirs, ours = backbones.CSPNeXt(widen_factor=0.5), CSPNeXt("s").eval()
+    theirs.eval()
     put(ours.stem, theirs.stem)
     equal([ours.stem(image)], [theirs.stem(image)])
-    theirs, ours = backbones.CSPDarknet(widen_factor=0.5).eval(), CSPDarknet("s").eval()
+    theirs, ours = backbones.CSPDarknet(widen_factor=0.5), CSPDarknet("s").eval()
+    theirs.eval()
     put(ours.stem, theirs.stem)
     # theirs: the four pixels of a block one after another, each with its colours; ours by colour
     order = [colour + 3 * pixel for colour in range(3) for pixel in (0, 2, 1, 3)]
@@ -151,9 +152,7 @@ def test_their_stems():
 
 @pytest.mark.parametrize("name", ["YOLOXPAFPN", "CSPNeXtPAFPN"])
 def test_path_aggregation(name):
-    from mmdet.models import necks
-
-    theirs = getattr(necks, name)(list(CHANNELS), 12, num_csp_blocks=2).eval()
+    theirs = getattr(mm.mmdetection().necks, name)(list(CHANNELS), 12, num_csp_blocks=2).eval()
     large = name == "CSPNeXtPAFPN"
     ours = PathAggregation(CHANNELS, 12, blocks=2, large=large, kernel=3 if large else 1).eval()
     put_all(ours.narrow, list(theirs.reduce_layers)[::-1])
@@ -196,7 +195,7 @@ def test_rtmdets_head():
                 put(tower.convs[0][i], convs[0][i].conv)
         put(ours.classes[level], theirs.rtm_cls[level])
         put(ours.codes[level], theirs.rtm_reg[level])
-    small = [x / 20 for x in features(8)]
+    small = [x / 10 for x in features(8)]
     logits, codes, _ = ours(small)
     classes, sides = theirs(small)
     stride = torch.cat([torch.full((x[0, 0].numel(),), s) for x, s in zip(small, STRIDES)])
@@ -204,9 +203,8 @@ def test_rtmdets_head():
 
 
 def test_yolofs_encoder_and_decoder():
-    from mmdet.models.necks import DilatedEncoder as Theirs
-
-    encoder, head = Theirs(32, 8, 2, 4, [2, 4, 6, 8]).eval(), yolof_head(8).eval()
+    encoder = mm.mmdetection().necks.DilatedEncoder(32, 8, 2, 4, [2, 4, 6, 8]).eval()
+    head = yolof_head(8).eval()
     ours, decoder = DilatedEncoder(32, 8).eval(), YolofDecoder(8, 5, CLASSES).eval()
     put(ours, encoder)
     put(decoder.class_tower, head.cls_subnet)
@@ -214,10 +212,10 @@ def test_yolofs_encoder_and_decoder():
     put(decoder.classes, head.cls_score)
     put(decoder.codes, head.bbox_pred)
     put(decoder.objectness, head.object_pred)
-    x = features()[2] / 20
-    ((seen,),) = (encoder([x]),)
+    x = features()[2]
+    (seen,) = encoder([x])
     equal([ours(x)], [seen])
-    x = features(8)[2] / 1000
+    x = features(8)[2]
     logits, codes = decoder(x)
     scores, boxes = head.forward_single(x)
     per_row = [y.permute(0, 2, 3, 1).reshape(2, -1, width) for y, width in
@@ -400,8 +398,9 @@ def test_rtmdets_targets_and_losses(seed):
     )
 
 
-def twice(targets: Targets, said: Predictions, grid: Grid) -> bool:
-    """Whether an anchor is near an object as such and by its prediction, or near two."""
+def open_to_doubt(targets: Targets, said: Predictions, grid: Grid) -> bool:
+    """Whether an anchor is near an object as such and by its prediction, or near two; or whether
+    the fourth and the fifth nearest tie, as squares do whose side lies between an object's."""
     wanted = []
     for image in range(targets.batch_size):
         boxes = targets.boxes[targets.image == image]
@@ -409,19 +408,21 @@ def twice(targets: Targets, said: Predictions, grid: Grid) -> bool:
         for found in (grid.boxes(), said.boxes_at(rows).detach()):
             middle = (found[:, None, :2] + found[:, None, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2
             side = found[:, None, 2:] - found[:, None, :2] - boxes[:, 2:] + boxes[:, :2]
-            distance = middle.abs().sum(-1) + side.abs().sum(-1)
-            wanted += rows[distance.topk(4, dim=0, largest=False).indices].flatten().tolist()
+            distance, near = (middle.abs().sum(-1) + side.abs().sum(-1)).sort(0)
+            if (distance[4] - distance[3] < 1e-3).any():
+                return True
+            wanted += rows[near[:4]].flatten().tolist()
     return len(set(wanted)) < len(wanted)
 
 
 def test_yolofs_targets_and_losses():
     model = YOLOF(num_classes=CLASSES, backbone="tiny", stride=32, width=8)
     compared = 0
-    for seed in range(60):
-        grid, targets = model.grid(SIZE), objects((2, 1, 1), seed, (30.0, 150.0))
+    for seed in range(150):
+        grid, targets = model.grid(SIZE), objects((2, 1, 1), seed, (70.0, 120.0))
         logits, codes, _ = outputs(grid, seed)
         said = Predictions.from_codes(logits, codes, grid, model.coder)
-        if twice(targets, said, grid):
+        if open_to_doubt(targets, said, grid):
             continue
         theirs = yolof_head().loss_by_feat(
             maps(logits, grid), maps(codes, grid), instances(targets), metas(3)

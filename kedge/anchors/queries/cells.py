@@ -87,7 +87,7 @@ def interval(low: Tensor, high: Tensor, stride: Tensor, offset: Tensor, cells: T
 def rectangles(grid: Layout, target: Tensor, row: Tensor, low: Tensor, high: Tensor) -> Runs:
     """Runs of the cells of ``row`` whose centres lie in the rectangles low, high: (K,), (K, 2)."""
     rows = grid.rows
-    stride, cells, offset = (pick(c, row) for c in (rows.stride, rows.cells, rows.offset))
+    stride, cells, offset = (pick(c, row) for c in (rows.step, rows.cells, rows.offset))
     x, wide = interval(low[:, 0], high[:, 0], stride[:, 0], offset, cells[:, 0])
     y, tall = interval(low[:, 1], high[:, 1], stride[:, 1], offset, cells[:, 1])
     source, step = spread(tall * (wide > 0))

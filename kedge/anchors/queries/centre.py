@@ -56,7 +56,7 @@ def _nearest_on_axis(grid: Layout, centre: Tensor, axis: int, k: int) -> tuple[T
     Equal distances: the lower one first. Beyond the map's edge the distance is infinite.
     """
     first_row = grid.rows.start_row
-    stride, offset = grid.rows.stride[first_row, axis], grid.rows.offset[first_row]
+    stride, offset = grid.rows.step[first_row, axis], grid.rows.offset[first_row]
     cells = grid.rows.cells[first_row, axis]
     start = (centre[:, None] / stride - offset).floor() - (k + 1) // 2
     start = torch.minimum(start, (cells - k - 2).to(start.dtype)).clamp(min=0).long()
@@ -163,7 +163,7 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
     first_row = grid.rows.start_row
     target = (~targets.ignore).nonzero()[:, 0]
     centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
-    cell = (centre[:, None] / grid.rows.stride[first_row]).floor().long().clamp(min=0)
+    cell = (centre[:, None] / grid.rows.step[first_row]).floor().long().clamp(min=0)
     cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)
     cells = Cells(
         target.repeat_interleave(grid.num_levels),

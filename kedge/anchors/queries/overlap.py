@@ -50,7 +50,7 @@ def _overlap_runs(grid: Layout, block: Block, need: Tensor) -> Runs:
     # so the rows overlap by at least need / most_x
     box, half, hair = pick(block.boxes, g), pick(shape / 2, row), pick(block.hair, g)
     need, most_x = pick(need.flatten(), at), pick(most_x.flatten(), at)
-    stride, offset, cells = (pick(c, row) for c in (rows.stride, rows.offset, rows.cells))
+    stride, offset, cells = (pick(c, row) for c in (rows.step, rows.offset, rows.cells))
     reach = half[:, 1] - need / most_x + hair
     y, count = interval(box[:, 1] - reach, box[:, 3] + reach, stride[:, 1], offset, cells[:, 1])
     # with the row known, its overlap is known, and the columns follow exactly
@@ -119,7 +119,7 @@ def _placed_on_axis(grid: Layout, boxes: Tensor, axis: int) -> Tensor:
     """(g, S): the largest overlap of every box with every shape along x (0) or y (1)."""
     rows, shape = grid.rows, grid.shapes[:, axis].to(boxes.dtype)
     low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
-    centre, side, stride = (low + high) / 2, high - low, rows.stride[:, axis]
+    centre, side, stride = (low + high) / 2, high - low, rows.step[:, axis]
     cell = (centre / stride - rows.offset).round().clamp(min=0)
     cell = torch.minimum(cell, (rows.cells[:, axis] - 1).to(cell.dtype))
     away = ((cell + rows.offset) * stride - centre).abs()

@@ -1,30 +1,39 @@
 """Commands that the checks of anchors recommend, and what designed anchors would do."""
 
+from shlex import quote as quoted
 from typing import Any
 
 import numpy as np
 
 from kedge.doctor.context import Context, Designed
 from kedge.doctor.finding import percent
+from kedge.doctor.setup import Setup
 
 _PASTE = 15  # more shapes than this are not pasted into a command line
 
 
-def design_command(context: Context, designed: Designed | None = None) -> str:
-    """The command that designs anchors for these data and levels; with the shapes already found
-    where a training can take them."""
-    setup = context.setup
+def design_command(
+    context: Context, designed: Designed | None = None, like: Setup | None = None
+) -> str:
+    """The command that does what ``design_for`` does with the context's setup, or with one ``like``
+    it; with the shapes already found where a training can take them."""
+    setup = like or context.setup
     assert setup is not None
     size = size_words(setup.image_size)
     strides = " ".join(f"{s:g}" for s in setup.strides)
-    goal = "placed" if setup.thresholded else "mean_iou"
+    goal = "mean_iou"
+    if setup.thresholded:
+        goal = f"placed --threshold {setup.threshold:g}"
     command = (
-        f"kedge design {context.source} --k {setup.grid.num_shapes} --image-size {size} "
+        f"kedge design {quoted(context.source)} --k {setup.grid.num_shapes} --image-size {size} "
         f"--strides {strides} --objective {goal}"
     )
-    command += f" --root {context.data.root}" if context.data.root is not None else ""
+    if setup.grid.num_levels > 1:
+        counts = " ".join(map(str, setup.grid.shapes_per_level))
+        command += f" --per-level {counts}"
     offset = float(setup.grid.levels[0].offset)
     command += f" --offset {offset:g}" if offset != 0.5 else ""
+    command += f" --resize letterbox{_where(context)}"
     if designed is None or not setup.configurable or setup.grid.num_shapes > _PASTE:
         return command
     shapes = designed.setup.grid.shapes.tolist()
@@ -32,6 +41,27 @@ def design_command(context: Context, designed: Designed | None = None) -> str:
     words = f"kedge train {setup.flags} --anchors {listed} --anchor-scale 1"
     words += f" --out {context.run.folder}-2" if context.run is not None else ""
     return f"{command}\nor, as found here: {words}"
+
+
+def as_generator_command(context: Context, scales: int, ratios: int) -> str:
+    """The command that designs a pyramid in the form that anchor generators state."""
+    setup = context.setup
+    assert setup is not None
+    strides = " ".join(f"{s:g}" for s in setup.strides)
+    offset = float(setup.grid.levels[0].offset)
+    return (
+        f"kedge design {quoted(context.source)} --layout pyramid --scales {scales} --ratios "
+        f"{ratios} --image-size {size_words(setup.image_size)} --resize letterbox --strides "
+        f"{strides} --objective placed --threshold {setup.threshold:g}"
+        + (f" --offset {offset:g}" if offset != 0.5 else "")
+        + _where(context)
+    )
+
+
+def _where(context: Context) -> str:
+    split, root = context.words.get("split"), context.data.root
+    words = f" --split {quoted(split)}" if split is not None and split != "train" else ""
+    return words + (f" --root {quoted(str(root))}" if root is not None else "")
 
 
 def size_words(image_size: tuple[int, int]) -> str:

@@ -12,7 +12,7 @@ def check(context: Context) -> list[Finding]:
     import torch
 
     setup = context.setup
-    if setup is None or len(context.fair) == 0:
+    if setup is None or setup.points or len(context.fair) == 0:
         return []
     offsets = [float(level.offset) for level in setup.grid.levels]
     if all(abs(offset - 0.5) < 1e-6 for offset in offsets):
@@ -24,9 +24,12 @@ def check(context: Context) -> list[Finding]:
     gain = after - before
     shift = np.mean(answers.residual[:, :2], axis=0) if len(answers.residual) else np.zeros(2)
     sided = bool(np.abs(shift).max() > 0.1)
-    coarsest = max(setup.strides)
-    lopsided = f" The last column and row of cells leaves up to {coarsest:g} px at the right and "
-    lopsided += "the bottom that no anchor is centred on."
+    useful = gain > 0.002 or sided
+    reach = (1 - offsets[-1]) * max(setup.strides)
+    lopsided = (
+        f" On stride {max(setup.strides):g} the last {reach:g} px at the right and the bottom "
+    )
+    lopsided += "hold no anchor's centre."
     return [
         Finding(
             check="offset",
@@ -37,13 +40,19 @@ def check(context: Context) -> list[Finding]:
                 "offset": offsets,
                 "mean_shift_of_objects_in_strides": shift.tolist(),
                 "mean_best_iou": fit[0],
+                "mean_best_iou_centred": fit[1],
                 "covered": before,
+                "covered_centred": after,
             },
-            cause="torchvision and Detectron2 place anchors at the corners of the cells (offset 0)."
+            cause=(
+                "torchvision and Detectron2 place anchors at the corners of the cells."
+                if offsets[0] == 0
+                else "The levels say so."
+            )
             + lopsided,
             cure="Level(..., offset=0.5), and train anew: weights learn the offset."
-            if gain > 0.002 or sided
-            else "Nothing to do; weights that were trained so expect it.",
+            if useful
+            else "Nothing to do: weights that were trained so expect it.",
             predicted={
                 "text": f"centred: {percent(before)} -> {percent(after)} of the objects reach IoU "
                 f"{setup.threshold:g}, mean best IoU {fit[0]:.3f} -> {fit[1]:.3f}",
@@ -51,6 +60,10 @@ def check(context: Context) -> list[Finding]:
                 "covered_after": after,
                 "mean_best_iou_before": fit[0],
                 "mean_best_iou_after": fit[1],
-            },
+            }
+            if useful
+            else None,
+            unpredicted=f"centred, {percent(after)} would reach IoU {setup.threshold:g} in place "
+            f"of {percent(before)}",
         )
     ]

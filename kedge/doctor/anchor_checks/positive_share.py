@@ -9,7 +9,7 @@ _RARE = 0.01
 def check(context: Context) -> list[Finding]:
     """Less than 1 % of the anchors are positive: plain cross-entropy would drown in background."""
     setup = context.setup
-    if setup is None or len(context.fair) == 0:
+    if setup is None or setup.by_predictions or len(context.fair) == 0:
         return []
     answers = context.answers
     positive = int(answers.per_shape.sum())
@@ -24,8 +24,9 @@ def check(context: Context) -> list[Finding]:
         Finding(
             check="positive_share",
             severity="note" if expected and positive else "warning",
-            symptom=f"{percent(share)} of the anchors are positive: 1 positive to {ratio:,.0f} "
-            "negatives",
+            symptom=f"{percent(share)} of the anchors are positive: {ratio:,.0f} negatives to one"
+            if positive
+            else "No anchor is positive",
             evidence={
                 **context.note_of_sample(),
                 "positive": positive,
@@ -34,16 +35,20 @@ def check(context: Context) -> list[Finding]:
                 "anchors": answers.anchors,
                 "share": share,
             },
-            cause="Usual for dense detectors: almost every anchor shows background.",
-            cure="Nothing, while the classification loss expects it (focal loss with a prior of "
-            "0.01, or YOLO's weights). With plain cross-entropy: sample the negatives, 3 for each "
-            "positive (kedge train ... --sample hard_negatives:ratio=3).",
+            cause="Almost every anchor shows background."
+            + (" This detector's loss is made for it." if setup.focal else ""),
+            cure="Nothing to do."
+            if expected
+            else "Sample the negatives, 3 for each positive: kedge train ... --sample "
+            "hard_negatives:ratio=3"
+            if positive
+            else "First anchors that answer for objects: there is no positive at all.",
             predicted={
-                "text": f"with 3 negatives sampled for each positive: {percent(positive / mined)} "
-                "of the anchors in the loss are positive"
-                if positive
-                else "nothing to sample from: there is no positive",
+                "text": f"{percent(positive / mined)} of the anchors in the loss are positive",
                 "share_after_sampling": positive / max(1, mined),
-            },
+            }
+            if positive and not expected
+            else None,
+            unpredicted="nothing has to change" if expected else "there is no positive to sample",
         )
     ]

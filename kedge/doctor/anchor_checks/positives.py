@@ -26,12 +26,13 @@ def check(context: Context) -> list[Finding]:
     words = ", ".join(f"{name} {value:.1f}" for name, value in by_size.items())
     total = max(1, int(answers.per_shape.sum()))
     anchors = setup.grid.anchors_per_level
+    kind = "candidate anchors" if setup.by_predictions else "positive anchors"
     spared = sum(n for n, used in zip(anchors, per_level) if used == 0) / len(setup.grid)
     return [
         Finding(
             check="positives",
             severity="warning" if idle else "note",
-            symptom=f"{answers.positives.mean():.1f} positive anchors per object ({words})"
+            symptom=f"{answers.positives.mean():.1f} {kind} per object ({words})"
             + (f"; none on stride {', '.join(idle)}" if idle else ""),
             evidence={
                 **context.note_of_sample(),
@@ -45,18 +46,12 @@ def check(context: Context) -> list[Finding]:
                 "share_by_stride": {f"{s:g}": n / total for s, n in zip(setup.strides, per_level)},
                 "by_shape": shape_table(context),
             },
-            cause="No object has the size that the idle level serves."
+            cause=_cause(context, by_size, idle),
+            cure=f"Leave out the levels of stride {', '.join(idle)}, where the detector lets you."
             if idle
-            else "Large objects collect more anchors than small ones: every cell they cover has "
-            "some."
-            if setup.thresholded
-            else "One anchor for every object is the rule of this strategy.",
-            cure=f"Leave out stride {', '.join(idle)}."
-            if idle
-            else "Nothing to do. Where small objects matter most, ATSS or a sampler evens this "
-            "out.",
+            else "Nothing to do.",
             predicted={
-                "text": f"{percent(spared)} of all anchors fewer, no positive lost",
+                "text": f"{percent(spared)} of all anchors fewer, no positive of these images lost",
                 "anchors_spared": spared,
             }
             if idle
@@ -64,6 +59,38 @@ def check(context: Context) -> list[Finding]:
             unpredicted="" if idle else "a description, nothing is wrong",
         )
     ]
+
+
+def _cause(context: Context, by_size: dict[str, float], idle: list[str]) -> str:
+    setup = context.setup
+    assert setup is not None
+    if idle:
+        return _idle_sizes(context)
+    if setup.by_predictions:
+        return "Which of them become positive is decided by what the detector predicts."
+    most = int(context.answers.positives.max())
+    if most <= 1:
+        return "No object has more than one: so the rule says."
+    values = list(by_size.values())
+    if len(values) > 1 and values == sorted(values):
+        return "The larger the objects, the more anchors answer for them."
+    return f"The most that one object has is {most:,}."
+
+
+def _idle_sizes(context: Context) -> str:
+    """The sizes of the objects, and of the anchors that answer for none."""
+    setup, side = context.setup, context.fair.root_area
+    assert setup is not None
+    text = f"The objects measure {side.min():.0f} to {side.max():.0f} px (square root of the area)"
+    if setup.points:
+        return f"{text}."
+    silent = np.isin(
+        setup.grid.rows.level.numpy(), np.flatnonzero(np.array(_per_level(context)) == 0)
+    )
+    sizes = np.sqrt(setup.grid.shapes.numpy().prod(axis=1))[silent]
+    low, high = f"{sizes.min():.0f}", f"{sizes.max():.0f}"
+    span = low if low == high else f"{low} to {high}"
+    return f"{text}, the anchors of these levels {span} px."
 
 
 def _per_level(context: Context) -> list[int]:

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from kedge.anchors.grid import Grid
-from kedge.doctor.anchor_checks.cures import size_words
 from kedge.doctor.answers import fit_of
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
@@ -17,7 +16,7 @@ _SAME = 0.9
 def check(context: Context) -> list[Finding]:
     """Pairs of shapes on one level with IoU > 0.9."""
     setup = context.setup
-    if setup is None or len(context.fair) == 0:
+    if setup is None or setup.points or len(context.fair) == 0:
         return []
     grid, level = setup.grid, setup.grid.rows.level
     shapes = grid.shapes.double()
@@ -49,12 +48,13 @@ def check(context: Context) -> list[Finding]:
             symptom=f"{len(rows)} of {len(shapes)} shapes nearly repeat another of their level "
             f"(IoU > {_SAME}): {named}" + (" ..." if len(rows) > 4 else ""),
             evidence={**context.note_of_sample(), "shapes": rows, "of": len(shapes)},
-            cause="A start with identical shapes, a k-means that was stuck, or more shapes than "
-            "kinds of boxes.",
-            cure=f"kedge design {context.source} --k {len(shapes) - len(rows)} --image-size "
-            f"{size_words(grid.image_size)}",
+            cause="They fit the same objects, and share them.",
+            cure="Leave them out, where the levels do not need equally many shapes."
+            if grid.num_levels > 1
+            else "Leave them out: --anchors "
+            + ",".join(f"{w:.1f}x{h:.1f}" for w, h in grid.shapes[~extra].tolist()),
             predicted={
-                "text": f"leaving them out costs next to nothing: coverage {percent(before)} -> "
+                "text": f"without them: coverage {percent(before)} -> "
                 f"{percent(after)}, mean best IoU {context.answers.best.mean():.3f} -> "
                 f"{np.mean(best):.3f}",
                 "covered_before": before,

@@ -10,6 +10,7 @@ from kedge.coders.delta import LOG_LIMIT
 from kedge.doctor.anchor_checks.cures import design_command, predicted_coverage
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
+from kedge.doctor.setup import Setup
 
 _NAMES = ("x", "y", "w", "h")
 _OFF = 0.7  # log of a factor of two
@@ -34,7 +35,8 @@ def check(context: Context) -> list[Finding]:
         "mean_abs_log_size_ratio": float(np.abs(residual[:, 2:]).mean()),
         "mean_shift_in_strides": residual[:, :2].mean(axis=0).tolist(),
     }
-    found = [_sizes(context, evidence), _normalisation(context, evidence, mean, std)]
+    far = None if setup.points else _sizes(context, evidence)
+    found = [far, _normalisation(context, evidence, mean, std)]
     return [finding for finding in found if finding is not None]
 
 
@@ -54,9 +56,11 @@ def _sizes(context: Context, evidence: dict[str, Any]) -> Finding | None:
     side = "larger" if signed > 0 else "smaller"
     systematic = abs(signed) > 0.8 * spread
     predicted, why = predicted_coverage(context)
+    useful = False
     if predicted is not None:
         assert context.designed is not None
         after = float(np.abs(context.designed.after.residual[:, 2:]).mean())
+        useful = after < 0.9 * spread
         text = f"mean |log size ratio| {spread:.2f} -> {after:.2f}; {predicted['text']}"
         predicted = predicted | {"text": text, "log_ratio_before": spread, "log_ratio_after": after}
     return Finding(
@@ -73,9 +77,11 @@ def _sizes(context: Context, evidence: dict[str, Any]) -> Finding | None:
             else "The anchors have other shapes than the objects."
         )
         + (f" {percent(beyond)} of the targets exceed what decoding allows." if beyond else ""),
-        cure=design_command(context, context.designed),
-        predicted=predicted,
-        unpredicted=why,
+        cure=design_command(context, context.designed)
+        if useful
+        else "As many designed shapes come no nearer: see poorly_covered.",
+        predicted=predicted if useful else None,
+        unpredicted=why or "designed shapes do not lower it",
     )
 
 
@@ -110,14 +116,21 @@ def _normalisation(context: Context, evidence: dict[str, Any], mean: Any, std: A
         symptom=f"Regression targets: {words}"
         + (f"; objects lie {' and '.join(direction)} of their anchors" if sided else ""),
         evidence=evidence,
-        cause="Anchors are not centred in their cells (offset), or positives are taken from one "
-        "side: predictions that fall back to the mean drift to that side."
+        cause=_side_words(setup)
         if sided
         else "The spread of each target decides how much it weighs in the loss.",
         cure=cure,
         predicted=predicted,
         unpredicted=why,
     )
+
+
+def _side_words(setup: Setup) -> str:
+    offset = float(setup.grid.levels[0].offset)
+    drift = "predictions that fall back to the mean drift to that side."
+    if abs(offset - 0.5) > 1e-6:
+        return f"Anchors stand at {offset:g} of their cells (offset), not in the middle: {drift}"
+    return f"Anchors stand in the middle of their cells, so the objects do not: {drift}"
 
 
 def _tuple(values: Any) -> str:

@@ -13,6 +13,7 @@ POSITIVE = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 NEGATIVE = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _LEFT_OUT = 0.01
 _LOWEST, _BAND = 0.35, 0.1
+_LEAST = 0.002  # of the objects: a lower threshold that serves no more is no cure
 
 
 def check(context: Context) -> list[Finding]:
@@ -26,7 +27,7 @@ def check(context: Context) -> list[Finding]:
     rows = sweep(over)
     lower = best[0] < now[0] - 1e-9
     gain = before - after
-    same = abs(best[0] - now[0]) < 1e-9 and abs(best[1] - now[1]) < 1e-9
+    useful = gain > _LEAST
     severity = "warning" if lower and gain > 0.05 else "note"
     count = max(1, len(over.own))
     high_before, high_after = (over.split(*pair)[0] / count for pair in (now, best))
@@ -46,9 +47,7 @@ def check(context: Context) -> list[Finding]:
             if severity == "warning"
             else "The higher the threshold, the better an anchor fits what it is taught, and the "
             "fewer objects have one.",
-            cure=f"MaxIoU(positive={best[0]:g}, negative={best[1]:g})"
-            if not same
-            else "Keep the thresholds.",
+            cure=_cure(context, best, lower and useful),
             predicted={
                 "text": f"objects without an anchor of their own {percent(before)} -> "
                 f"{percent(after)}; positives per object {high_before:.1f} -> {high_after:.1f}",
@@ -56,9 +55,27 @@ def check(context: Context) -> list[Finding]:
                 "left_out_after": after,
                 "positives_per_object_before": high_before,
                 "positives_per_object_after": high_after,
-            },
+            }
+            if lower and useful
+            else None,
+            unpredicted="nothing has to change",
         )
     ]
+
+
+def _cure(context: Context, best: tuple[float, float], lower: bool) -> str:
+    if not lower:
+        return "Keep the thresholds."
+    cure = f"MaxIoU(positive={best[0]:g}, negative={best[1]:g})"
+    designed, setup = context.designed, context.setup
+    assert setup is not None
+    if designed is None or best[0] >= setup.threshold:
+        return cure
+    gain = designed.after.covered(setup.threshold).mean()
+    gain -= designed.before.covered(setup.threshold).mean()
+    if gain < 0.05:
+        return cure
+    return f"{cure}   # instead of new anchors, not beside them: with these, ask the doctor again"
 
 
 def sweep(over: Overlaps) -> list[dict[str, Any]]:

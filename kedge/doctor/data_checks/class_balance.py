@@ -1,5 +1,7 @@
 """Classes without objects, and classes with far fewer than others."""
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ def check(context: Context) -> list[Finding]:
     found = []
     absent = [names[i] for i in np.flatnonzero(number == 0)]
     if absent:
-        found.append(_absent(absent, len(names)))
+        found.append(_absent(context, absent, len(names)))
     present = np.flatnonzero(number)
     ratio = float(number.max() / number[present].min())
     if ratio > _RATIO and len(present) > 1:
@@ -29,23 +31,49 @@ def check(context: Context) -> list[Finding]:
     return found
 
 
-def _absent(absent: list[str], total: int) -> Finding:
+def _absent(context: Context, absent: list[str], total: int) -> Finding:
     shown = ", ".join(absent[:_SHOWN]) + (" ..." if len(absent) > _SHOWN else "")
+    elsewhere = _objects_elsewhere(context, absent)
+    nowhere = [name for name in absent if name not in elsewhere]
+    cure = "Make the splits anew with every class in each." if elsewhere else ""
+    cure += f" Remove {_few(nowhere)} from the list of classes." if nowhere else ""
     return Finding(
         check="absent_classes",
         severity="warning",
         symptom=f"{len(absent)} of {total} classes without any object: {shown}",
-        evidence={"classes": absent, "of": total},
-        cause="A list of classes from another data set, a split that missed them, or names that "
-        "differ in spelling.",
-        cure="Remove them from the list of classes, or make the splits anew with every class in "
-        "each.",
+        evidence={"classes": absent, "of": total, "objects_elsewhere": elsewhere},
+        cause=_where(elsewhere, nowhere),
+        cure=cure.strip(),
         predicted={
-            "text": f"{total - len(absent)} outputs per anchor in place of {total}; scores of the "
-            "other classes stay (an absent class has no AP)",
-            "classes_left": total - len(absent),
-        },
+            "text": f"{count(total - len(nowhere), 'class', 'classes')} to learn in place of "
+            f"{total}",
+            "classes_left": total - len(nowhere),
+        }
+        if not elsewhere
+        else None,
+        unpredicted="what a detector learns of them can only be seen in training",
     )
+
+
+def _where(elsewhere: dict[str, int], nowhere: list[str]) -> str:
+    listed = _few([f"{name} ({number})" for name, number in elsewhere.items()])
+    parts = [f"Other splits hold objects of {listed}."] if elsewhere else []
+    parts += [f"No split that was read has an object of {_few(nowhere)}."] if nowhere else []
+    return " ".join(parts)
+
+
+def _objects_elsewhere(context: Context, absent: list[str]) -> dict[str, int]:
+    """Objects of these classes in the other splits together, of those that have any."""
+    number: Counter[str] = Counter()
+    for data in context.other_splits.values():
+        for record in data.records:
+            labels = record.labels[~record.crowd].tolist()
+            number.update(data.classes[label] for label in labels)
+    return {name: number[name] for name in absent if number[name]}
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _rare(context: Context, number: NDArray[np.int64], ratio: float) -> Finding:
@@ -76,8 +104,8 @@ def _rare(context: Context, number: NDArray[np.int64], ratio: float) -> Finding:
             "ratio": ratio,
             "below_ten": few,
         },
-        cause="Rare things are rare. Averages over classes (mAP) weigh them as much as the common "
-        "ones; a score for a handful of objects is noise.",
+        cause=f"An average over classes (mAP) weighs {names[low]} as much as {names[high]}."
+        + (f" With fewer than {_FEW} objects a class's score is mostly chance." * bool(few)),
         cure="Show images with rare classes more often. Repeat factor of an image: the largest of "
         "sqrt(t / share of images with the class) over its classes, at least 1, with t = "
         f"{target:.3g} (Gupta et al., arXiv:1908.03195).",

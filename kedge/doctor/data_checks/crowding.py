@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedge.doctor.context import Context
-from kedge.doctor.finding import Finding, percent
+from kedge.doctor.finding import Finding, count, percent
 from kedge.doctor.objects import Objects, most_affected
 
 _STRIDES = (8.0, 16.0, 32.0)
@@ -53,13 +53,12 @@ def check(context: Context) -> list[Finding]:
                 "by_stride": table,
                 "worst_images": most_affected(context.names, seen.image[crowd > 1]),
             },
-            cause="Objects stand closer together than the cells of the finest feature map. Where "
-            "two of them want the same anchor, one is not learned.",
-            cure=f"A finer level (stride {finest / 2:g}), or twice the image size: --image-size "
-            f"{2 * context.image_size[0]} {2 * context.image_size[1]}",
+            cause=_cause(context, anchors, surplus),
+            cure=f"A finer level (stride {finest / 2:g}), or, to the same effect, twice the image "
+            f"size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
             predicted={
-                "text": f"{percent(shared)} -> {percent(after)} share a cell; objects beyond the "
-                f"anchors of their cell {percent(surplus)} -> {percent(rest)}",
+                "text": f"{percent(shared)} -> {percent(after)} share a cell"
+                + (f"; beyond the anchors {percent(surplus)} -> {percent(rest)}" * bool(surplus)),
                 "sharing_before": shared,
                 "sharing_after": after,
                 "beyond_before": surplus,
@@ -67,6 +66,17 @@ def check(context: Context) -> list[Finding]:
             },
         )
     ]
+
+
+def _cause(context: Context, anchors: int, surplus: float) -> str:
+    """Whether sharing a cell costs anchors: by count, and by what the rule does about it."""
+    if context.setup is not None:
+        lost = int((context.answers.positives == 0).sum()) if len(context.fair) else 0
+        if not lost:
+            return "The rule finds an anchor for every one of them all the same."
+        return f"The rule leaves {count(lost, 'object')} without an anchor: see no_positive."
+    text = f"A cell has {anchors} anchors."
+    return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
 
 
 def cells(objects: Objects, stride: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,27 +81,30 @@ def _repeated(
     extra = np.unique(rows)  # three copies of a box are two too many
     share = len(extra) / len(objects)
     many = share > (0.001 if exact else 0.01)
-    what = "equal another box" if exact else f"overlap another box by IoU > {NEAR}"
+    one = len(extra) == 1
+    what = "equal" if exact else "overlap"
+    what += f"{'s' if one else ''} another box of {'its' if one else 'their'} class"
+    what += "" if exact else f" by IoU > {NEAR}"
     return Finding(
         check="duplicate_boxes" if exact else "near_duplicate_boxes",
         severity="warning" if many else "note",
-        symptom=f"{count(len(extra), 'box', 'boxes')} ({percent(share)}) {what} of their class",
+        symptom=f"{count(len(extra), 'box', 'boxes')} ({percent(share)}) {what}",
         evidence={
             "boxes": len(extra),
             "share": share,
             "median_iou": float(np.median(iou)),
             "worst_images": most_affected(context.names, objects.image[extra], what="boxes"),
         },
-        cause="Annotations merged from two sources or saved twice."
+        cause="The same numbers stand there twice: annotations merged or saved twice."
         if exact
-        else "Two annotators, or one who drew an object twice. Objects that really overlap that "
-        "much are rare.",
+        else "One object drawn twice, or two that coincide: only a look at the images tells.",
         cure="Keep one box of each pair"
         + ("." if exact else ", after a look at the images.")
-        + " A detector can find each object once: the other box counts as missed.",
+        + f" Suppression at an IoU of {NEAR} or less leaves one detection of a pair: the other box "
+        "counts as missed.",
         predicted={
-            "text": f"{len(objects) - len(extra):,} boxes stay, and the best recall that is "
-            f"possible rises from {percent(1 - share)} to 100 %",
+            "text": f"{len(objects) - len(extra):,} boxes stay; until then a detector that "
+            f"suppresses so finds at most {percent(1 - share)} of them all",
             "boxes_left": len(objects) - len(extra),
             "best_recall_before": 1 - share,
         },
@@ -125,16 +129,16 @@ def _two_classes(
     return Finding(
         check="conflicting_boxes",
         severity="warning" if share > 0.01 else "note",
-        symptom=f"{count(len(rows), 'object')} ({percent(share)}) carry two classes: boxes with "
-        f"IoU > {NEAR}, most often {both}",
+        symptom=f"{count(len(rows), 'object')} ({percent(share)}) with two classes: pairs of boxes "
+        f"with IoU > {NEAR}, most often {both}",
         evidence={
             "boxes": len(rows),
             "share": share,
             "classes": confused,
             "worst_images": most_affected(context.names, objects.image[rows], what="boxes"),
         },
-        cause="Labels that contradict each other; or a thing and what carries it (a rider, a "
-        "motorcycle) seen from where they coincide.",
+        cause="One thing under two names, or two things that coincide: only a look at the images "
+        "tells.",
         cure="Decide for one class where the two mean one object. Where both are right, use one "
         "score per class (sigmoid), not a softmax.",
         unpredicted="which of the two classes is right cannot be computed",
@@ -156,20 +160,37 @@ def _same_files(context: Context) -> Finding | None:
     if not same:
         return None
     extra = sum(len(group) - 1 for group in same)
+    pairs = "; ".join(" = ".join(group[:3]) for group in same[:3])
     return Finding(
         check="duplicate_images",
         severity="warning",
-        symptom=f"{count(extra, 'image file')} repeat another, byte for byte",
+        symptom=f"{count(extra, 'image file')} the same as another, byte for byte: {pairs}"
+        + (" ..." if len(same) > 3 else ""),
         evidence={
             "images": extra,
             "groups": same[:5],
-            "worst_images": [{"image": g[0], "copies": len(g)} for g in same[:5]],
+            "worst_images": [{"image": g[0], "the same as": ", ".join(g[1:3])} for g in same[:5]],
         },
-        cause="Frames or folders that were copied twice.",
-        cure="Remove the copies; look whether one of them lies in another split, too: then scores "
-        "are too good.",
+        cause=_labelled_alike(context, groups),
+        cure="Remove the copies.",
         predicted={
             "text": f"{len(context.data) - extra:,} images stay",
             "images_left": len(context.data) - extra,
         },
+    )
+
+
+def _labelled_alike(context: Context, groups: Mapping[str, list[int]]) -> str:
+    """Whether copies of an image have the same boxes."""
+    records = context.data.records
+    several = [rows for rows in groups.values() if len(rows) > 1]
+    other = sum(
+        any(not np.array_equal(records[rows[0]].boxes, records[i].boxes) for i in rows[1:])
+        for rows in several
+    )
+    if not other:
+        return "The files were copied, and their boxes with them."
+    return (
+        f"The boxes of {other} of these {count(len(several), 'image')} differ from copy to copy: "
+        "the labels contradict each other."
     )

@@ -1,0 +1,1 @@
+"""Detectors from torchvision's models and state dicts, and back: a table of names each."""

@@ -1,0 +1,49 @@
+"""ResNet cut in two, as the detectors on one map of stride 16 use it."""
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.ops import FrozenBatchNorm2d
+
+NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
+         "resnext101_32x8d")  # fmt: skip
+
+
+class ResNetTrunk(nn.Module):
+    """Images (B, 3, H, W) in [0, 1] to the map of stride 16 of a ResNet, the end of conv4."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: models.ResNet) -> None:
+        super().__init__()
+        stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        self.layers = nn.Sequential(stem, net.layer1, net.layer2, net.layer3)
+        self.strides, self.channels = (16,), (net.fc.in_features // 2,)
+        for name, value in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
+            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.layers((images - self.mean) / self.std)]
+
+
+def cut_resnet(
+    name: str, *, pretrained: bool = False, dilated: bool = False
+) -> tuple[ResNetTrunk, nn.Module, int]:
+    """torchvision's ResNet ``name`` up to conv4, its conv5, and how many channels that gives.
+
+    ``dilated``: conv5 keeps the stride of 16, with holes in its kernels. ``pretrained`` downloads
+    weights; batch norm then stays as it was trained, as in Detectron2. ``ValueError`` for another
+    name, or where ``dilated`` cannot be.
+    """
+    if name not in NAMES:
+        raise ValueError(f"backbone {name!r}: here it is 'tiny' or one of {', '.join(NAMES)}")
+    if dilated and name in ("resnet18", "resnet34"):
+        raise ValueError(f"backbone {name!r}: its blocks cannot be dilated; take resnet50")
+    net = models.get_model(
+        name,
+        weights="DEFAULT" if pretrained else None,
+        norm_layer=FrozenBatchNorm2d if pretrained else nn.BatchNorm2d,
+        replace_stride_with_dilation=(False, False, dilated),
+    )
+    return ResNetTrunk(net), net.layer4, net.fc.in_features
