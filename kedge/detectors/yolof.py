@@ -1,7 +1,5 @@
 """YOLOF: one level, an encoder that sees all sizes on it, equally many positives an object."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from kedge.anchors import Level
@@ -47,7 +45,7 @@ class YOLOF(Dense):
         self,
         *,
         num_classes: int,
-        shapes: Shapes | Sequence[Shapes] | None = None,
+        shapes: Shapes | list[Shapes] | None = None,
         backbone: str | nn.Module = "tiny",
         stride: int | None = None,
         learn: bool = False,
@@ -66,7 +64,7 @@ class YOLOF(Dense):
             stride = 16 if tiny else 32
         if shapes is None:
             sides = [float(stride * cells) for cells in (1, 2, 4, 8, 16)]
-            shapes = list(zip(sides, sides))
+            shapes = [(side, side) for side in sides]
         shapes = of_one_level("YOLOF", shapes)
         coder = DeltaCoder(centre_clamp=32.0) if coder is None else coder
         super().__init__(

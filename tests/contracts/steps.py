@@ -23,7 +23,17 @@ def rule(name: str, classes: int = CLASSES):
 
 def first(model):
     """What holds the parts of the first stage."""
-    return getattr(model, "proposals", model)
+    return getattr(model, "proposals", last(model))
+
+
+def last(model):
+    """What holds the parts of the last stage."""
+    return getattr(model, "regions", model)
+
+
+def classes_of(model):
+    """How many classes its first stage tells apart."""
+    return 1 if hasattr(model, "proposals") else CLASSES
 
 
 def step(model):
