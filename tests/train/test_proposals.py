@@ -20,7 +20,14 @@ def fast(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fast")
     file = folder / "kept.npz"
     data = toy.write(folder / "data", train=12, val=4, size=(64, 96))
-    words = ["--data", str(data), "--detector", "fast_rcnn", "--options", f"source=[{SOURCE}],hidden=8"]
+    words = [
+        "--data",
+        str(data),
+        "--detector",
+        "fast_rcnn",
+        "--options",
+        f"source=[{SOURCE}],hidden=8",
+    ]
     words += ["--proposals", str(file), "--out", str(folder / "run")]
     assert run(["train", *SMALL, *words]) == 0
     return folder / "run", file
