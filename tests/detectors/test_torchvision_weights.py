@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import detection as peers
 from torchvision.models.detection import faster_rcnn, mask_rcnn, retinanet
+from torchvision.models.detection import ssd as ssd_module
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.rpn import RPNHead
@@ -118,6 +119,8 @@ def shaken(model):
             count = len(layer.running_mean)
             layer.running_mean.copy_(torch.randn(count, generator=g) * 0.1)
             layer.running_var.copy_(torch.rand(count, generator=g) + 0.5)
+    if isinstance(model, ssd_module.SSD):
+        settle(model)
     for name, layer in model.named_modules():
         if OUTPUT.search(name) and isinstance(layer, (nn.Conv2d, nn.Linear)):
             boxes = "bbox_reg" in name or "bbox_pred" in name or "regression" in name
@@ -130,6 +133,16 @@ def shaken(model):
     for layer in model.modules():
         layer._forward_hooks.clear()
     return model
+
+
+def settle(model):
+    """The statistics of what its norms see: with others ReLU6 makes neighbours' scores equal."""
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in norms:
+        layer.train().momentum = 1.0
+    with torch.no_grad():
+        batch, _ = model.transform(pictures())
+        model.head(list(model.backbone(batch.tensors).values()))
 
 
 def scale_once(wanted, layer, inputs, output):
