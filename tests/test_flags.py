@@ -158,8 +158,10 @@ def test_every_flag_of_doctor_and_report_reaches_the_work(command, monkeypatch):
     monkeypatch.setattr(kedge.doctor, "open_context", recorder)
     after = {"strict", "verbose", "json", "html", "out"}  # what is done with the findings
     for argument, words, value in tried(command):
-        (data,), named = recorder.last([command, *words])
         name = argument.field_info.name
+        if name == "model":  # a peer's model is looked at by kedge.interop, with a test of its own
+            continue
+        (data,), named = recorder.last([command, *words])
         if name not in after:
             reached = data if name == "data" else named[name]
             assert reached == (tuple(map(int, words[1:])) if name == "image_size" else value), words
