@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
-from PIL import Image
 
 from kedge.cli import run
 from kedge.data import toy
@@ -109,11 +109,10 @@ def test_words_that_contradict_each_other(mini, capsys):
     assert "holds no run" in fails(capsys, "doctor", "--run", str(mini))
 
 
-def test_a_data_set_without_objects(tmp_path, capsys):
-    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
-    image = {"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}
-    said = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
-    (tmp_path / "train.json").write_text(json.dumps(said))
+def test_a_data_set_without_an_object_or_an_image(tmp_path, capsys):
+    PIL.Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    whole = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}
+    (tmp_path / "train.json").write_text(json.dumps(whole))
     page, out = tmp_path / "r.html", tmp_path / "f.json"
     words = ["--data", str(tmp_path), "--detector", "retinanet"]
     assert run(["doctor", *words, "--strict", "--json", str(out), "--html", str(page)]) == 1
@@ -121,6 +120,10 @@ def test_a_data_set_without_objects(tmp_path, capsys):
     assert run(["report", *words, "--out", str(page)]) == 0
     assert "hold no object" in page.read_text()
     assert "nothing to design" in fails(capsys, "design", str(tmp_path))
+    assert "nothing to assign" in fails(capsys, "assign", *words)
+    (tmp_path / "train.json").write_text(json.dumps(whole | {"images": []}))
+    for command in ("doctor", "report", "assign"):
+        assert "holds no image" in fails(capsys, command, *words)
 
 
 def test_report(mini, tmp_path, capsys):

@@ -12,6 +12,8 @@ import pytest
 import torch
 import yaml
 
+from kedge.detectors import DETECTORS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -128,6 +130,21 @@ def test_the_other_examples_run(page, number, names):
     execute(blocks(page)[number], names)
 
 
+INSIDE = "docs/inside-other-frameworks.md"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_the_recipes_for_torchvision(number, names):
+    """The others need the other frameworks: tests/parity runs them."""
+    from interop.tv_models import batch, model
+
+    images, targets = batch()
+    names |= {"model": model("retinanet"), "images": images, "targets": targets}
+    execute(blocks(INSIDE)[number], names)
+    if number == 3:
+        assert Path("matched.png").stat().st_size > 0
+
+
 def test_the_check_of_the_doctors_page_finds_something(names, capsys):
     from kedge.data import toy
 
@@ -159,10 +176,21 @@ def test_the_strategy_of_contributing_chooses_what_it_says(names):
     assert (table == 0).sum() == 36 - 9
 
 
+def test_the_page_of_detectors():
+    (code,) = blocks("docs/detectors.md")
+    targets = [{"boxes": torch.tensor([[9.0, 9, 60, 50]]), "labels": torch.tensor([1])}]
+    names = {"images": [torch.rand(3, 64, 96)], "targets": targets}
+    execute(code.replace(', backbone="resnet50"', ""), names)  # which takes a while
+    assert all(torch.isfinite(loss) for loss in names["losses"].values())
+    tables = (ROOT / "docs/detectors.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", tables, re.M)) == set(DETECTORS)
+
+
 def test_every_block_of_python_is_run_here():
     count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
     count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
-    count["docs/torchvision.md"] = 1
+    count |= {"docs/torchvision.md": 1, "docs/detectors.md": 1}
+    count[INSIDE] = 7
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found = {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages}
     assert {page: number for page, number in found.items() if number} == count

@@ -18,6 +18,7 @@ def doctor(
     anchors: Anchors = None,
     config: Path | None = None,
     run: Path | None = None,
+    model: str | None = None,
     image_size: Sides = None,
     strict: bool = False,
     verbose: bool = False,
@@ -30,6 +31,8 @@ def doctor(
     kedge doctor --data DIR
 
     kedge doctor --data DIR --detector retinanet --image-size 640 640
+
+    kedge doctor --data DIR --model my_model:make --image-size 800 1333
 
     kedge doctor --run runs/a --html doctor.html
 
@@ -45,6 +48,9 @@ def doctor(
         Look at the anchors that kedge train would start from with these settings.
     run
         Look at the records of a run, and at its anchors.
+    model
+        Look at the anchors of another library's model: module:function, where the function makes
+        torchvision's RetinaNet, SSD or R-CNN.
     image_size
         Side, or height and width, of the network's input, into which images are letterboxed; by
         default that of --config or --run, else 640.
@@ -66,6 +72,9 @@ def doctor(
     from kedge.doctor import examine, open_context
     from kedge.doctor.show import print_findings, to_json
 
+    others = (detector, config, run)
+    if model is not None and any(other is not None for other in others):
+        raise ValueError("--model goes without --detector, --config and --run: give one")
     context = open_context(
         data,
         split=split,
@@ -78,6 +87,12 @@ def doctor(
         seed=seed,
     )
     say([*said(context.data), *not_as_designed(anchors, context.image_size)])
+    if model is not None:
+        from dataclasses import replace
+
+        from kedge.interop.doctor_model import setup_of_model
+
+        context = replace(context, setup=setup_of_model(model, context.image_size))
     findings = examine(context)
     print_findings(Console(), context, findings, verbose)
     if json is not None:

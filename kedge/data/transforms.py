@@ -199,7 +199,8 @@ def from_original(boxes: Tensor, target: Target, size: tuple[int, int]) -> Tenso
 
     They are cut off at the image; those of which less than a pixel a side is left are gone.
     """
-    moved = _move({**target, "boxes": boxes}, *target["letterbox"].tolist(), size)["boxes"]
+    scale_x, scale_y, dx, dy = target["letterbox"].tolist()
+    moved = _move({**target, "boxes": boxes}, scale_x, scale_y, dx, dy, size)["boxes"]
     moved = moved.as_subclass(Tensor).clamp(min=0)
     moved = torch.minimum(moved, moved.new_tensor([size[1], size[0]] * 2))
     return moved[(moved[:, 2:] - moved[:, :2] >= 1).all(1)]

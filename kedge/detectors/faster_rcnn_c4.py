@@ -72,7 +72,7 @@ class FasterRCNNC4(TwoStage):
         tiny = backbone == "tiny"
         trunk, block, channels = cut_backbone(backbone, pretrained=pretrained)
         if shapes is None:
-            shapes = [preset(self.published).levels[0].shapes]
+            shapes = [preset("faster_rcnn_c4").levels[0].shapes]
         levels = shared_levels("FasterRCNNC4", trunk.strides, shapes, offset)
         super().__init__(
             num_classes=num_classes, strides=trunk.strides, multiple=trunk.strides[0],

@@ -75,19 +75,21 @@ class Refining(Proposer):
     regions: RefinedHead
     min_objectness: float = 0.01
 
+    @torch.no_grad()
     def refined(self, first: Predictions) -> Boxes:
         """The anchors where the first step moves them, without a graph: a list for each image, in
         the grid's order and with its levels."""
         grid, rows = first.anchors, torch.arange(len(first), device=first.logits.device)
         assert grid is not None, "the first step predicts on a grid"
-        boxes = first.detach().boxes_at(rows).view(*first.shape, 4)
+        boxes = first.boxes_at(rows).view(*first.shape, 4)
         return Boxes(
             boxes, strides=grid.stride(rows), levels=grid.level(rows), num_levels=grid.num_levels
         )
 
+    @torch.no_grad()
     def easy(self, first: Predictions) -> Tensor:
         """(M,) bool: anchors of which the first step says that they hold nothing."""
-        return first.classes.probability(first.class_rows.detach())[:, 0] < self.min_objectness
+        return first.classes.probability(first.class_rows)[:, 0] < self.min_objectness
 
     def losses(
         self,

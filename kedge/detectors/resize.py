@@ -51,7 +51,9 @@ class Resize:
         rate = min(self.short / min(height, width), self.long / max(height, width))
         return max(1, int(height * rate)), max(1, int(width * rate))
 
-    def __call__(self, images: Sequence[Tensor], *, smallest: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, images: Sequence[Tensor] | Tensor, *, smallest: int
+    ) -> tuple[Tensor, Tensor]:
         """The batch (B, 3, H, W) of images (3, h, w) in [0, 1], and the size (B, 2) of each in it.
 
         Raises ``ValueError`` as ``batch_images`` does; the side is that of the resized image.

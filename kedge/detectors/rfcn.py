@@ -71,7 +71,7 @@ class RFCN(TwoStage):
         tiny = backbone == "tiny"
         trunk, block, channels = cut_backbone(backbone, pretrained=pretrained, dilated=True)
         if shapes is None:
-            shapes = [preset(self.published).levels[0].shapes]
+            shapes = [preset("py_faster_rcnn").levels[0].shapes]
         levels = shared_levels("RFCN", trunk.strides, shapes, offset)
         super().__init__(
             num_classes=num_classes, strides=trunk.strides, multiple=trunk.strides[0],

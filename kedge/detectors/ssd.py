@@ -77,7 +77,7 @@ class SSD(Convertible, MultiBox):
         size = 300 if vgg and size is None else size
         if size not in ((300, 512) if vgg else (None,)):
             raise ValueError(f"size: 300 or 512 with vgg16, no other backbone has one; got {size}")
-        if vgg:
+        if vgg and size is not None:
             strides, published = zip(*preset(f"ssd{size}").levels)
             body = VGG16((8, 16), fc7=16, norms={8: 20.0}, pretrained=pretrained)
             blocks = list(zip((2 * width, *[width] * 4), _BEHIND[size]))

@@ -63,7 +63,8 @@ class YOLOF(Dense):
         if stride is None:
             stride = 16 if tiny else 32
         if shapes is None:
-            shapes = [(float(stride * cells),) * 2 for cells in (1, 2, 4, 8, 16)]
+            sides = [float(stride * cells) for cells in (1, 2, 4, 8, 16)]
+            shapes = [(side, side) for side in sides]
         shapes = of_one_level("YOLOF", shapes)
         coder = DeltaCoder(centre_clamp=32.0) if coder is None else coder
         super().__init__(

@@ -40,7 +40,7 @@ def cut_resnet(
         raise ValueError(f"backbone {name!r}: here it is 'tiny' or one of {', '.join(NAMES)}")
     if dilated and name in ("resnet18", "resnet34"):
         raise ValueError(f"backbone {name!r}: its blocks cannot be dilated; take resnet50")
-    net = models.get_model(
+    net: models.ResNet = models.get_model(  # pyright: ignore[reportAssignmentType]
         name,
         weights="DEFAULT" if pretrained else None,
         norm_layer=FrozenBatchNorm2d if pretrained else nn.BatchNorm2d,

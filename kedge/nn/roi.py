@@ -53,7 +53,8 @@ class RoIPool(nn.Module):
         out = maps[0].new_zeros(len(boxes), maps[0].shape[1], self.size, self.size)
         for number, (x, stride) in enumerate(zip(maps, self.strides)):
             mine = (level == number).nonzero()[:, 0]
-            part = rois[mine].to(x.dtype)
+            wide = torch.promote_types(x.dtype, torch.float32)  # half knows no pixel 301
+            x, part = x.to(wide), rois[mine].to(wide)
             if self.kind == "roi_align":
                 got = roi_align(x, part, self.size, 1 / stride, self.sampling, self.aligned)
             else:

@@ -1,6 +1,8 @@
 """torchvision's classifiers as backbones: their layers, under their own names."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,10 @@ RESNETS = (
 )  # fmt: skip
 MOBILENETS = ("mobilenet_v3_large", "mobilenet_v3_small")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+Norm = Callable[..., nn.Module]
+Layers = dict[str, nn.Module]
+Stages = dict[str, tuple[int, int]]  # the layer that ends a stage: its stride and channels
 
 
 class TorchvisionBackbone(nn.Module):
@@ -47,7 +53,7 @@ class TorchvisionBackbone(nn.Module):
         std: tuple[float, ...] = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        norm = partial(FrozenBatchNorm2d if frozen else nn.BatchNorm2d, eps=eps)
+        norm: Norm = partial(FrozenBatchNorm2d if frozen else nn.BatchNorm2d, eps=eps)
         layers, stages = _mobilenet(name, norm) if name in MOBILENETS else _resnet(name, norm)
         if not 1 <= maps <= len(stages):
             raise ValueError(f"{name} has {len(stages)} maps, not {maps}")
@@ -67,22 +73,19 @@ class TorchvisionBackbone(nn.Module):
         return maps
 
 
-Layers = dict[str, nn.Module]
-Stages = dict[str, tuple[int, int]]  # the layer that ends a stage: its stride and channels
-
-
-def _resnet(name: str, norm: partial[nn.Module]) -> tuple[Layers, Stages]:
+def _resnet(name: str, norm: Norm) -> tuple[Layers, Stages]:
     if name not in RESNETS:
         known = ", ".join((*RESNETS, *MOBILENETS))
         raise ValueError(f"no torchvision backbone {name!r}; there are {known}")
-    model = models.get_model(name, weights=None, norm_layer=norm)
+    model: Any = models.get_model(name, weights=None, norm_layer=norm)
     layers = {key: part for key, part in model.named_children() if key not in ("avgpool", "fc")}
     widest = model.fc.in_features
     return layers, {f"layer{i}": (2 ** (i + 1), widest >> (4 - i)) for i in range(1, 5)}
 
 
-def _mobilenet(name: str, norm: partial[nn.Module]) -> tuple[Layers, Stages]:
-    features = models.get_model(name, weights=None, norm_layer=norm).features
+def _mobilenet(name: str, norm: Norm) -> tuple[Layers, Stages]:
+    model: Any = models.get_model(name, weights=None, norm_layer=norm)
+    features = model.features
     last = len(features) - 1
     ends = (max(i for i in range(last) if getattr(features[i], "_is_cn", False)), last)
     return dict(features.named_children()), {str(i): (32, features[i].out_channels) for i in ends}

@@ -1,6 +1,6 @@
 """The sources of proposals by name: the one table of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kedge.parts import Spec, build
 from kedge.proposals.opencv import EdgeBoxes, SelectiveSearch
@@ -17,4 +17,4 @@ SOURCES: dict[str, Callable[..., Source]] = {
 def source_of(spec: Spec | Source) -> Source:
     """A source by name with settings where wanted, "sliding-window" or "selective_search:most=500";
     a source as it is."""
-    return build(SOURCES, spec, "source") if isinstance(spec, (str, dict)) else spec
+    return build(SOURCES, spec, "source") if isinstance(spec, (str, Mapping)) else spec

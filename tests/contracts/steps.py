@@ -23,14 +23,29 @@ def rule(name: str, classes: int = CLASSES):
 
 def first(model):
     """What holds the parts of the first stage."""
-    return getattr(model, "proposals", model)
+    return getattr(model, "proposals", last(model))
+
+
+def last(model):
+    """What holds the parts of the last stage."""
+    return getattr(model, "regions", model)
+
+
+def classes_of(model):
+    """How many classes its first stage tells apart."""
+    return 1 if hasattr(model, "proposals") else CLASSES
 
 
 def step(model):
     """Losses of a training step with a fixed sample; its gradients are checked."""
+    return train_on(model, TARGETS)
+
+
+def train_on(model, targets):
+    """The same with other objects."""
     torch.manual_seed(1)
     model.train().zero_grad()
-    losses = model(IMAGES, TARGETS)
+    losses = model(IMAGES, targets)
     total = torch.stack(list(losses.values())).sum()
     total.backward()
     assert torch.isfinite(total)

@@ -1,7 +1,8 @@
 """Every strategy with every coder, loss, sampler and suppression that fits, in one detector of
 each kind: made with it, or given it afterwards; in training and in evaluation.
 
-``test_every_detector.py`` takes all detectors through the same, part by part."""
+``test_every_detector.py`` takes all detectors through the same, part by part. The whole crosses are
+slow (``make test-slow``)."""
 
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ coders = pytest.mark.parametrize("coder", CODERS)
 # -- strategies ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @detectors
 @strategies
 @coders
@@ -150,6 +152,7 @@ def test_every_class_loss_trains_every_dense_detector(detector, classes, rescore
     look(model)
 
 
+@pytest.mark.slow
 @detectors
 @pytest.mark.parametrize(
     "box",

@@ -17,6 +17,7 @@ from kedge.detectors import (
     RefineDet,
     RetinaNet,
     RTMDet,
+    SlidingWindowDetector,
     SSDLite,
     YOLOv1,
     YOLOv2,
@@ -54,6 +55,7 @@ SMALL = {
     "cascade_rcnn": lambda **k: CascadeRCNN(
         num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
     ),
+    "sliding_window": lambda **k: SlidingWindowDetector(num_classes=CLASSES, depth=1, **k),
     **{name: lambda n=name, **k: point_detector(n, **k) for name in POINTS},
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),

@@ -84,6 +84,7 @@ def test_detections_equal_torchvisions(both):
         assert torch.allclose(got["scores"], want["scores"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_losses_and_gradients_equal_torchvisions(both):
     theirs, ours = (model.train() for model in both)
     images, targets = scene()

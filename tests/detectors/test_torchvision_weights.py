@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 from torchvision.models import detection as peers
 from torchvision.models.detection import faster_rcnn, mask_rcnn, retinanet
+from torchvision.models.detection import ssd as ssd_module
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.rpn import RPNHead
@@ -54,8 +55,8 @@ def retinanet_v2():
 FEW = {"rpn_pre_nms_top_n_test": 60, "rpn_post_nms_top_n_test": 40, "box_score_thresh": 0.1}
 
 
-def faster_v1():
-    return peers.FasterRCNN(pyramid(), K, **FEW, **SIDES)
+def faster_v1(labels=K):
+    return peers.FasterRCNN(pyramid(), labels, **FEW, **SIDES)
 
 
 def faster_v2():
@@ -118,9 +119,12 @@ def shaken(model):
             count = len(layer.running_mean)
             layer.running_mean.copy_(torch.randn(count, generator=g) * 0.1)
             layer.running_var.copy_(torch.rand(count, generator=g) + 0.5)
+    if isinstance(model, ssd_module.SSD):
+        settle(model)
     for name, layer in model.named_modules():
         if OUTPUT.search(name) and isinstance(layer, (nn.Conv2d, nn.Linear)):
             boxes = "bbox_reg" in name or "bbox_pred" in name or "regression" in name
+            nn.init.zeros_(layer.bias)
             layer.register_forward_hook(partial(scale_once, 0.4 if boxes else 1.5))
     with torch.no_grad():
         model.eval()(pictures())
@@ -131,13 +135,22 @@ def shaken(model):
     return model
 
 
+def settle(model):
+    """The statistics of what its norms see: with others ReLU6 makes neighbours' scores equal."""
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in norms:
+        layer.train().momentum = 1.0
+    with torch.no_grad():
+        batch, _ = model.transform(pictures())
+        model.head(list(model.backbone(batch.tensors).values()))
+
+
 def scale_once(wanted, layer, inputs, output):
     """At the first call: weights with which the outputs differ by ``wanted``."""
     if not hasattr(layer, "scaled"):
         layer.scaled = True
         factor = wanted / output.std()
         layer.weight.mul_(factor)
-        layer.bias.mul_(factor)
         return output * factor
     return None
 
@@ -164,11 +177,15 @@ def pictures():
 
 
 def same_found(expected, found, first=0):
+    """Row for row, but for the order of scores that are equal within rounding."""
     for want, got in zip(expected, found, strict=True):
         assert len(got["boxes"]) == len(want["boxes"]) > 5
-        assert torch.equal(got["labels"] + first, want["labels"])
-        torch.testing.assert_close(got["boxes"], want["boxes"], atol=2e-3, rtol=1e-4)
         torch.testing.assert_close(got["scores"], want["scores"], atol=2e-5, rtol=1e-4)
+        boxes = (got["boxes"][:, None] - want["boxes"]).abs().amax(-1) < 5e-3
+        scores = (got["scores"][:, None] - want["scores"]).abs() < 1e-4
+        same = boxes & scores & (got["labels"][:, None] + first == want["labels"])
+        assert same.any(0).all()
+        assert same.any(1).all()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -341,14 +358,14 @@ def test_training_is_the_same(model_of):
     assert own == frozen
 
 
-def test_predict_and_evaluate_take_the_file(model_of, tmp_path, capsys):
+def test_predict_and_evaluate_take_the_file(tmp_path, capsys):
     from kedge.cli import run
     from kedge.data import toy
 
-    theirs, _, _ = model_of("faster")
     data = toy.write(tmp_path / "toy", train=1, val=2, size=(64, 96))
-    names = ["__background__", *toy.CLASSES[::-1]]  # another order: they are found by name
-    names += [f"other {n}" for n in range(K - len(names))]
+    names = ["__background__", *toy.CLASSES[::-1], "other"]  # found by name, whatever the order
+    torch.manual_seed(0)
+    theirs = shaken(faster_v1(len(names)))
     file, rows = tmp_path / "a.safetensors", tmp_path / "found.json"
     ours = FasterRCNN.from_torchvision(theirs, categories=names)
     kedge.save(ours, file)

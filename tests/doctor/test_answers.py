@@ -118,7 +118,7 @@ def test_designed_shapes_are_judged_on_images_they_did_not_see(toys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"name": "ssd"}, "there are yolov2, retinanet"),
+        ({"name": "detr"}, "no detector 'detr'.*there are yolov1, yolov2"),
         ({"name": "yolov2", "anchors": "nonesuch"}, "unknown"),
         ({"name": "retinanet", "anchors": "10x10,20x20"}, "cannot share 2 shapes evenly"),
     ],

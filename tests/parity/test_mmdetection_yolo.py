@@ -117,7 +117,8 @@ def test_yolov3s_neck_and_head():
 def test_csp_backbones_after_their_stem(name):
     theirs = getattr(mm.mmdetection().backbones, name)(deepen_factor=0.33, widen_factor=0.5)
     theirs.eval()
-    ours = {"CSPDarknet": CSPDarknet, "CSPNeXt": CSPNeXt}[name]("s").eval()
+    theirs.double()
+    ours = {"CSPDarknet": CSPDarknet, "CSPNeXt": CSPNeXt}[name]("s").eval().double()
     for stage, number in (("4", 1), ("8", 2), ("16", 3), ("32", 4)):
         one, other = ours.stages[stage], getattr(theirs, f"stage{number}")
         put(one[0], other[0])
@@ -125,7 +126,7 @@ def test_csp_backbones_after_their_stem(name):
             put(one[1].squeeze, other[1].conv1)
             put(one[1].mix, other[1].conv2)
         put_csp(one[2], other[-1])
-    x = torch.rand(1, 32, 32, 48, generator=torch.Generator().manual_seed(0))
+    x = torch.rand(1, 32, 32, 48, generator=torch.Generator().manual_seed(0)).double()
     for stage, number in (("4", 1), ("8", 2), ("16", 3), ("32", 4)):
         equal([ours.stages[stage](x)], [getattr(theirs, f"stage{number}")(x)])
         x = ours.stages[stage](x)

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from kedge.cli import run
+from kedge.data import toy
 from kedge.train import load
 from kedge.train.result import load_result
 
-SOURCE = "sliding-window:sides=[1,0.5],h_over_w=[1]"
-SMALL = [
-    "--data", "toy", "--epochs", "1", "--batch-size", "20", "--image-size", "64", "96", "--quiet",
-]  # fmt: skip
+SOURCE = "sliding-window:sides=[0.5,0.25],h_over_w=[1]"
+SMALL = ["--epochs", "1", "--batch-size", "4", "--image-size", "64", "96", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,15 @@ def fast(tmp_path_factory):
     """A run of Fast R-CNN of a few steps, whose proposals lie in a file of their own."""
     folder = tmp_path_factory.mktemp("fast")
     file = folder / "kept.npz"
-    words = ["--detector", "fast_rcnn", "--options", f"source=[{SOURCE}],hidden=8"]
+    data = toy.write(folder / "data", train=12, val=4, size=(64, 96))
+    words = [
+        "--data",
+        str(data),
+        "--detector",
+        "fast_rcnn",
+        "--options",
+        f"source=[{SOURCE}],hidden=8",
+    ]
     words += ["--proposals", str(file), "--out", str(folder / "run")]
     assert run(["train", *SMALL, *words]) == 0
     return folder / "run", file
@@ -32,7 +39,7 @@ def test_fast_rcnn_makes_its_proposals_and_keeps_them(fast):
     result = load_result(folder / "run.json")
     assert len(kept["image"]) == len(set(kept["image"].tolist())) > result.data["images"]["count"]
     assert set(kept["source"].tolist()) == {
-        "SlidingWindow(sides=(1.0, 0.5), h_over_w=(1.0,), step=0.5)"
+        "SlidingWindow(sides=(0.5, 0.25), h_over_w=(1.0,), step=0.5)"
     }
     assert 0 < result.scores["AR50@100"] <= 1
     scored = json.loads((folder / "scores.jsonl").read_text().splitlines()[-1])

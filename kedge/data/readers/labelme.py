@@ -54,7 +54,8 @@ def read(folder: Path, ask: Ask) -> Data:
 
 
 def _images(folder: Path, problems: Problems) -> list[NamedImage]:
-    found, without, turned = [], [], []
+    found, without = [], []
+    turned: list[tuple[str, str]] = []
     for file in sorted(folder.glob("*.json")):
         try:
             said = read_json(file)
@@ -87,7 +88,8 @@ def _images(folder: Path, problems: Problems) -> list[NamedImage]:
         found.append(image)
     problems.unused("shape without a box", without, "points, lines and the like have no box")
     if turned:
-        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
+        image, where = turned[0]
+        problems.note("rotation", image, where, MESSAGE, count=len(turned))
     return found
 
 

@@ -121,7 +121,8 @@ def _table(
 ) -> tuple[list[RawImage], Rows]:
     images: list[RawImage] = []
     rows = Rows()
-    lost, turned = 0, []
+    lost = 0
+    turned: list[tuple[str, str]] = []
     for key, page in pages.items():
         if key not in files:
             lost += len(page.objects)
@@ -147,7 +148,8 @@ def _table(
         )
     problems.lost_with_images(lost)
     if turned:
-        problems.note("rotation", *turned[0], MESSAGE, count=len(turned))
+        image, where = turned[0]
+        problems.note("rotation", image, where, MESSAGE, count=len(turned))
     return images, rows
 
 

@@ -56,7 +56,7 @@ class Conversion(ABC, Generic[D]):
 
     def selections(self, detector: D) -> dict[str, Selection]:
         """Its selections as they are now, by the names in ``facts``."""
-        return {"detections": detector.selection}  # pyright: ignore[reportAttributeAccessIssue]
+        return {"detections": detector.selection}  # pyright: ignore
 
     def select(self, detector: D, selections: Mapping[str, Selection]) -> None:
         """Puts ``selections`` in the place of its own."""

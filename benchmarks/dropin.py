@@ -1,0 +1,197 @@
+"""Kedge inside other frameworks: assignment and training step, with it and without.
+
+    python benchmarks/dropin.py                      # assignment, torchvision (and Ultralytics)
+    python benchmarks/dropin.py --step               # whole steps of training, too
+    python benchmarks/dropin.py --crossover          # few objects, where the peer's table is faster
+    python benchmarks/dropin.py --crowd 75357        # one batch of so many objects through YOLO11n
+
+Writes ``results/dropin.json`` (``dropin_crossover.json``). Peers in turns in one process, one
+thread; ``ms`` is the median processor time, ``MB`` how far memory rises (Linux). ``kedge`` always
+matches sparsely here, so that ratios below 1 show; in use, batches below the crossover are left to
+the peer. Rows that would need more than ``--gb`` for the peer's table leave the peer out.
+Ultralytics is measured in the environment of ``make parity``.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from _record import ROOT, record, table
+from torch import Tensor, nn
+
+sys.path.insert(0, str(ROOT))
+
+from assign_speed import measured
+from peers import available, ultralytics
+from torchvision.models.detection import fcos_resnet50_fpn, retinanet_resnet50_fpn
+
+from kedge.interop.torchvision import accelerate
+from kedge.interop.torchvision.accelerate import SEAMS
+from kedge.interop.ultralytics import accelerate as accelerate_yolo
+from kedge.interop.ultralytics.assigner import SparseAssigner
+
+OBJECTS, BATCHES = (1, 8, 50, 300, 1000, 5000), (1, 8, 16)
+FEW, SOME = (1, 2, 4, 8, 16, 20), (1, 8, 64)
+CLASSES = 20
+PARTS = {"weights": None, "weights_backbone": None, "num_classes": CLASSES}
+TORCHVISION = {
+    "RetinaNet": partial(retinanet_resnet50_fpn, **PARTS),
+    "FCOS": partial(fcos_resnet50_fpn, **PARTS),
+}
+Call = Callable[[], object]
+
+
+def objects(count: int, side: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """Objects that cover the image about once, whatever their number; sides from 4 px."""
+    mean = max(4.0, side / math.sqrt(count))
+    size = mean * 4 ** (torch.rand(count, 2, generator=rng) - 0.5)
+    size = size.clamp(max=side - 1)
+    corner = torch.rand(count, 2, generator=rng) * (side - size)
+    labels = torch.randint(1, CLASSES, (count,), generator=rng)
+    return {"boxes": torch.cat([corner, corner + size], 1), "labels": labels}
+
+
+def sparse_always() -> None:
+    """No batch is small enough for the peers' own tables."""
+    SparseAssigner.table = -1
+    for seam in SEAMS:
+        seam.table = -1
+
+
+def torchvision_calls(name: str, count: int, batch: int, side: int, step: bool, seed: int):
+    """(model, a call that assigns or trains a step) of one of torchvision's detectors."""
+    torch.manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
+    model: Any = TORCHVISION[name]().train()
+    model.transform.min_size, model.transform.max_size = (side,), side
+    targets = [objects(count, side, rng) for _ in range(batch)]
+    images = torch.rand(batch, 3, side, side, generator=rng)
+
+    def train() -> None:
+        model.zero_grad()
+        sum(model(list(images), [dict(t) for t in targets]).values()).backward()
+
+    if step:
+        return model, train
+    model.eval()
+    model.training = model.transform.training = True
+    seen: list[tuple] = []
+    with torch.no_grad():  # the network once; then its losses alone, without the head's
+        model.compute_loss = lambda *given: seen.append(given) or {}
+        model(list(images), [dict(t) for t in targets])
+        del model.compute_loss
+    model.head.compute_loss = lambda *given: {}
+    return model, lambda: model.compute_loss(*seen[0])
+
+
+def yolo_calls(name: str, count: int, batch: int, side: int, step: bool, seed: int):
+    """The same of an Ultralytics model."""
+    ultralytics()
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
+    model: Any = DetectionModel(f"{name}.yaml", nc=CLASSES, verbose=False).train()
+    model.args = get_cfg()
+    parts = [objects(count, side, rng) for _ in range(batch)]
+    low, high = (torch.cat([part["boxes"] for part in parts]) / side).split(2, dim=1)
+    data = {
+        "img": torch.rand(batch, 3, side, side, generator=rng),
+        "batch_idx": torch.arange(batch).repeat_interleave(count).float(),
+        "cls": torch.cat([part["labels"] for part in parts]).float(),
+        "bboxes": torch.cat([(low + high) / 2, high - low], 1),
+    }
+
+    def train() -> None:
+        model.zero_grad()
+        model(dict(data))[0].sum().backward()
+
+    if step:
+        return model, train
+    with torch.no_grad():
+        outputs = model(data["img"])
+    return model, lambda: model.loss(dict(data), outputs)
+
+
+def both(model: nn.Module, call: Call, put: Callable[[Any], Any], peer: bool, repeats: int):
+    """ms and MB of the peer alone, where it is to run, and with Kedge."""
+    row: dict[str, Any] = {}
+    for who, inside in (("peer", nullcontext), ("kedge", partial(put, model))):
+        if who == "peer" and not peer:
+            continue
+        with inside():
+            call()
+            _, row[f"{who} ms"], row[f"{who} MB"] = measured(call, repeats)
+    if peer:
+        row["times"] = row["peer ms"] / row["kedge ms"]
+    return row
+
+
+def rows_of(options: argparse.Namespace) -> Iterator[dict]:
+    """Every row of the plan."""
+    plan = [("RetinaNet", torchvision_calls, accelerate, 9)]
+    plan += [("FCOS", torchvision_calls, accelerate, 1)]
+    if available("Ultralytics"):
+        plan += [(name, yolo_calls, accelerate_yolo, 1) for name in ("yolo11n", "yolo26n")]
+    counts, batches = (FEW, SOME) if options.crossover else (OBJECTS, BATCHES)
+    for name, make, put, shapes in plan:
+        if options.only and name not in options.only.split(","):
+            continue
+        for step in (False, True) if options.step else (False,):
+            for side in options.side:
+                for batch in (b for b in batches if b <= options.batch):
+                    for count in (n for n in counts if n <= options.objects):
+                        anchors = shapes * side * side * 4 / 3 / 64
+                        gigabytes = anchors * count * batch * 4 * 8 / 2**30
+                        torch.manual_seed(options.seed)
+                        model, call = make(name, count, batch, side, step, options.seed)
+                        row = {"peer": name, "what": "step" if step else "loss", "side": side}
+                        row |= {"batch": batch, "objects": count}
+                        peer = gigabytes <= options.gb
+                        yield row | both(model, call, put, peer, options.repeats)
+
+
+def crowd(options: argparse.Namespace) -> Iterator[dict]:
+    """One batch of 16 images at 640 px with so many objects through YOLO11n's own loss, once."""
+    count = options.crowd // 16
+    model, call = yolo_calls("yolo11n", count, 16, 640, False, options.seed)
+    row = {"peer": "yolo11n", "what": "loss", "side": 640, "batch": 16, "objects": count}
+    yield row | both(model, call, accelerate_yolo, False, 1)
+
+
+def main() -> None:
+    """Measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--step", action="store_true")
+    parser.add_argument("--crossover", action="store_true")
+    parser.add_argument("--crowd", type=int, default=0)
+    parser.add_argument("--only", default="", help="peers, separated by commas")
+    parser.add_argument("--side", type=int, nargs="+", default=[640])
+    parser.add_argument("--batch", type=int, default=64, help="at most so many images")
+    parser.add_argument("--objects", type=int, default=5000, help="at most so many in an image")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--gb", type=float, default=8, help="of the peer's tables, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-record", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    sparse_always()
+    rows = []
+    for row in crowd(options) if options.crowd else rows_of(options):
+        rows.append(row)
+        print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(rows))
+    if not options.no_record:
+        name = "dropin_crossover" if options.crossover else "dropin"
+        command = " ".join(["python benchmarks/dropin.py", *sys.argv[1:]])
+        record(name, command, rows, options.seed, threads=1)
+
+
+if __name__ == "__main__":
+    main()

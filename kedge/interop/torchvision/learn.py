@@ -1,0 +1,166 @@
+"""learn_anchors: torchvision's RetinaNet, SSD and R-CNNs learn the shapes of their anchors."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kedge.coders.delta import DeltaCoder
+from kedge.detectors.shape_warmup import AnnealedWarmup
+from kedge.interop.torchvision.accelerate import accelerate
+from kedge.interop.torchvision.generators import (
+    LearnedAnchorGenerator,
+    LearnedDefaultBoxGenerator,
+    LearnedGenerator,
+)
+from kedge.interop.torchvision.seam import pack
+from kedge.interop.undo import Undo
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.ssd import SSD
+
+
+class ShapeCoder(BoxCoder):
+    """torchvision's codes, in which an anchor's size gets its gradient through log(g / a) alone.
+
+    Decoded boxes carry none: proposals must not teach the shapes.
+
+    Source: Zhong et al., arXiv:1812.00469 (Anchor Box Optimization), as ``DeltaCoder`` has it.
+    """
+
+    def encode_single(self, reference_boxes: Tensor, proposals: Tensor) -> Tensor:
+        x, y, w, h = (1 / weight for weight in self.weights)
+        return DeltaCoder(stds=(x, y, w, h)).encode(proposals, reference_boxes)
+
+    def decode_single(self, rel_codes: Tensor, boxes: Tensor) -> Tensor:
+        return super().decode_single(rel_codes, boxes.detach())
+
+
+class LearnedAnchors(Undo):
+    """What ``learn_anchors`` changed.
+
+    ``finish()`` ends the learning and leaves the shapes in torchvision's own generator; the undo
+    alone (call, or the end of a ``with`` block) takes everything back, the shapes too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Kedge learns anchors in torchvision's")
+        self.generators: list[LearnedGenerator] = []
+
+    @property
+    def shapes(self) -> Tensor:
+        """(S, 2) width and height of all shapes in pixels of the network's input."""
+        return torch.cat([generator.learned.shapes for generator in self.generators])
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The logarithms of the shapes, for a parameter group without weight decay."""
+        return [generator.learned.log_shapes for generator in self.generators]
+
+    def finish(self) -> None:
+        """Writes the shapes into the model's own anchor generator, and takes all of Kedge out.
+
+        torchvision keeps its anchors outside the ``state_dict``: save the model as a whole, or the
+        shapes beside it.
+        """
+        for generator in self.generators:
+            generator.write_back()
+        self()
+
+
+class WarmupHook:
+    """A forward hook of a detector's transform: in training it shows the objects of the batch, as
+    the network sees them, to the warm-up of the shapes, before the anchors are made."""
+
+    def __init__(self, generator: LearnedGenerator, warmup: AnnealedWarmup) -> None:
+        self.generator, self.warmup = generator, warmup
+
+    def __call__(self, transform: nn.Module, given: Any, out: tuple[Any, Any]) -> None:
+        targets = out[1]
+        if transform.training and targets is not None and self.warmup.active:
+            if _processes() > 1:
+                raise ValueError(
+                    "learn_anchors: each process would warm up other shapes; with several "
+                    "processes pass warmup_steps=0"
+                )
+            self.warmup.update(self.generator.learned, pack(targets))
+
+
+def _processes() -> int:
+    """How many processes train together."""
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if together else 1
+
+
+def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchors:
+    """Makes the anchor shapes of torchvision's RetinaNet, SSD or R-CNN parameters of ``model``.
+
+    Call it before the optimiser is made. The matching is Kedge's (``accelerate``). The losses reach
+    the shapes through the size residual; the assignment stays frozen. In the first ``warmup_steps``
+    steps of training the shapes are clustered on the objects of the batches (``AnnealedWarmup``);
+    0: none, they begin as they are. Shapes are pixels of the network's input.
+
+    ``learned = learn_anchors(model)``, train, ``learned.finish()``: then the model is torchvision's
+    again, with the shapes that were learned.
+
+    Errors: ``ValueError`` for a model without such anchors, for shapes of a cell that do not share
+    a centre, for a box loss on decoded boxes (its gradient is another), and as ``accelerate``.
+
+    Source: Zhong et al., arXiv:1812.00469, section 3; the warm-up is ours.
+    """
+    learned = LearnedAnchors()
+    try:
+        for module in list(model.modules()):
+            if hasattr(module, "transform"):
+                _learn(module, learned, warmup_steps)
+        if not learned.generators:
+            raise ValueError(
+                f"{type(model).__name__} holds no RetinaNet, SSD or R-CNN of torchvision with "
+                "anchors of its own kind"
+            )
+        learned.later(accelerate(model))
+    except Exception:
+        learned()
+        raise
+    return learned
+
+
+def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
+    """Puts a generator, a coder and the warm-up into ``detector``, if it is one of those."""
+    owner, holder = _parts(detector)
+    if owner is None:
+        return
+    peer = owner.anchor_generator
+    if type(peer) is AnchorGenerator:
+        generator: LearnedGenerator = LearnedAnchorGenerator(peer)
+    elif type(peer) is DefaultBoxGenerator:
+        generator = LearnedDefaultBoxGenerator(peer, detector.transform.fixed_size)
+    else:
+        raise ValueError(f"{type(peer).__name__} is no generator that Kedge knows")
+    if getattr(holder, "_loss_type", "l1") not in ("l1", "smooth_l1"):
+        raise ValueError(f"the box loss is {holder._loss_type}: only losses on codes teach shapes")
+    device = next(detector.parameters()).device
+    owner.anchor_generator = generator.to(device)
+    learned.later(lambda: setattr(owner, "anchor_generator", peer))
+    coder = holder.box_coder
+    learned.set(holder, "box_coder", ShapeCoder(coder.weights, coder.bbox_xform_clip))
+    if warmup_steps:
+        count = len(generator.learned)
+        generator.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=count).to(device)
+        hook = WarmupHook(generator, generator.warmup)
+        learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
+    learned.generators.append(generator)
+    learned.replaced.append(f"{type(detector).__name__} ({len(generator.learned)} shapes)")
+
+
+def _parts(detector: Any) -> tuple[Any, Any]:
+    """What has the anchors, and what has the coder of their boxes; None for other models."""
+    if isinstance(detector, RetinaNet):
+        return detector, detector.head.regression_head
+    if isinstance(detector, SSD):
+        return detector, detector
+    network = getattr(detector, "rpn", None)
+    if isinstance(network, RegionProposalNetwork):
+        return network, network
+    return None, None

@@ -1,0 +1,78 @@
+"""explain: what the assigner of an Ultralytics model does with a batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kedge.assign.tal import TAL
+from kedge.interop.explained import Explained
+from kedge.interop.ultralytics.accelerate import accelerate, criteria, detector_of
+from kedge.interop.ultralytics.assigner import SparseAssigner
+from kedge.types import Assigner, Assignment
+
+
+@torch.no_grad()
+def explain(
+    model: Any,
+    images: Tensor,
+    targets: Sequence[Mapping[str, Tensor]],
+    *,
+    strategy: Assigner | None = None,
+) -> Explained:
+    """The assignment of a batch, of YOLO26 that of its one-to-many head.
+
+    ``images`` (B, 3, H, W) in [0, 1], sides as the network takes them; ``targets``: one mapping an
+    image, ``boxes`` (n, 4) in pixels and ``labels`` (n,) from 0. ``strategy`` in place of the
+    model's rule. Nothing in the model changes, running means neither.
+
+    Errors: ``ValueError`` as ``accelerate``; a model that Kedge is already in, too.
+    """
+    inner, seen = detector_of(model), []
+    modes = {module: module.training for module in inner.modules()}
+    with accelerate(model, strategy=strategy):
+        try:
+            inner.eval()
+            first = next(part for _, part in criteria(inner.criterion))
+            assigner = first.assigner
+            assigner.table, assigner.watch = -1, seen.append
+            inner.criterion(inner(images), _batch(images, targets))
+        finally:
+            for module, training in modes.items():
+                module.training = training
+        rule = _rule(assigner) if strategy is None else strategy
+    return Explained(rule=rule, assignment=_only(seen), pixels=images)
+
+
+def _only(seen: list[Assignment]) -> Assignment:
+    if not seen:
+        raise ValueError("explain: the batch has no object, so nothing was assigned")
+    return seen[0]
+
+
+def _rule(assigner: SparseAssigner) -> TAL:
+    """The peer's rule in Kedge's words, for its name and settings."""
+    return TAL(
+        k=assigner.topk,
+        alpha=assigner.alpha,
+        beta=assigner.beta,
+        among="inside",
+        min_side=float(assigner.stride_val),
+        overlap="ciou",
+        contest="candidates",
+    )
+
+
+def _batch(images: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Ultralytics' batch: boxes as centre and size, in shares of the image."""
+    height, width = images.shape[2:]
+    size = images.new_tensor([width, height])
+    low, high = torch.cat([target["boxes"] for target in targets]).split(2, dim=1)
+    index = [torch.full((len(t["boxes"]),), float(i)) for i, t in enumerate(targets)]
+    return {
+        "img": images,
+        "batch_idx": torch.cat(index).to(images),
+        "cls": torch.cat([target["labels"] for target in targets]).to(images),
+        "bboxes": torch.cat([(low + high) / 2 / size, (high - low) / size], dim=1),
+    }
