@@ -1,5 +1,7 @@
 """``kedge evaluate``"""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,47 +61,22 @@ def evaluate(
     from kedge.data import said
     from kedge.files import write_json
     from kedge.predict import score as scoring
-    from kedge.predict.detect import detect, propose
 
     if max_detections <= 10:
         raise ValueError(f"--max-detections {max_detections}: must exceed 10, which AR10 needs")
     if (run is None) == (results is None):
         raise ValueError("evaluate: give either a run folder or --results FILE")
     recall: dict[str, float] = {}
+    read = partial(scoring.read_to_score, split=split, on_bad_box=on_bad_box)
     if run is not None:
-        from kedge.detectors.detector import Proposes
-        from kedge.train.config import load_config
-        from kedge.train.loading import load
-        from kedge.train.result import CONFIG, PROPOSALS
-
-        detector = load(run)
-        if data is None and not run.is_dir():
-            raise ValueError("evaluate: a weights file needs --data: what is the truth?")
-        config = load_config(run / CONFIG) if run.is_dir() else None
-        if data is None:
-            assert config is not None
-            data, root = config.data, root or config.root
-        source = scoring.read_to_score(data, split, on_bad_box, root)
-        scoring.check_classes(detector.class_names, source)
-        kept = None if config is None else config.proposals or run / PROPOSALS
-        how: Any = {"workers": workers, "proposals": kept}
-        if proposals and not isinstance(detector, Proposes):
-            raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
-        every = detect(detector, source, detector.input_size, **how)
-        found, others = scoring.relabelled(every, detector.class_names or (), source)
-        if others:
-            say([f"{others} detections of classes that the data lacks are left out"])
-        if proposals:
-            assert isinstance(detector, Proposes)
-            boxes = propose(detector, source, detector.input_size, **how)
-            recall = scoring.recall_of(boxes, source, (50, 100, 300, 1000))
+        source, found, recall = _of_run(run, read, data, root, proposals, workers)
     else:
         assert results is not None
         if proposals:
             raise ValueError("--proposals: a results file has none; give a run folder")
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
-        source = scoring.read_to_score(data, split, on_bad_box, root)
+        source = read(data, root=root)
         found = scoring.from_results(results, source)
     say(said(source))
     scores = scoring.score(found, source, max_detections) | recall
@@ -117,3 +94,44 @@ def evaluate(
     out.print(classes_table(source.classes, scores))
     if recall:
         out.print(recall_table(recall))
+
+
+def _of_run(
+    run: Path,
+    read: Callable[..., Any],
+    data: str | None,
+    root: Path | None,
+    proposals: bool,
+    workers: int,
+) -> tuple[Any, Any, dict[str, float]]:
+    """The data to score on, what the detector of a run or a weights file finds in it, and the
+    recall of its proposals where ``proposals`` asks for it."""
+    from kedge.detectors.detector import HasProposals
+    from kedge.predict import score as scoring
+    from kedge.predict.detect import detect, propose
+    from kedge.train.config import load_config
+    from kedge.train.loading import load
+    from kedge.train.result import CONFIG, PROPOSALS
+
+    detector, kept = load(run), None
+    if run.is_dir():
+        config = load_config(run / CONFIG)
+        kept = config.proposals or run / PROPOSALS
+        if data is None:
+            data, root = config.data, root or config.root
+    if data is None:
+        raise ValueError("evaluate: a weights file needs --data: what is the truth?")
+    source = read(data, root=root)
+    scoring.check_classes(detector.class_names, source)
+    if proposals and not isinstance(detector, HasProposals):
+        raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
+    how: Any = {"workers": workers, "proposals": kept}
+    every = detect(detector, source, detector.input_size, **how)
+    found, others = scoring.relabelled(every, detector.class_names or (), source)
+    if others:
+        say([f"{others} detections of classes that the data lacks are left out"])
+    if not proposals:
+        return source, found, {}
+    assert isinstance(detector, HasProposals)
+    boxes = propose(detector, source, detector.input_size, **how)
+    return source, found, scoring.recall_of(boxes, source, (50, 100, 300, 1000))

@@ -9,7 +9,7 @@ from kedge.coders import Coder
 from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.faster_rcnn import FasterRCNN
 from kedge.detectors.levels import Shapes
-from kedge.detectors.region_parts import region_head
+from kedge.detectors.region_parts import region_coder, region_head
 from kedge.losses import Loss
 from kedge.sample import Sampler
 from kedge.select import Selection
@@ -61,7 +61,7 @@ class CascadeRCNN(FasterRCNN):
         heads = [
             region_head(
                 pool, layers(), size=size, selection=selection, beta=1.0,
-                positive=positive, narrow=narrow, weight=weight,
+                positive=positive, coder=region_coder(narrow), weight=weight,
             )
             for positive, narrow, weight in STAGES
         ]  # fmt: skip

@@ -18,7 +18,7 @@ from kedge.types import Assigner, Detections, Predictions, Targets
 
 
 @runtime_checkable
-class Proposes(Protocol):
+class HasProposals(Protocol):
     """A detector that first says where objects may be, whatever their class."""
 
     def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:

@@ -4,13 +4,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from kedge.assign.max_iou import MaxIoU
-from kedge.coders import Coder, DeltaCoder
+from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.region_parts import region_selection
-from kedge.detectors.regions import RegionHead
-from kedge.losses import Loss, SoftmaxCrossEntropy, sampled_loss
+from kedge.detectors.region_parts import region_coder, region_head, region_selection
+from kedge.losses import Loss
 from kedge.nn import RoIPool, TwoMLP
 from kedge.proposals.source import Source
 from kedge.sample import IoUBalancedNegatives, Sampler
@@ -69,27 +67,25 @@ class FastRCNN(OnProposals):
         self.backbone = body
         hidden = (128 if tiny else 4096) if hidden is None else hidden
         dropout = (0.0 if tiny else 0.5) if dropout is None else dropout
-        coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)) if coder is None else coder
+        coder = region_coder() if coder is None else coder
+        size = 48 if tiny else 128
         few = IoUBalancedNegatives(
-            size=48 if tiny else 128, positive_share=0.25, bins=1, floor=0.1, floor_fraction=0.0
+            size=size, positive_share=0.25, bins=1, floor=0.1, floor_fraction=0.0
         )
-        self.regions = RegionHead(
+        self.regions = region_head(
             RoIPool(body.strides, kind=pool),
             TwoMLP(
                 49 * body.channels[0], hidden, classes=num_classes + 1, dropout=dropout,
                 codes=(num_classes if class_specific else 1) * coder.code_size,
             ),
-            assign=one_half() if assign is None else assign,
+            size=size,
+            beta=1.0,
+            assign=assign,
             sample=few if sample is None else sample,
             coder=coder,
-            loss=sampled_loss(SoftmaxCrossEntropy(), beta=1.0) if loss is None else loss,
+            loss=loss,
             selection=region_selection(0.3) if selection is None else selection,
         )  # fmt: skip
 
     def features(self, images: Tensor) -> list[Tensor]:
         return self.backbone(images)
-
-
-def one_half() -> MaxIoU:
-    """A box is positive for its best object at an IoU of .5, else background."""
-    return MaxIoU(positive=0.5, negative=0.5, low_quality="none")

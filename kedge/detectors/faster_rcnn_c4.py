@@ -3,20 +3,16 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor
-
-from kedge.anchors import LearnedShapes
-from kedge.anchors.presets import preset
 from kedge.coders import Coder
 from kedge.detectors.backbones import cut_backbone
-from kedge.detectors.levels import Shapes, shared_levels
+from kedge.detectors.levels import Shapes
+from kedge.detectors.one_map import OnOneMap
 from kedge.detectors.region_parts import (
     proposal_selection,
     region_head,
     region_proposals,
     region_selection,
 )
-from kedge.detectors.two_stage import TwoStage
 from kedge.losses import Loss
 from kedge.nn import BlockMean, RoIPool
 from kedge.sample import Sampler
@@ -24,7 +20,7 @@ from kedge.select import Selection
 from kedge.types import Assigner
 
 
-class FasterRCNNC4(TwoStage):
+class FasterRCNNC4(OnOneMap):
     """Faster R-CNN as it was before feature pyramids: one map of stride 16 for everything.
 
     Args:
@@ -71,16 +67,11 @@ class FasterRCNNC4(TwoStage):
     ) -> None:
         tiny = backbone == "tiny"
         trunk, block, channels = cut_backbone(backbone, pretrained=pretrained)
-        if shapes is None:
-            shapes = [preset("faster_rcnn_c4").levels[0].shapes]
-        levels = shared_levels("FasterRCNNC4", trunk.strides, shapes, offset)
         super().__init__(
-            num_classes=num_classes, strides=trunk.strides, multiple=trunk.strides[0],
-            shapes=LearnedShapes(levels, learn=learn), smallest=trunk.strides[0],
-        )  # fmt: skip
-        self.backbone = trunk
+            num_classes=num_classes, trunk=trunk, shapes=shapes, learn=learn, offset=offset
+        )
         self.proposals = region_proposals(
-            trunk.channels[0], len(shapes[0]), size=64 if tiny else 256,
+            trunk.channels[0], len(self.shapes), size=64 if tiny else 256,
             training=proposal_selection(500, 100) if tiny else proposal_selection(12000, 2000),
             testing=proposal_selection(500, 100) if tiny else proposal_selection(6000, 1000),
             assign=assign, sample=sample, coder=coder, loss=loss,
@@ -92,6 +83,3 @@ class FasterRCNNC4(TwoStage):
             size=48 if tiny else 512,
             selection=region_selection() if selection is None else selection,
         )
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        return self.backbone(images)

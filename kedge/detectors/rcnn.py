@@ -2,16 +2,14 @@
 
 from torch import Tensor, nn
 
-from kedge.coders import Coder, DeltaCoder
+from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
-from kedge.detectors.fast_rcnn import one_half
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.region_parts import region_selection
-from kedge.detectors.regions import RegionHead
-from kedge.losses import Loss, SoftmaxCrossEntropy, sampled_loss
+from kedge.detectors.region_parts import region_coder, region_head, region_selection
+from kedge.losses import Loss
 from kedge.nn import Backbone, BlockMean, Warp
 from kedge.proposals.source import Source
-from kedge.sample import RandomSample, Sampler
+from kedge.sample import Sampler
 from kedge.select import Selection
 from kedge.types import Assigner
 
@@ -62,19 +60,19 @@ class RCNN(OnProposals):
             num_classes=num_classes, source=source, strides=(1,), multiple=1, smallest=1
         )
         size = (32 if tiny else 224) if size is None else size
-        coder = DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)) if coder is None else coder
-        self.regions = RegionHead(
+        coder = region_coder() if coder is None else coder
+        self.regions = region_head(
             Warp(size, context=CONTEXT * size),
             BlockMean(
                 LastMap(body), body.channels[-1], classes=num_classes + 1,
                 codes=(num_classes if class_specific else 1) * coder.code_size,
             ),
-            assign=one_half() if assign is None else assign,
-            sample=RandomSample(size=32 if tiny else 64, positive_share=0.25)
-            if sample is None
-            else sample,
+            size=32 if tiny else 64,
+            beta=1.0,
+            assign=assign,
+            sample=sample,
             coder=coder,
-            loss=sampled_loss(SoftmaxCrossEntropy(), beta=1.0) if loss is None else loss,
+            loss=loss,
             selection=region_selection(0.3) if selection is None else selection,
         )  # fmt: skip
         self.regions.at_once = 512 if tiny else 64

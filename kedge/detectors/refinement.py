@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 from kedge.anchors import Boxes
 from kedge.coders import Coder
-from kedge.detectors.images import check_labels, sizes_of
+from kedge.detectors.images import sizes_of
+from kedge.detectors.regions import StageParts
 from kedge.detectors.stage import Outcome, Stage
 from kedge.detectors.two_stage import Proposer
 from kedge.losses import Loss
 from kedge.sample import Sampler
 from kedge.select import Selection
-from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
 
 
-class RefinedHead(Swappable):
+class RefinedHead(StageParts):
     """A second step: of which class is what stands in a refined anchor, and where exactly?
 
     ``layers`` give logits (B, N, W) and codes (B, N, D) for maps, in the order of the anchors. All
@@ -35,9 +35,7 @@ class RefinedHead(Swappable):
         loss: Loss,
         selection: Selection,
     ) -> None:
-        super().__init__()
-        self.layers = layers
-        self.assign, self.sample, self.coder, self.loss = assign, sample, coder, loss
+        super().__init__(layers, assign=assign, sample=sample, coder=coder, loss=loss)
         self.selection = selection
 
     def predict(self, maps: list[Tensor], boxes: Boxes) -> Predictions:
@@ -67,9 +65,9 @@ class Refining(Proposer):
     """A composition of ``proposals`` and ``regions``, whose parts can be swapped at any time: the
     first filters and moves the anchors, the second answers at each of them.
 
-    A subclass defines ``features`` and makes both. Losses of the first step are called
-    ``proposal_...``, those of the second by their own names; these do not reach what the first has
-    said. ``min_objectness``: anchors below are easy background to the second.
+    A subclass defines ``features`` and makes both. Losses of the second step, by their own names,
+    do not reach what the first has said. ``min_objectness``: anchors below are easy background to
+    the second.
     """
 
     regions: RefinedHead
@@ -101,13 +99,10 @@ class Refining(Proposer):
     ) -> Outcome:
         """The losses of both steps: see ``Detector``."""
         del sizes  # anchors stand in the padding too; nothing there answers
-        check_labels(targets, self.num_classes)
-        maps, first = self._first(images)
-        outcome = Stage.of(self.proposals, self.progress, assign)(first, targets.as_one_class())
+        maps, first, outcome = self._learn_first(images, targets, assign)
         second = self.regions.predict(maps, self.refined(first))
         found = self.regions.losses(second, targets, self.easy(first), self.progress)
-        named = {f"proposal_{name}": loss for name, loss in outcome.losses.items()}
-        return outcome._replace(losses=named | found.losses)
+        return outcome._replace(losses=outcome.losses | found.losses)
 
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:

@@ -54,6 +54,12 @@ def region_selection(threshold: float = 0.5) -> Selection:
     return Selection(candidates=None, min_side=1e-2, suppress=NMS(threshold=threshold))
 
 
+def region_coder(narrow: float = 1.0) -> DeltaCoder:
+    """Deltas with standard deviations of .1 and .2, ``narrow`` times smaller."""
+    centre, side = 0.1 / narrow, 0.2 / narrow
+    return DeltaCoder(stds=(centre, centre, side, side))
+
+
 def region_head(
     pool: nn.Module,
     layers: nn.Module,
@@ -61,20 +67,25 @@ def region_head(
     size: int,
     selection: Selection,
     positive: float = 0.5,
-    narrow: float = 1.0,
     beta: float = 1 / 9,
     weight: float = 1.0,
+    assign: Assigner | None = None,
+    sample: Sampler | None = None,
+    coder: Coder | None = None,
+    loss: Loss | None = None,
 ) -> RegionHead:
-    """A second stage with Faster R-CNN's parts: ``size`` boxes an image, a quarter of which may be
-    positive, at IoU ``positive``; deltas with deviations of .1 and .2 over ``narrow``; softmax and
-    smooth L1 of ``beta``, times ``weight``."""
-    centre, side = 0.1 / narrow, 0.2 / narrow
+    """A second stage. Parts that are None are Faster R-CNN's: ``size`` boxes an image, a quarter of
+    which may be positive, at IoU ``positive``; ``region_coder()``; softmax and smooth L1 of
+    ``beta``, times ``weight``."""
+    best = MaxIoU(positive=positive, negative=positive, low_quality="none")
     return RegionHead(
         pool,
         layers,
-        assign=MaxIoU(positive=positive, negative=positive, low_quality="none"),
-        sample=RandomSample(size=size, positive_share=0.25),
-        coder=DeltaCoder(stds=(centre, centre, side, side)),
-        loss=sampled_loss(SoftmaxCrossEntropy(), beta=beta, weight=weight),
+        assign=best if assign is None else assign,
+        sample=RandomSample(size=size, positive_share=0.25) if sample is None else sample,
+        coder=region_coder() if coder is None else coder,
+        loss=sampled_loss(SoftmaxCrossEntropy(), beta=beta, weight=weight)
+        if loss is None
+        else loss,
         selection=selection,
     )

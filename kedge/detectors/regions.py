@@ -13,7 +13,18 @@ from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
 
 
-class RegionProposals(Swappable):
+class StageParts(Swappable):
+    """Layers, and what a stage is made of, as attributes that can be swapped at any time."""
+
+    def __init__(
+        self, layers: nn.Module, *, assign: Assigner, sample: Sampler, coder: Coder, loss: Loss
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.assign, self.sample, self.coder, self.loss = assign, sample, coder, loss
+
+
+class RegionProposals(StageParts):
     """A first stage: is there an object, whatever its class, and where?
 
     ``layers`` give logits (B, N, 1) and codes (B, N, D) for maps. ``training`` and ``testing``
@@ -31,9 +42,7 @@ class RegionProposals(Swappable):
         training: Selection,
         testing: Selection,
     ) -> None:
-        super().__init__()
-        self.layers = layers
-        self.assign, self.sample, self.coder, self.loss = assign, sample, coder, loss
+        super().__init__(layers, assign=assign, sample=sample, coder=coder, loss=loss)
         self.selections = {True: training, False: testing}
 
     def predict(self, maps: list[Tensor], grid: Grid) -> Predictions:
@@ -48,7 +57,7 @@ class RegionProposals(Swappable):
         return self.selections[self.training](predictions.detach(), scores, sizes)
 
 
-class RegionHead(Swappable):
+class RegionHead(StageParts):
     """A second stage: of which class is what stands in a box, and where exactly?
 
     ``pool`` takes maps, boxes (R, 4) and their images (R,) to features, ``layers`` these to class
@@ -71,10 +80,8 @@ class RegionHead(Swappable):
         loss: Loss,
         selection: Selection,
     ) -> None:
-        super().__init__()
-        self.pool, self.layers = pool, layers
-        self.assign, self.sample, self.coder, self.loss = assign, sample, coder, loss
-        self.selection = selection
+        super().__init__(layers, assign=assign, sample=sample, coder=coder, loss=loss)
+        self.pool, self.selection = pool, selection
 
     def predict(self, maps: list[Tensor], boxes: Boxes) -> Predictions:
         """What it says of every box."""

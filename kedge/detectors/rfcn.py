@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kedge.anchors import LearnedShapes
-from kedge.anchors.presets import preset
-from kedge.assign.max_iou import MaxIoU
-from kedge.coders import Coder, DeltaCoder
+from kedge.coders import Coder
 from kedge.detectors.backbones import cut_backbone
-from kedge.detectors.levels import Shapes, shared_levels
-from kedge.detectors.region_parts import proposal_selection, region_proposals, region_selection
-from kedge.detectors.regions import RegionHead
-from kedge.detectors.two_stage import TwoStage
+from kedge.detectors.levels import Shapes
+from kedge.detectors.one_map import OnOneMap
+from kedge.detectors.region_parts import (
+    proposal_selection,
+    region_head,
+    region_proposals,
+    region_selection,
+)
 from kedge.losses import CodeL1, DenseLoss, Loss, SoftmaxCrossEntropy, per_sampled
 from kedge.nn import PositionMaps, Vote
 from kedge.sample import OHEM, Sample, Sampler
@@ -25,7 +26,7 @@ def twice_sampled(assignment: Assignment, sample: Sample, num_classes: int) -> T
     return 2 * per_sampled(assignment, sample, num_classes)
 
 
-class RFCN(TwoStage):
+class RFCN(OnOneMap):
     """R-FCN on one map of stride 16.
 
     Args:
@@ -70,32 +71,24 @@ class RFCN(TwoStage):
     ) -> None:
         tiny = backbone == "tiny"
         trunk, block, channels = cut_backbone(backbone, pretrained=pretrained, dilated=True)
-        if shapes is None:
-            shapes = [preset("py_faster_rcnn").levels[0].shapes]
-        levels = shared_levels("RFCN", trunk.strides, shapes, offset)
         super().__init__(
-            num_classes=num_classes, strides=trunk.strides, multiple=trunk.strides[0],
-            shapes=LearnedShapes(levels, learn=learn), smallest=trunk.strides[0],
-        )  # fmt: skip
-        self.backbone = trunk
+            num_classes=num_classes, trunk=trunk, shapes=shapes, learn=learn, offset=offset
+        )
         chosen = proposal_selection(500, 100) if tiny else proposal_selection(6000, 300)
         self.proposals = region_proposals(
-            trunk.channels[0], len(shapes[0]), size=64 if tiny else 256, training=chosen,
+            trunk.channels[0], len(self.shapes), size=64 if tiny else 256, training=chosen,
             testing=chosen, assign=assign, sample=sample, coder=coder, loss=loss,
         )  # fmt: skip
         width = (64 if tiny else 1024) if width is None else width
-        self.regions = RegionHead(
+        sampled = 48 if tiny else 128
+        self.regions = region_head(
             PositionMaps(block, channels, width, classes=num_classes + 1, codes=4, size=size),
             Vote(num_classes + 1),
-            assign=MaxIoU(positive=0.5, negative=0.5, low_quality="none"),
-            sample=OHEM(size=48 if tiny else 128),
-            coder=DeltaCoder(stds=(0.1, 0.1, 0.2, 0.2)),
+            size=sampled,
+            sample=OHEM(size=sampled),
             loss=DenseLoss(
                 classes=SoftmaxCrossEntropy(), box=CodeL1(beta=1.0),
                 normalise=twice_sampled, class_normalise=per_sampled,
             ),
             selection=region_selection(0.3) if selection is None else selection,
         )  # fmt: skip
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        return self.backbone(images)

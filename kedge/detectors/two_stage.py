@@ -18,7 +18,8 @@ from kedge.types import Assigner, Detections, Predictions, Targets
 class Proposer(Detector):
     """A detector whose first stage, ``proposals``, only says where objects may be.
 
-    A subclass defines ``features``, makes ``proposals``, and trains both stages.
+    A subclass defines ``features``, makes ``proposals``, and trains both stages. Losses of the
+    first are called ``proposal_...``.
     """
 
     shapes: LearnedShapes
@@ -38,6 +39,16 @@ class Proposer(Detector):
         maps = self.features(images)
         grid = self.grid((images.shape[-2], images.shape[-1]))
         return maps, self.proposals.predict(maps, grid)
+
+    def _learn_first(
+        self, images: Tensor, targets: Targets, assign: Assigner | None
+    ) -> tuple[list[Tensor], Predictions, Outcome]:
+        """The maps, what the first stage says at its anchors, and its losses."""
+        check_labels(targets, self.num_classes)
+        maps, first = self._first(images)
+        outcome = Stage.of(self.proposals, self.progress, assign)(first, targets.as_one_class())
+        named = {f"proposal_{name}": loss for name, loss in outcome.losses.items()}
+        return maps, first, outcome._replace(losses=named)
 
     def head(self, images: Tensor) -> Predictions:
         """What the first stage says at its anchors, for a batch (B, 3, H, W)."""
@@ -62,9 +73,8 @@ class Proposer(Detector):
 class TwoStage(Proposer):
     """A composition of ``proposals`` and ``regions``, whose parts can be swapped at any time.
 
-    A subclass defines ``features`` and makes both. Losses of the first stage are called
-    ``proposal_...``, those of the second by their own names. Objects are proposals too, in
-    training.
+    A subclass defines ``features`` and makes both. Losses of the second stage have their own names.
+    Objects are proposals too, in training.
     """
 
     regions: RegionHead | CascadeHead
@@ -83,16 +93,11 @@ class TwoStage(Proposer):
         assign: Assigner | None = None,
     ) -> Outcome:
         """The losses of both stages: see ``Detector``."""
-        check_labels(targets, self.num_classes)
         sizes = sizes_of(images, sizes)
-        maps, first = self._first(images)
-        stage = Stage.of(self.proposals, self.progress, assign)
-        outcome = stage(first, targets.as_one_class())
-        found = self.proposals.propose(first, sizes)
-        boxes = Boxes.from_detections(found, targets)
+        maps, first, outcome = self._learn_first(images, targets, assign)
+        boxes = Boxes.from_detections(self.proposals.propose(first, sizes), targets)
         second = self.regions.losses(maps, boxes, targets, sizes, self.progress)
-        named = {f"proposal_{name}": loss for name, loss in outcome.losses.items()}
-        return outcome._replace(losses=named | second.losses)
+        return outcome._replace(losses=outcome.losses | second.losses)
 
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:

@@ -1,9 +1,10 @@
 """ResNet cut in two, as the detectors on one map of stride 16 use it."""
 
-import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
+
+from kedge.nn.normalise import Normalise
 
 NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
          "resnext101_32x8d")  # fmt: skip
@@ -12,19 +13,15 @@ NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext5
 class ResNetTrunk(nn.Module):
     """Images (B, 3, H, W) in [0, 1] to the map of stride 16 of a ResNet, the end of conv4."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, net: models.ResNet) -> None:
         super().__init__()
         stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         self.layers = nn.Sequential(stem, net.layer1, net.layer2, net.layer3)
         self.strides, self.channels = (16,), (net.fc.in_features // 2,)
-        for name, value in (("mean", (0.485, 0.456, 0.406)), ("std", (0.229, 0.224, 0.225))):
-            self.register_buffer(name, torch.tensor(value).view(3, 1, 1), persistent=False)
+        self.normalise = Normalise()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return [self.layers((images - self.mean) / self.std)]
+        return [self.layers(self.normalise(images))]
 
 
 def cut_resnet(

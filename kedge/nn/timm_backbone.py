@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from kedge.nn.normalise import Normalise
 
 
 class TimmBackbone(nn.Module):
@@ -16,9 +17,6 @@ class TimmBackbone(nn.Module):
         ImportError: timm is not installed.
         ValueError: no such model, or it has no map of a stride asked for.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self, name: str, *, pretrained: bool = False, strides: tuple[int, ...] = (8, 16, 32)
@@ -46,10 +44,8 @@ class TimmBackbone(nn.Module):
         self._at = [found.index(s) for s in strides]
         self.channels = tuple(model.feature_info.channels()[i] for i in self._at)
         config = model.pretrained_cfg
-        for key in ("mean", "std"):
-            value = torch.tensor(config[key]).view(3, 1, 1)
-            self.register_buffer(key, value, persistent=False)
+        self.normalise = Normalise(config["mean"], config["std"])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = self.model((images - self.mean) / self.std)
+        maps = self.model(self.normalise(images))
         return [maps[i] for i in self._at]

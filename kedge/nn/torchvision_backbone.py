@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
+from kedge.nn.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
+
 RESNETS = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
     "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2",
 )  # fmt: skip
 MOBILENETS = ("mobilenet_v3_large", "mobilenet_v3_small")
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Norm = Callable[..., nn.Module]
 Layers = dict[str, nn.Module]
@@ -39,9 +40,6 @@ class TorchvisionBackbone(nn.Module):
     Raises ``ValueError`` for another name, or more maps than there are.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         name: str,
@@ -61,11 +59,10 @@ class TorchvisionBackbone(nn.Module):
         self.taken = tuple(stages)[-maps:]
         self.strides = tuple(stages[layer][0] for layer in self.taken)
         self.channels = tuple(stages[layer][1] for layer in self.taken)
-        for key, value in (("mean", mean), ("std", std)):
-            self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
+        self.normalise = Normalise(mean, std)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        x, maps = (images - self.mean) / self.std, []
+        x, maps = self.normalise(images), []
         for name, layer in self.body.items():
             x = layer(x)
             if name in self.taken:

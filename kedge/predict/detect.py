@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from kedge.data import Data, DetectionDataset, collate, eval_transforms, to_original
 from kedge.data.transforms import Target
-from kedge.detectors.detector import Detector, Proposes
+from kedge.detectors.detector import Detector, HasProposals
 from kedge.detectors.on_proposals import OnProposals
 from kedge.predict.proposals import given_to
 from kedge.proposals.kept import Proposals
@@ -59,7 +59,7 @@ def detect(
 
 
 def propose(
-    detector: Proposes,
+    detector: HasProposals,
     data: Data,
     image_size: tuple[int, int] | None,
     *,

@@ -3,7 +3,6 @@
 import logging
 import signal
 import threading
-import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -37,15 +36,15 @@ def fit(
     resume: bool,
     console: Console | None,
     title: str,
+    spent: float = 0.0,
 ) -> RunResult:
-    """Train `detector` in place, score it, save it."""
-    begin = time.perf_counter()
+    """Train `detector` in place, score it, save it. `spent`: seconds of the run's earlier parts."""
     detector.to(memory_format=torch.channels_last)  # what convolutions are fastest in
     sampler = EpochSampler(len(material.dataset), config.seed)
     loader = _loader(config, material.dataset, sampler)
     steps = config.epochs * len(loader)
     module = DetectionModule(detector, config, total_steps=steps, given=material.given)
-    keeper = Keeper(config, detector, material)
+    keeper = Keeper(config, detector, material, spent)
     callbacks: list[Callback] = [keeper.ema, keeper.trace, keeper.clock]
     callbacks += [LossLog(config.out / METRICS), keeper]
     callbacks += [progress(title, console)] if console is not None else []
@@ -57,8 +56,7 @@ def fit(
         _fit(trainer, module, loader, checkpoint)
     detector.load_state_dict(keeper.ema.weights())
     scores = keeper.score_now(trainer.global_step)
-    seconds = time.perf_counter() - begin
-    result = replace(keeper.result(), scores=scores, finished=True, steps=steps, seconds=seconds)
+    result = replace(keeper.result(), scores=scores, finished=True, steps=steps)
     result.save()
     return result
 

@@ -1,5 +1,6 @@
 """What is kept after every epoch: scores, weights, the run's description, the checkpoint."""
 
+import time
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -8,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from kedge.design.kmeans import kmeans
-from kedge.detectors.detector import Detector, Proposes
+from kedge.detectors.detector import Detector, HasProposals
 from kedge.files import append_line, finite, forget_after
 from kedge.predict.detect import detect, propose
 from kedge.predict.score import recall_of, score
@@ -30,8 +31,11 @@ class Keeper(Checkpoint):
     A ``Checkpoint`` to Lightning, which therefore calls it after every other callback.
     """
 
-    def __init__(self, config: TrainConfig, detector: Detector, material: Material) -> None:
+    def __init__(
+        self, config: TrainConfig, detector: Detector, material: Material, spent: float = 0.0
+    ) -> None:
         self.config, self.detector, self.material = config, detector, material
+        self.spent, self.begin = spent, time.perf_counter()
         self.ema = EMA(detector, config.ema)
         self.trace = AnchorTrace(config.out / SHAPES, material.seen)
         self.clock = Clock()
@@ -72,7 +76,7 @@ class Keeper(Checkpoint):
         }
         found = detect(self.detector, scored, config.image_size, **how)
         scores = score(found, scored)
-        if isinstance(self.detector, Proposes):
+        if isinstance(self.detector, HasProposals):
             proposals = propose(self.detector, scored, config.image_size, **how)
             scores |= recall_of(proposals, scored, (50, 100))
         scores = finite(scores)
@@ -97,6 +101,7 @@ class Keeper(Checkpoint):
             stations=self._stations(final),
             eval_split=None if scored is None else scored.split,
             epochs=self.epochs,
+            seconds=self.spent + time.perf_counter() - self.begin,
             seconds_per_step=self.clock.seconds_per_step,
             data=self.material.fingerprint,
             made_with={"command": command(), "versions": versions(), "hardware": hardware()},

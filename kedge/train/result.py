@@ -44,8 +44,9 @@ class RunResult:
     `stations`: "initial", "after warm-up" (learned shapes only), "final", and "k-means" of the same
     number of shapes, for comparison: the paper's table 4. `levels`: stride and shapes as saved.
     `scores`: COCO metrics and VOC on `eval_split` (empty where there is none).
-    `seconds_per_step`: mean over the training steps, without loading. `data`: the fingerprint of
-    the training split.
+    `seconds`: of all parts of the run, of each up to its last checkpoint. `seconds_per_step`: mean
+    over the training steps of the last part, without loading. `data`: the fingerprint of the
+    training split.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")

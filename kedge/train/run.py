@@ -82,7 +82,10 @@ def train(
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
         material = replace(material, given=given)
-        return fit(config, detector, material, resume=resume, console=console, title=title)
+        spent = 0.0 if before is None else before.seconds
+        return fit(
+            config, detector, material, resume=resume, console=console, title=title, spent=spent
+        )
 
 
 def _prepare(

@@ -2,6 +2,16 @@
 
 import pytest
 import torch
+from detectors.beside_torchvision import (
+    CLASSES,
+    EVERY,
+    Body,
+    load_outputs,
+    load_proposals,
+    same_detections,
+    same_losses,
+    scene,
+)
 from torch import nn
 from torchvision.models.detection import FasterRCNN as Torchvisions
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -17,32 +27,6 @@ from kedge.nn import RoIPool
 from kedge.sample import RandomSample
 from kedge.select import Selection
 from kedge.types import Targets
-
-CLASSES, EVERY = 4, 10**7
-
-
-class Body(nn.Module):
-    """torchvision's ResNet as a backbone of ours."""
-
-    channels, strides = (64, 128, 256, 512), (4, 8, 16, 32)
-
-    def __init__(self, body):
-        super().__init__()
-        self.body = body
-
-    def forward(self, images):
-        return list(self.body(images).values())
-
-
-def scene(seed=0, counts=(3, 0, 5)):
-    g = torch.Generator().manual_seed(seed)
-    targets = []
-    for count in counts:
-        corner = torch.rand(count, 2, generator=g) * torch.tensor([220.0, 160.0])
-        size = torch.rand(count, 2, generator=g) * 90 + 8
-        labels = torch.randint(CLASSES, (count,), generator=g)
-        targets.append({"boxes": torch.cat([corner, corner + size], 1), "labels": labels})
-    return [torch.rand(3, 256, 320, generator=g) for _ in counts], targets
 
 
 @pytest.fixture(scope="module")
@@ -80,55 +64,21 @@ def both():
 
 
 def copy_weights(theirs, ours):
-    own = theirs.backbone.fpn.state_dict()
-    ours.pyramid.top_down.load_state_dict(own)
-    head, layers = theirs.rpn.head, ours.proposals.layers
-    layers.tower[0].load_state_dict(head.conv[0][0].state_dict())
-    layers.objectness.load_state_dict(head.cls_logits.state_dict())
-    layers.codes.load_state_dict(head.bbox_pred.state_dict())
+    ours.pyramid.top_down.load_state_dict(theirs.backbone.fpn.state_dict())
+    load_proposals(ours.proposals.layers, theirs.rpn.head)
     regions, box = ours.regions.layers, theirs.roi_heads
     regions.fc6.load_state_dict(box.box_head.fc6.state_dict())
     regions.fc7.load_state_dict(box.box_head.fc7.state_dict())
-    scores, codes = box.box_predictor.cls_score, box.box_predictor.bbox_pred
-    # background is first there and last here; its box is learned by nobody
-    last = {k: torch.cat([v[1:], v[:1]]) for k, v in scores.state_dict().items()}
-    regions.classes.load_state_dict(last)
-    regions.codes.load_state_dict({k: v[4:] for k, v in codes.state_dict().items()})
-
-
-def as_theirs(targets):
-    return [{"boxes": t["boxes"], "labels": t["labels"] + 1} for t in targets]
+    load_outputs(regions, box.box_predictor)
 
 
 def test_detections_equal_torchvisions(both):
-    theirs, ours = (model.eval() for model in both)
-    images, _ = scene()
-    with torch.no_grad():
-        expected, found = theirs(images), ours(images)
-    for want, got in zip(expected, found, strict=True):
-        assert len(got["boxes"]) == len(want["boxes"]) > 10
-        assert torch.equal(got["labels"], want["labels"] - 1)
-        assert torch.allclose(got["boxes"], want["boxes"], atol=1e-3)
-        assert torch.allclose(got["scores"], want["scores"], atol=1e-5)
+    same_detections(*both)
 
 
 def test_losses_and_a_gradient_equal_torchvisions(both):
-    theirs, ours = (model.train() for model in both)
-    images, targets = scene()
-    expected, found = theirs(images, as_theirs(targets)), ours(images, targets)
-    names = {
-        "proposal_classification": "loss_objectness",
-        "proposal_box": "loss_rpn_box_reg",
-        "classification": "loss_classifier",
-        "box": "loss_box_reg",
-    }
-    assert found.keys() == names.keys()
-    for mine, its in names.items():
-        assert float(found[mine].detach()) > 0
-        assert torch.allclose(found[mine], expected[its], rtol=1e-4), mine
-    want = torch.autograd.grad(sum(expected.values()), theirs.rpn.head.bbox_pred.weight)[0]
-    got = torch.autograd.grad(sum(found.values()), ours.proposals.layers.codes.weight)[0]
-    assert float((got - want).norm() / want.norm()) < 1e-3
+    theirs, ours = both
+    same_losses(*both, [(theirs.rpn.head.bbox_pred.weight, ours.proposals.layers.codes.weight)])
 
 
 def test_only_the_proposals_box_loss_reaches_the_shapes():

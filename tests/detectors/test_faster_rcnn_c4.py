@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from detectors.test_faster_rcnn import CLASSES, EVERY, as_theirs, scene
+from detectors.beside_torchvision import (
+    CLASSES,
+    EVERY,
+    load_outputs,
+    load_proposals,
+    same_detections,
+    same_losses,
+)
 from torch import nn
 from torchvision.models.detection import FasterRCNN as Torchvisions
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -57,15 +64,8 @@ def both():
     )  # fmt: skip
     with torch.no_grad():  # else nothing moves
         theirs.rpn.head.bbox_pred.weight.mul_(8)
-    layers, rpn = ours.proposals.layers, theirs.rpn.head
-    layers.tower[0].load_state_dict(rpn.conv[0][0].state_dict())
-    layers.objectness.load_state_dict(rpn.cls_logits.state_dict())
-    layers.codes.load_state_dict(rpn.bbox_pred.state_dict())
-    mine, box = ours.regions.layers, theirs.roi_heads.box_predictor
-    # background is first there and last here; its box is learned by nobody
-    last = {k: torch.cat([v[1:], v[:1]]) for k, v in box.cls_score.state_dict().items()}
-    mine.classes.load_state_dict(last)
-    mine.codes.load_state_dict({k: v[4:] for k, v in box.bbox_pred.state_dict().items()})
+    load_proposals(ours.proposals.layers, theirs.rpn.head)
+    load_outputs(ours.regions.layers, theirs.roi_heads.box_predictor)
     for module in theirs.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval().train = lambda mode=True: None  # the same statistics in both
@@ -73,37 +73,14 @@ def both():
 
 
 def test_detections_equal_torchvisions(both):
-    theirs, ours = (model.eval() for model in both)
-    images, _ = scene()
-    with torch.no_grad():
-        expected, found = theirs(images), ours(images)
-    for want, got in zip(expected, found, strict=True):
-        assert len(got["boxes"]) == len(want["boxes"]) > 10
-        assert torch.equal(got["labels"], want["labels"] - 1)
-        assert torch.allclose(got["boxes"], want["boxes"], atol=1e-3)
-        assert torch.allclose(got["scores"], want["scores"], atol=1e-5)
+    same_detections(*both)
 
 
 @pytest.mark.slow
 def test_losses_and_gradients_equal_torchvisions(both):
-    theirs, ours = (model.train() for model in both)
-    images, targets = scene()
-    expected, found = theirs(images, as_theirs(targets)), ours(images, targets)
-    names = {
-        "proposal_classification": "loss_objectness",
-        "proposal_box": "loss_rpn_box_reg",
-        "classification": "loss_classifier",
-        "box": "loss_box_reg",
-    }
-    assert found.keys() == names.keys()
-    for mine, its in names.items():
-        assert float(found[mine].detach()) > 0
-        assert torch.allclose(found[mine], expected[its], rtol=1e-4), mine
+    ours = both[1]
     shared = [ours.backbone.layers[0][0].weight, ours.regions.layers.block[0].conv1.weight]
-    for weight in shared:
-        want = torch.autograd.grad(sum(expected.values()), weight, retain_graph=True)[0]
-        got = torch.autograd.grad(sum(found.values()), weight, retain_graph=True)[0]
-        assert float((got - want).norm() / want.norm()) < 1e-3
+    same_losses(*both, [(weight, weight) for weight in shared])
 
 
 def test_the_published_form_has_the_published_anchors():

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from detectors.beside_torchvision import Body
 from detectors.scenes import make, target
-from detectors.test_faster_rcnn import Body
 from torch import nn
 from torchvision.models.detection import FCOS as Torchvisions
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone

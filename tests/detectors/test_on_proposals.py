@@ -8,7 +8,7 @@ from torchvision.ops import roi_pool
 
 from kedge import Boxes
 from kedge.assign import SoftCell
-from kedge.detectors.detector import Proposes
+from kedge.detectors.detector import HasProposals
 from kedge.detectors.images import PADDING, batch_images, pack_targets
 from kedge.nn import Warp
 from kedge.sample import RandomSample
@@ -78,7 +78,7 @@ def test_no_proposal_and_no_object_at_all(name):
 @both
 def test_what_it_proposes_is_what_the_source_finds_in_the_image_without_padding(name):
     model = make(name)
-    assert isinstance(model, Proposes)
+    assert isinstance(model, HasProposals)
     images, _, sizes = given()
     found = model.propose(images, sizes)
     for number, (image, one) in enumerate(zip(IMAGES, found.to_list(), strict=True)):

@@ -110,7 +110,7 @@ def test_csp_backbones_have_the_published_widths(kind, size, channels):
 
 def test_timm_normalises_with_the_models_own_colours():
     backbone = TimmBackbone("resnet10t").eval()
-    mean = backbone.mean.expand(1, 3, 64, 64)
+    mean = backbone.normalise.mean.expand(1, 3, 64, 64)
     grey = backbone.model(torch.zeros(1, 3, 64, 64))
     assert torch.allclose(backbone(mean)[0], grey[backbone._at[0]])
     assert not [name for name in backbone.state_dict() if name in ("mean", "std")]

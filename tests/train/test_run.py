@@ -104,8 +104,10 @@ def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_p
         patch.setattr(DetectionModule, "training_step", stop)
         with pytest.raises(KeyboardInterrupt):
             train(part)
-    assert not load_result(part.out / "run.json").finished
-    train(part, resume=True)
+    stopped = load_result(part.out / "run.json")
+    assert not stopped.finished
+    again = train(part, resume=True)
+    assert again.seconds > stopped.seconds > 0  # of both parts
     assert weights(whole) == weights(part)
     for name in ("shapes.jsonl", "metrics.jsonl"):
         assert read_lines(whole.out / name) == read_lines(part.out / name)

@@ -11,7 +11,8 @@ from kedge.detectors.detector import Detector
 from kedge.detectors.resize import Resize
 from kedge.detectors.torchvision_weights.source import Source
 from kedge.nn import TorchvisionBackbone
-from kedge.nn.torchvision_backbone import IMAGENET_MEAN, IMAGENET_STD, recognise_body
+from kedge.nn.normalise import IMAGENET_MEAN, IMAGENET_STD
+from kedge.nn.torchvision_backbone import recognise_body
 from kedge.select import Selection
 from kedge.select.by_name import changed_selection
 
