@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from kedge.anchors.boxes import Boxes
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.boxes import centres, sizes
@@ -211,3 +212,11 @@ class GridReader:
             self._seen.pop(next(iter(self._seen)))
         self._seen[key] = found.on(boxes[:0])
         return found
+
+    def or_list(self, boxes: Tensor, per_level: Sequence[int] | None = None) -> ListedGrid | Boxes:
+        """The same; where the boxes are no grid, as half precision, proposals or a map of which a
+        part was left out, a list."""
+        try:
+            return self(boxes, per_level)
+        except NotAGrid:
+            return Boxes(boxes.float())

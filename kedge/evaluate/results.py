@@ -1,7 +1,6 @@
 """COCO results files: what detectors hand to one another, and how to judge one that is not ours."""
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from kedge.evaluate.coco import column_metrics
 from kedge.evaluate.columns import Found, Objects, Row, array
+from kedge.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +86,8 @@ def write_results(path: str | os.PathLike[str], results: Sequence[Result]) -> No
     """Write a COCO results file; a reader sees the old file or the whole new one, never a part."""
     import msgspec
 
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(results))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(Path(path)) as part:
+        part.write_bytes(msgspec.json.encode(results))
 
 
 def read_results(path: str | os.PathLike[str]) -> list[Result]:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kedge.anchors.boxes import Boxes
-from kedge.anchors.recognise import GridReader, NotAGrid
+from kedge.anchors.recognise import GridReader
 from kedge.assign.max_iou import MaxIoU
 from kedge.interop.undo import Undo
 from kedge.types import BACKGROUND, IGNORED, Targets
@@ -76,10 +75,7 @@ class _Labels:
         objects = [instances.gt_boxes.tensor for instances in gt_instances]
         if len(boxes) * sum(len(part) for part in objects) <= TABLE:
             return getattr(type(self.module), self.method)(self.module, anchors, gt_instances)
-        try:
-            known = self.reader(boxes, [len(level) for level in anchors])
-        except NotAGrid:
-            known = Boxes(boxes.float())
+        known = self.reader.or_list(boxes, [len(level) for level in anchors])
         targets = Targets.from_list([{"boxes": part} for part in objects])
         index = rule_of(self.module.anchor_matcher)(known, targets).dense()
         matched = [

@@ -12,6 +12,7 @@ from kedge.data import Data, DetectionDataset, collate, eval_transforms, to_orig
 from kedge.data.transforms import Target
 from kedge.detectors.detector import Detector, HasProposals
 from kedge.detectors.on_proposals import OnProposals
+from kedge.detectors.predict import evaluating
 from kedge.predict.proposals import given_to
 from kedge.proposals.kept import Proposals
 
@@ -94,7 +95,6 @@ def _loader(
     return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
 
 
-@torch.no_grad()
 def _ask(
     detector: Detector,
     loader: DataLoader[Any],
@@ -102,22 +102,23 @@ def _ask(
     device: torch.device,
     progress: Callable[[int], None] | None,
 ) -> Rows:
-    was_training, home = detector.training, next(detector.parameters()).device
-    detector.eval().to(device)
+    home = next(detector.parameters()).device
+    detector.to(device)
     found: Rows = []
     try:
-        for images, targets in loader:
-            whole = isinstance(images, Tensor)
-            moved = images.to(device) if whole else [image.to(device) for image in images]
-            outputs = answer(moved, targets)
-            for output, target in zip(outputs, targets, strict=True):
-                row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
-                row["boxes"] = to_original(row["boxes"], target)
-                found.append(row)
-            if progress is not None:
-                progress(len(targets))
+        with evaluating(detector):
+            for images, targets in loader:
+                whole = isinstance(images, Tensor)
+                moved = images.to(device) if whole else [image.to(device) for image in images]
+                outputs = answer(moved, targets)
+                for output, target in zip(outputs, targets, strict=True):
+                    row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
+                    row["boxes"] = to_original(row["boxes"], target)
+                    found.append(row)
+                if progress is not None:
+                    progress(len(targets))
     finally:
-        detector.train(was_training).to(home)
+        detector.to(home)
     return found
 
 

@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ import jinja2
 import markupsafe
 import PIL.Image
 
+from kedge.files import write_text
 from kedge.report.blocks import Block, Grid, Image, Section
 from kedge.report.strokes import to_image
 from kedge.report.style import DARK
@@ -56,7 +56,7 @@ def write_report(
             f"{len(shell):,} of text and figures: give fewer pictures or a larger budget"
         )
     page = _render(title, sections, subtitle=subtitle, facts=facts or {}, pictures=uris)
-    _write(target, page)
+    write_text(target, page)
     return target
 
 
@@ -204,18 +204,3 @@ def _plot(figure: Any) -> markupsafe.Markup:
     """A figure as JSON that can stand inside a script element."""
     text = figure.to_json()
     return markupsafe.Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
-
-
-def _write(target: Path, page: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

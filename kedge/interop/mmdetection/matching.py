@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kedge.anchors.boxes import Boxes
 from kedge.anchors.grid import Grid
-from kedge.anchors.recognise import GridReader, ListedGrid, NotAGrid
+from kedge.anchors.recognise import GridReader, ListedGrid
 from kedge.assign.atss import ATSS
 from kedge.assign.max_iou import MaxIoU
 from kedge.detectors.stage import largest_iou
@@ -60,7 +60,7 @@ class Matching:
         crowds = 0 if ignore is None else len(ignore.bboxes)
         if rule is None or few or (crowds and self.assigner.ignore_iof_thr > 0):
             return self.peer.assign(self.assigner, pred_instances, *given, **named)
-        anchors = anchors_of(self.reader, boxes)
+        anchors = self.reader.or_list(boxes)
         if isinstance(rule, ATSS) and not one_shape(anchors):
             return self.peer.assign(self.assigner, pred_instances, *given, **named)
         return Result(rule(anchors, targets_of(objects)), objects.labels)
@@ -79,7 +79,7 @@ def by_strategy(
         logits = torch.logit(pred_instances.scores.float(), eps=1e-7)
         boxes = plain(pred_instances.bboxes).float()
         predictions = Predictions.from_tensors(logits[None], boxes[None])
-    found = rule(anchors_of(reader, priors), targets_of(objects, ignore), predictions)
+    found = rule(reader.or_list(priors), targets_of(objects, ignore), predictions)
     cure = "take a strategy of hard pairs, one object for an anchor"
     require_carried(found, CARRIES, rule, "MMDetection", cure)
     return Result(found, objects.labels)
@@ -88,15 +88,6 @@ def by_strategy(
 def plain(boxes: Any) -> Tensor:
     """The tensor of MMDetection's box types."""
     return getattr(boxes, "tensor", boxes)
-
-
-def anchors_of(reader: GridReader, boxes: Tensor) -> ListedGrid | Boxes:
-    """The priors as a grid; as a list where they are none, for instance where a part is left out
-    because it looks out of the image, and for proposals."""
-    try:
-        return reader(boxes)
-    except NotAGrid:
-        return Boxes(boxes.float())
 
 
 def one_shape(anchors: ListedGrid | Boxes) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from kedge.detectors.predict import evaluating
 from kedge.interop.explained import Explained
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.rcnn import ProposalTargets
@@ -13,7 +13,6 @@ from kedge.interop.torchvision.seam import Seam
 from kedge.types import Anchors, Assigner, Assignment, Predictions, Targets
 
 
-@torch.no_grad()
 def explain(
     model: nn.Module,
     images: Sequence[Tensor],
@@ -30,20 +29,15 @@ def explain(
     """
     seen: list[tuple[Assigner, Assignment]] = []
     pixels: list[Tensor] = []
-    modes = {module: module.training for module in model.modules()}
-    with accelerate(model, strategy=strategy, loss=_loss(model, strategy)) as undo:
-        try:
-            model.eval()
-            for module in model.modules():
-                _watch(module, seen)
-                if hasattr(module, "transform"):
-                    module.training = module.transform.training = True  # pyright: ignore
-                    hook = _Pixels(pixels, module.transform)
-                    undo.later(module.transform.register_forward_hook(hook).remove)  # pyright: ignore
-            model([image.clone() for image in images], [dict(target) for target in targets])
-        finally:
-            for module, training in modes.items():
-                module.training = training
+    undo = accelerate(model, strategy=strategy, loss=_loss(model, strategy))
+    with undo, evaluating(model):
+        for module in model.modules():
+            _watch(module, seen)
+            if hasattr(module, "transform"):
+                module.training = module.transform.training = True  # pyright: ignore
+                hook = _Pixels(pixels, module.transform)
+                undo.later(module.transform.register_forward_hook(hook).remove)  # pyright: ignore
+        model([image.clone() for image in images], [dict(target) for target in targets])
     rule, assignment = seen[0]
     return Explained(rule=rule, assignment=assignment, pixels=pixels[0])
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import torchvision
 from kedge.anchors.boxes import Boxes
-from kedge.anchors.recognise import GridReader, ListedGrid, NotAGrid
+from kedge.anchors.recognise import GridReader, ListedGrid
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders.delta import DeltaCoder
 from kedge.interop.carried import Carried, require_carried
@@ -88,10 +88,7 @@ class Seam:
         learned = getattr(self.module.anchor_generator, "grid", None)  # of learn_anchors
         if learned is not None:
             return learned.on(boxes)
-        try:
-            return self.reader(boxes, per_level)
-        except NotAGrid:
-            return Boxes(boxes.float())
+        return self.reader.or_list(boxes, per_level)
 
     @torch.no_grad()
     def assign(self, known: Predictions | ListedGrid | Boxes, targets: Targets) -> Assignment:

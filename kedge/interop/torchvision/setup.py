@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from kedge.anchors.recognise import recognise
+from kedge.detectors.predict import evaluating
 from kedge.doctor.setup import Setup
 from kedge.interop.torchvision.dense import RetinaNetLoss
 from kedge.interop.torchvision.rcnn import RPNTargets
@@ -59,18 +60,12 @@ def _coder(owner: Any) -> Any:
     return owner.head.regression_head.box_coder if isinstance(owner, RetinaNet) else owner.box_coder
 
 
-@torch.no_grad()
 def _grid(detector: Any, owner: Any, size: tuple[int, int]) -> Any:
     """The grid of the anchors that the model makes for an image of ``size``."""
-    modes = {module: module.training for module in detector.modules()}
-    detector.eval()
-    try:
+    with evaluating(detector):
         pixels = next(detector.parameters()).new_zeros(1, 3, *size)
         maps = detector.backbone(pixels)
         maps = [maps] if isinstance(maps, torch.Tensor) else list(maps.values())
         boxes = owner.anchor_generator(ImageList(pixels, [size]), maps)[0]
-    finally:
-        for module, training in modes.items():
-            module.training = training
     found = recognise(boxes.cpu())
     return found.with_shapes(found.shapes)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from kedge.assign.tal import TAL
+from kedge.detectors.predict import evaluating
 from kedge.interop.explained import Explained
 from kedge.interop.ultralytics.accelerate import accelerate, criteria, detector_of
 from kedge.interop.ultralytics.assigner import SparseAssigner
 from kedge.types import Assigner, Assignment
 
 
-@torch.no_grad()
 def explain(
     model: Any,
     images: Tensor,
@@ -30,17 +30,11 @@ def explain(
     Errors: ``ValueError`` as ``accelerate``; a model that Kedge is already in, too.
     """
     inner, seen = detector_of(model), []
-    modes = {module: module.training for module in inner.modules()}
-    with accelerate(model, strategy=strategy):
-        try:
-            inner.eval()
-            first = next(part for _, part in criteria(inner.criterion))
-            assigner = first.assigner
-            assigner.table, assigner.watch = -1, seen.append
-            inner.criterion(inner(images), _batch(images, targets))
-        finally:
-            for module, training in modes.items():
-                module.training = training
+    with accelerate(model, strategy=strategy), evaluating(inner):
+        first = next(part for _, part in criteria(inner.criterion))
+        assigner = first.assigner
+        assigner.table, assigner.watch = -1, seen.append
+        inner.criterion(inner(images), _batch(images, targets))
         rule = _rule(assigner) if strategy is None else strategy
     return Explained(rule=rule, assignment=_only(seen), pixels=images)
 
