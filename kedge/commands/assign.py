@@ -48,7 +48,8 @@ def assign(
     split
         One split; by default the training split.
     image_size
-        Side, or height and width, of the network's input, where no --run says; 640 by default.
+        Side, or height and width, of the network's input, where no --run says; by default
+        the square that the anchors were published for, else 640.
     images
         Look at this many images at most, spread over the data.
     batch_size
@@ -66,6 +67,7 @@ def assign(
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
     from kedge.doctor.scene import measure, scene_of_detector, scene_of_run
+    from kedge.doctor.setup import usual_size
     from kedge.parts import listed
 
     if images < 1 or batch_size < 1:
@@ -74,7 +76,7 @@ def assign(
         raise ValueError("--anchors, --image-size: a run says its own; leave them out, or --run")
     if image is not None and draw is None:
         raise ValueError("--image goes with --draw: say where the picture is to go")
-    size = height_and_width(image_size) or (640, 640)
+    size = height_and_width(image_size) or usual_size(detector, anchors)
     pictures = run is not None or draw is not None
     found = read(data, choose_split(data, split), "drop", check_images=pictures, root=root)
     say([*said(found), *not_as_designed(anchors, size)])

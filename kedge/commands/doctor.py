@@ -53,7 +53,8 @@ def doctor(
         torchvision's RetinaNet, SSD or R-CNN.
     image_size
         Side, or height and width, of the network's input, into which images are letterboxed; by
-        default that of --config or --run, else 640.
+        default that of --config or --run, else the square that the anchors were published for, or
+        640.
     strict
         Exit with status 1 where there is an error. Warnings and notes do not count.
     verbose

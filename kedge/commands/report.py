@@ -38,7 +38,7 @@ def report(
         Draw the anchors of a run.
     image_size
         Side, or height and width, of the network's input; by default that of --config or --run,
-        else 640.
+        else the square that the anchors were published for, or 640.
     out
         The page, one self-contained file.
     seed

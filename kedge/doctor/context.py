@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from kedge.data import Data, read
 from kedge.doctor.answers import Answers, Overlaps, answer, overlaps
 from kedge.doctor.objects import Objects, as_seen, pack
-from kedge.doctor.setup import Setup
+from kedge.doctor.setup import USUAL_SIZE, Setup
 
 if TYPE_CHECKING:
     from kedge.doctor.probe import Probe
     from kedge.doctor.records import RunRecords
 
-DEFAULT_SIZE = (640, 640)
 _IMAGES, _OBJECTS = 2_000, 20_000  # looked at with anchors; shares are then known to half a percent
 _SWEEP_OBJECTS = 4_000
 _DESIGN_OBJECTS = 2_000
@@ -40,7 +39,7 @@ class Context:
     setup: Setup | None = None
     run: "RunRecords | None" = None
     held_out: Data | None = None
-    input_size: tuple[int, int] = DEFAULT_SIZE
+    input_size: tuple[int, int] = USUAL_SIZE
     seed: int = 0
     words: Mapping[str, str] = field(default_factory=dict)
 

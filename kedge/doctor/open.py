@@ -4,9 +4,9 @@ from pathlib import Path
 
 from kedge.data import Data, read
 from kedge.data.sources import read_data
-from kedge.doctor.context import DEFAULT_SIZE, Context
+from kedge.doctor.context import Context
 from kedge.doctor.records import RunRecords, read_run
-from kedge.doctor.setup import Setup, of_config, of_detector
+from kedge.doctor.setup import USUAL_SIZE, Setup, of_config, of_detector, usual_size
 from kedge.train.config import TrainConfig, load_config
 
 
@@ -40,7 +40,7 @@ def open_context(
     source = data or (settings.data if settings is not None else None)
     if not source:
         raise ValueError("--data: say which data set to look at: a folder, a file, or toy")
-    size = image_size or (settings.image_size if settings is not None else DEFAULT_SIZE)
+    size = image_size or _size(settings, detector, anchors)
     if min(size) < 32:
         raise ValueError(f"--image-size: expected height and width of at least 32, got {size}")
     wanted = split
@@ -68,6 +68,14 @@ def open_context(
         seed=seed,
         words={"data": source, **({"split": found.split} if found.split else {})},
     )
+
+
+def _size(
+    settings: TrainConfig | None, detector: str | None, anchors: str | None
+) -> tuple[int, int]:
+    if settings is not None:
+        return settings.image_size
+    return USUAL_SIZE if detector is None else usual_size(detector, anchors)
 
 
 def _trained_setup(

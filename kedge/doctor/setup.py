@@ -26,6 +26,7 @@ from kedge.train.start_shapes import start_shapes
 from kedge.types import Assigner, Coder
 
 GOOD_FIT = 0.5  # IoU that counts as covered where a strategy has no threshold of its own
+USUAL_SIZE = (640, 640)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,18 +115,37 @@ class Setup:
         return replace(self, grid=Grid(self.image_size, levels, self.grid.shapes))
 
 
+def usual_size(name: str, anchors: str | None = None) -> tuple[int, int]:
+    """(H, W) of the input for which a detector's ``anchors``, by default its published ones, were
+    made: of a design, its own; of a preset for square inputs, that; else 640 x 640, also for
+    anchors that are a list, or points.
+
+    Raises ``ValueError`` as ``of_detector`` does.
+    """
+    published = detector_class(name).published
+    chosen = anchors if anchors is not None else published
+    if chosen is None or is_shapes(chosen) or "," in chosen:
+        return USUAL_SIZE
+    if is_design_file(chosen):
+        return load_design(chosen).image_size
+    height, width = preset(chosen).image_size
+    return (height, width) if height == width else USUAL_SIZE
+
+
 def of_detector(
-    name: str, image_size: tuple[int, int] = (640, 640), anchors: str | None = None
+    name: str, image_size: tuple[int, int] | None = None, anchors: str | None = None
 ) -> Setup:
     """A detector as published, or on other ``anchors`` (a preset, or ``10x13,16x30``).
 
-    Listed anchors are dealt out to the detector's levels in order of their area. Of a two-stage
-    detector this is the first stage, which proposes regions.
+    ``image_size`` (H, W) of the network's input; None: ``usual_size``. Listed anchors are dealt out
+    to the detector's levels in order of their area. Of a two-stage detector this is the first
+    stage, which proposes regions.
 
     Raises ``ValueError`` for an unknown detector or preset, for a list that the levels cannot share
     evenly, and for ``anchors`` of a detector whose anchors are points.
     """
     detector = detector_class(name)(num_classes=1)
+    image_size = image_size or usual_size(name, anchors)
     grid = detector.grid(image_size)
     if grid is None or detector.rule is None or detector.first_coder is None:
         raise ValueError(f"--detector: {name} has no anchors that could be looked at")

@@ -65,7 +65,7 @@ def test_points_are_counted_by_the_detectors_rule(dots, make_data, one):
     assert context.answers.positives.tolist() == [4, 0]
     lost = one(unanswered.check, context, "no_positive")
     assert lost.evidence["because"] == {"have no anchor's centre inside": 1}
-    assert "1 object (50 %) has no positive anchor" in lost.symptom
+    assert "1 of 2 objects (50 %) has no positive anchor" in lost.symptom
     found = one(positives.check, context, "positives")
     assert found.evidence["share_by_stride"] == {"16": 1.0, "32": 0.0}
     finer = one(finer_level.check, context, "finer_level")

@@ -28,15 +28,14 @@ def check(context: Context) -> list[Finding]:
         if tried
         else ("Nothing that was tried helps: another rule, a finer level, a larger input.", None)
     )
-    many = count(int(lost.sum()), "object")
+    many = f"{lost.sum():,} of {count(len(lost), 'object')} ({percent(share)})"
     verb = "has" if lost.sum() == 1 else "have"
     found = Finding(
         check="no_positive",
         severity=severity_of(share, 0.02, 0.1),
-        symptom=f"{many} ({percent(share)}) {verb} no anchor that {type(setup.assign).__name__} "
-        "could choose"
+        symptom=f"{many} {verb} no anchor that {type(setup.assign).__name__} could choose"
         if setup.by_predictions
-        else f"{many} ({percent(share)}) {verb} no positive anchor: the loss does not teach them",
+        else f"{many} {verb} no positive anchor: the loss does not teach them",
         evidence={
             **context.note_of_sample(),
             "share": share,

@@ -120,7 +120,7 @@ def _differ_in(context: Context, hit: NDArray[np.bool_]) -> str:
     size = ~place & (area <= form)
     parts = [
         (float(size.mean()), "differ more in size than in form"),
-        (float((~place & ~size).mean()), "more in form than in size"),
+        (float((~place & ~size).mean()), "differ more in form than in size"),
         (float(place.mean()), "fit a shape, but stand too far from its cells' centres"),
     ]
     return "Of those not covered " + "; ".join(f"{percent(n)} {w}" for n, w in parts if n) + "."
