@@ -14,25 +14,28 @@ from kedge.pages.doctor_figures import (
     positives_section,
     size_section,
 )
-from kedge.pages.doctor_pictures import image_section
+from kedge.pages.doctor_pictures import image_section, worst_images
 from kedge.pages.run_figures import path_section
 from kedge.report import Block, Numbers, Section, Table, Text, write_report
 from kedge.report import Finding as Card
 
 
 def write_page(path: Path, context: Context, findings: Sequence[Finding]) -> Path:
-    """Write the findings, then what there is to see."""
+    """Write what to do, what there is to see, and the findings in full."""
     number = Counter(finding.severity for finding in findings)
-    blocks: list[Block] = [
-        Numbers(items=[(str(number[name]), f"{name}s", "") for name in SEVERITIES]),
-        *(_card(finding) for finding in findings),
+    first: list[Block] = [
+        Numbers(items=[(str(number[name]), f"{name}s", "") for name in SEVERITIES])
     ]
     steps = plan(findings)
     if len(steps) > 1:
         rows = [[i, what, cure] for i, (what, cure) in enumerate(steps, 1)]
-        table = Table(columns=["", "about", "cure"], rows=rows, caption=advice(steps))
-        blocks.insert(1, table)
-    sections = [Section(title="Findings", blocks=blocks), *anchor_sections(context)]
+        first += [Table(columns=["", "about", "cure"], rows=rows, caption=advice(steps))]
+    sections = [
+        Section(title="What to do" if len(steps) > 1 else "Summary", blocks=first),
+        *anchor_sections(context),
+        Section(title="Findings", blocks=[_card(context, finding) for finding in findings]),
+    ]
+    sections = [section for section in sections if section.blocks]
     return write_report(
         path,
         f"Doctor: {context.source}",
@@ -79,9 +82,14 @@ def _classes(context: Context) -> Section:
     return Section(title="Classes", blocks=[Table(columns=columns, rows=rows, digits=2)])
 
 
-def _card(finding: Finding) -> Card:
+def _card(context: Context, finding: Finding) -> Card:
     rows = {term: _tied(text) for term, text in facts(finding).items() if term != "seen"}
-    return Card(severity=finding.severity, title=_tied(finding.symptom), facts=rows)
+    return Card(
+        severity=finding.severity,
+        title=_tied(finding.symptom),
+        facts=rows,
+        pictures=worst_images(context, finding),
+    )
 
 
 def _tied(text: str) -> str:

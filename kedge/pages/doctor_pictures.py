@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 
 from kedge.boxes import iou
+from kedge.data import Record
 from kedge.data.images import decode
 from kedge.data.transforms import Fit
 from kedge.doctor.context import Context
-from kedge.report import Grid, Image, Section, Text, draw_answers
+from kedge.doctor.finding import Finding, count
+from kedge.report import Grid, Image, Section, Text, draw_answers, draw_boxes
 
+_WORST = 2  # pictures of a finding
+_OF_COVERAGE = ("poorly_covered", "uncovered_sizes", "uncovered_aspect_ratios")
 _OBJECTS = 60  # of a picture; beyond it nothing can be told apart
 PICTURES = 8
 
@@ -54,20 +58,55 @@ def _telling(context: Context, count: int) -> list[int]:
     return worst + rest[::step][: count - len(worst)]
 
 
+def worst_images(context: Context, finding: Finding, most: int = _WORST) -> list[Image]:
+    """The first of the images that an error or a warning names: the objects green and red by what
+    it is about (answered or covered by anchors), else as they are annotated."""
+    rows = finding.evidence.get("worst_images") or []
+    if finding.severity == "note" or not rows:
+        return []
+    names = [row["image"] for row in rows[:most]]
+    pictures = [_worst(context, finding.check, name) for name in names]
+    return [picture for picture in pictures if picture is not None]
+
+
+def _worst(context: Context, check: str, name: str) -> Image | None:
+    if check == "no_positive" or check in _OF_COVERAGE:
+        word = "covered" if check in _OF_COVERAGE else "answered"
+        return _picture(context, context.sample_names.index(name), word)
+    record = next((r for r in context.data.records if r.name == name), None)
+    pixels = None if record is None else _pixels(record)
+    if record is None or pixels is None:
+        return None
+    boxes = record.boxes[:_OBJECTS]
+    drawn = f", {len(boxes)} of them drawn" if len(boxes) < len(record.boxes) else ""
+    caption = f"{name}: {count(len(record.boxes), 'object')} as annotated{drawn}"
+    return Image(image=draw_boxes(pixels, boxes, width=2), caption=caption, alt=caption)
+
+
+def _pixels(record: Record) -> Any | None:
+    """None for a file that is missing or broken: reported by the checks."""
+    if record.file is None and record.draw is None:
+        return None
+    try:
+        return decode(record)
+    except ValueError:
+        return None
+
+
 def _answered(context: Context) -> Any:
     return context.answers.positives > 0
 
 
-def _picture(context: Context, index: int) -> Image | None:
+def _picture(context: Context, index: int, word: str = "answered") -> Image | None:
     setup = context.setup
     assert setup is not None
     record = context.data.records[int(context.chosen[index])]
-    try:
-        pixels = decode(record)
-    except ValueError:  # a broken file: reported by the checks
+    pixels = _pixels(record)
+    if pixels is None:
         return None
     mine = np.flatnonzero(context.fair.image == index)
-    ok = _answered(context)[mine]
+    good = context.answers.covered(setup.threshold) if word == "covered" else _answered(context)
+    ok = good[mine]
     anchors, owner = _best_of_each(context, index)
     fair = record.boxes[~record.crowd][:_OBJECTS]
     shown = owner < len(fair)
@@ -75,8 +114,8 @@ def _picture(context: Context, index: int) -> Image | None:
     drawn = f", {len(fair)} of them drawn" if len(fair) < len(mine) else ""
     return Image(
         image=draw_answers(pixels, fair, ok[: len(fair)], boxes, owner[shown]),
-        caption=f"{record.name}: {int(ok.sum())} of {len(mine)} answered{drawn}",
-        alt=f"{record.name}: objects that anchors answer for in green, others in red",
+        caption=f"{record.name}: {int(ok.sum())} of {len(mine)} {word} (green){drawn}",
+        alt=f"{record.name}: objects {word} by anchors in green, others in red",
     )
 
 

@@ -77,12 +77,13 @@ class Finding:
     """Something to act upon, or to be glad of. `facts`: term -> text, such as evidence, cause,
     cure.
 
-    A text of several lines is shown as code.
+    A text of several lines is shown as code. `pictures` stand beneath.
     """
 
     severity: Severity
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    pictures: Sequence[Image] = ()
 
 
 Block = Text | Code | Numbers | Table | Figure | Image | Grid | Finding

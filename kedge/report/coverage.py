@@ -61,7 +61,7 @@ def best_iou_histogram(
 def _below(figure: go.Figure, threshold: float) -> None:
     figure.add_vrect(x0=0, x1=threshold, fillcolor=faint(BAD, 0.08), line_width=0, layer="below")
     place = {"x": threshold, "y": 1, "yref": "paper", "xanchor": "right", "yanchor": "top"}
-    words = f"below {threshold:g}: no positive "
+    words = f"below {threshold:g}: not covered "
     figure.add_annotation(text=words, font={"color": MUTED, "size": 11}, showarrow=False, **place)
 
 

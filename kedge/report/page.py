@@ -18,7 +18,7 @@ import markupsafe
 import PIL.Image
 
 from kedge.files import write_text
-from kedge.report.blocks import Block, Grid, Image, Section
+from kedge.report.blocks import Block, Finding, Grid, Image, Section
 from kedge.report.strokes import to_image
 from kedge.report.style import DARK
 
@@ -73,6 +73,8 @@ def _images_of(block: Block) -> Iterator[Image]:
     elif isinstance(block, Grid):
         for part in block.blocks:
             yield from _images_of(part)
+    elif isinstance(block, Finding):
+        yield from block.pictures
 
 
 def _fit(pictures: Sequence[PIL.Image.Image], room: int) -> list[dict[str, Any]] | None:
