@@ -15,14 +15,16 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write(tmp_path_factory.mktemp("data") / "mini", train=4, val=2, size=(64, 96))
 
 
-def with_a_reader_gone(*words: str, both: bool = False) -> tuple[int, str]:
+def with_a_reader_gone(
+    *words: str, both: bool = False, unbuffered: bool = False
+) -> tuple[int, str]:
     """Exit status and standard error of ``kedge words`` writing into a pipe that nobody reads;
     `both`: standard error goes there too."""
     read, write = os.pipe()
     os.close(read)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "kedge", *words],
+            [sys.executable, *(["-u"] if unbuffered else []), "-m", "kedge", *words],
             stdout=write,
             stderr=write if both else subprocess.PIPE,
             text=True,
@@ -40,6 +42,14 @@ def test_a_reader_that_left_ends_a_command_in_silence(command, mini):
     buffer until the end."""
     words = {"doctor": ["doctor", "--data", str(mini)], "--help": ["--help"]}
     assert with_a_reader_gone(*words.get(command, [command, str(mini)])) == (141, "")
+
+
+def test_files_are_written_before_the_words(mini, tmp_path):
+    """Unbuffered, the first word already fails: the file asked for is there all the same."""
+    for command in (["design", str(mini)], ["doctor", "--data", str(mini)]):
+        out = tmp_path / f"{command[0]}.json"
+        assert with_a_reader_gone(*command, "--json", str(out), unbuffered=True) == (141, "")
+        assert out.is_file()
 
 
 def test_a_reader_that_left_in_the_middle(mini):

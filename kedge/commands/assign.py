@@ -94,13 +94,13 @@ def assign(
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]
-    _show(rows, scene, len(records), found)
     if json is not None:
         from kedge.files import write_json
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
     if draw is not None:
         _draw(draw, strategies, scene, image)
+    _show(rows, scene, len(records), found)
 
 
 def _draw(path: Path, strategies: dict[str, Any], scene: "Scene", name: str | None) -> None:

@@ -84,10 +84,6 @@ def design(
         snippet = design_snippet(report)
     except ValueError as problem:
         raise ValueError(f"--for {problem}") from None
-    console = Console()
-    console.print(report.text(), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\nFor {asked.framework}:\n")
-    console.print(snippet, markup=False, highlight=False, soft_wrap=True)
     if json is not None:
         from kedge.files import write_json
 
@@ -96,3 +92,7 @@ def design(
         from kedge.pages.design import write_page
 
         write_page(html, report, snippet, source if split is None else f"{source}, {split}")
+    console = Console()
+    console.print(report.text(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nFor {asked.framework}:\n")
+    console.print(snippet, markup=False, highlight=False, soft_wrap=True)

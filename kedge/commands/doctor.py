@@ -95,11 +95,11 @@ def doctor(
 
         context = replace(context, setup=setup_of_model(model, context.image_size))
     findings = examine(context)
-    print_findings(Console(), context, findings, verbose)
     if json is not None:
         to_json(findings, json)
     if html is not None:
         from kedge.pages.doctor import write_page
 
         write_page(html, context, findings)
+    print_findings(Console(), context, findings, verbose)
     return int(strict and any(finding.severity == "error" for finding in findings))
