@@ -1,13 +1,16 @@
 """Boxes: anchors that stand on no grid, such as proposals, refined or guided anchors."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from kedge.anchors.box_list import BoxList
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries import bags, table
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
+from kedge.anchors.queries.table import NOWHERE, Table, fits
 from kedge.anchors.segments import rank
 from kedge.boxes import centres, iof
 from kedge.types import Targets
@@ -34,6 +37,29 @@ class Boxes(BoxList):
     outside the batch, and for targets of another number of images.
     """
 
+    def _table(self, targets: Targets) -> Table | None:
+        """All pairs, where they are few."""
+        self.total(targets.batch_size)
+        if self.image is None:
+            return Table(self.anchor_boxes, targets) if fits(len(self), targets) else None
+        boxes, rows = self._padded
+        return Table(boxes, targets, rows) if fits(boxes.shape[1], targets) else None
+
+    @cached_property
+    def _padded(self) -> tuple[Tensor, Tensor | None]:
+        """(B, W, 4) the boxes of every image, and (B * W,) their rows; None: as they stand."""
+        boxes, batch = self.anchor_boxes.detach(), self.batch_size
+        assert batch is not None
+        if self.per_image is not None:
+            return boxes.view(batch, self.per_image, 4), None
+        count = self.count(batch)
+        width = int(count.max()) if batch else 0
+        place = torch.arange(width, device=boxes.device)
+        real = place < count[:, None]
+        rows = torch.where(real, (count.cumsum(0) - count)[:, None] + place, 0)
+        padded = boxes[rows] if len(boxes) else boxes.new_zeros(batch, width, 4)
+        return torch.where(real[..., None], padded, NOWHERE), rows.flatten()
+
     def _images(self, targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Images of the list (M,) and of targets ``rows``, in one numbering: all 0 where the list
         is shared."""
@@ -55,9 +81,8 @@ class Boxes(BoxList):
         return Pairs(anchors=self, targets=targets, anchor=row[order], target=target[order])
 
     def _overlap(
-        self, targets: Targets, chosen: Tensor, min_iou: float
+        self, targets: Targets, ids: Tensor, min_iou: float
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        ids = chosen.nonzero()[:, 0]
         mine, asked = self._images(targets, ids)
         boxes = self.anchor_boxes.detach()
         for i, j, value in overlapping_boxes(targets.boxes[ids], asked, boxes, mine, min_iou):
@@ -71,18 +96,21 @@ class Boxes(BoxList):
 
         Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for each.
         """
+        few = self._table(targets)
+        if few is not None and (among is not None or not isinstance(min_iou, Tensor)):
+            return table.overlapping(self, few, min_iou, among)
         if among is not None:
             return self._overlapping_among(targets, min_iou, among)
         if isinstance(min_iou, Tensor):
             raise ValueError("min_iou may be a tensor only with `among`: one for each anchor")
         return self._pairs(
-            targets, [(t, r) for t, r, _ in self._overlap(targets, ~targets.ignore, min_iou)]
+            targets, [(t, r) for t, r, _ in self._overlap(targets, targets.real, min_iou)]
         )
 
     def _overlapping_among(self, targets: Targets, min_iou: float | Tensor, among: Tensor) -> Pairs:
         self.total(targets.batch_size)
         floor = torch.as_tensor(min_iou, device=among.device).expand(len(among))
-        ids = (~targets.ignore).nonzero()[:, 0]
+        ids = targets.real
         found = []
         for i, j, value in overlapping_boxes(
             targets.boxes[ids],
@@ -98,15 +126,23 @@ class Boxes(BoxList):
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
+        few = self._table(targets)
+        if few is not None:
+            return table.best(self, few)
         top = targets.boxes.new_zeros(len(targets)).to(
             torch.promote_types(targets.boxes.dtype, self.anchor_boxes.dtype)
         )
         found = []
-        for target, row, value in self._overlap(targets, ~targets.ignore, 0.0):
+        for target, row, value in self._overlap(targets, targets.real, 0.0):
             top = top.scatter_reduce(0, target, value.to(top.dtype), "amax")
             tied = value == top[target]  # later blocks can still raise the maximum
             found.append((target[tied], row[tied], value[tied]))
         return self._pairs(targets, [(t[v == top[t]], r[v == top[t]]) for t, r, v in found])
+
+    def most_overlapping(self, targets: Targets, k: int) -> Pairs:
+        """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
+        few = self._table(targets)
+        return bags.most_overlapping(self, targets, k, few)
 
     @torch.no_grad()
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
@@ -115,7 +151,7 @@ class Boxes(BoxList):
         whole, layered = (len(targets), 4), (len(targets), self.num_levels, 4)
         if box.shape not in (whole, layered):
             raise ValueError(f"region must be {whole} or {layered}, got {tuple(box.shape)}")
-        ids = (~targets.ignore).nonzero()[:, 0]
+        ids = targets.real
         if box.ndim == 2:
             return self._pairs(targets, self._in_windows(targets, ids, box, margin, None))
         found = []
@@ -157,7 +193,7 @@ class Boxes(BoxList):
     ) -> Pairs:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        ids = (~targets.ignore).nonzero()[:, 0]
+        ids = targets.real
         count = self.count(targets.batch_size)
         first = torch.zeros_like(count) if self.shared else count.cumsum(0) - count
         level = self.level() if by_level and self.num_levels > 1 else None
@@ -182,7 +218,7 @@ class Boxes(BoxList):
         if min_iof <= 0:
             raise ValueError(f"min_iof must be positive, got {min_iof}")
         found = []
-        for target, row, _ in self._overlap(targets, targets.ignore, 0.0):
+        for target, row, _ in self._overlap(targets, targets.crowds, 0.0):
             share = iof(self.anchor_boxes[row].detach(), targets.boxes[target])
             found.append((target[share >= min_iof], row[share >= min_iof]))
         return self._pairs(targets, found).anchor.unique()

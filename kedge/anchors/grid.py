@@ -3,12 +3,13 @@
 The queries find the few anchors that can matter to an object in closed form."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 from torch import Tensor
 
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.queries import centre, overlap
+from kedge.anchors.queries import bags, centre, overlap, table
 from kedge.types import Targets
 
 
@@ -23,6 +24,15 @@ class Grid(Layout):
     Errors: ``ValueError`` for an empty pyramid, an image without area, or levels on several
     devices."""
 
+    def _table(self, targets: Targets, cost: int) -> table.Table | None:
+        """All pairs, where they are few; ``cost`` as in ``table.fits``."""
+        small = table.fits(len(self), targets, cost)
+        return table.Table(self._every_box, targets) if small else None
+
+    @cached_property
+    def _every_box(self) -> Tensor:
+        return self.boxes().detach()
+
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
     ) -> Pairs:
@@ -31,26 +41,45 @@ class Grid(Layout):
         Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
         each.
         """
+        few = self._table(targets, 8)
+        if few is not None:
+            return table.overlapping(self, few, min_iou, among)
         return overlap.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-        return overlap.best(self, targets)
+        few = self._table(targets, 8)
+        return overlap.best(self, targets) if few is None else table.best(self, few)
+
+    def most_overlapping(self, targets: Targets, k: int) -> Pairs:
+        """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
+        return bags.most_overlapping(self, targets, k, self._table(targets, 1))
 
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""
-        return centre.inside(self, targets, region, margin)
+        area = centre.region_of(self, targets, region)
+        few = self._table(targets, 16)
+        if few is not None:
+            return table.inside(self, few, area, margin)
+        return centre.inside(self, targets, area, margin)
 
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The anchors of the ``k`` nearest cells on every level."""
-        return centre.nearest(self, targets, k)
+        centre.at_least_one(k)
+        few = self._table(targets, 32)
+        return centre.nearest(self, targets, k) if few is None else table.nearest(self, few, k)
 
     def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
         """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.
 
-        A measure of boxes (P, 4) that falls as an anchor's centre moves away from the target's
-        along either axis: a distance of centres and sizes, or of the boxes as Gaussians.
+        A measure of boxes (..., 4), whose leading dimensions broadcast, that falls as an anchor's
+        centre moves away from the target's along either axis: a distance of centres and sizes, or
+        of the boxes as Gaussians.
         """
+        centre.at_least_one(k)
+        few = self._table(targets, 32)
+        if few is not None:
+            return table.closest(self, few, k, by)
         return centre.closest(self, targets, k, by)
 
     def in_cell(self, targets: Targets) -> Pairs:

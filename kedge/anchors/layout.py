@@ -15,6 +15,8 @@ from kedge.anchors.level import Level
 from kedge.anchors.segments import pick
 from kedge.boxes import iou
 
+KEPT = 1 << 20  # anchors of an image up to which their places are kept: 24 bytes each
+
 
 class Place(NamedTuple):
     """Where anchors stand: (P,) each. ``shape`` counts within the level."""
@@ -125,8 +127,9 @@ class Layout:
         for name in ("sizes", "shapes_per_level", "anchors_per_level", "num_shapes"):
             out.__dict__[name] = getattr(self, name)
         same = shapes.device == self.device and shapes.dtype == self.shapes.dtype
-        if same and "rows" in self.__dict__:
-            out.__dict__["rows"] = self.rows
+        for name in ("rows", "_kept") if same else ():
+            if name in self.__dict__:
+                out.__dict__[name] = getattr(self, name)
         return out
 
     def detach(self) -> Self:
@@ -220,6 +223,15 @@ class Layout:
         cell = y * pick(rows.columns, row) + x
         return pick(rows.first, row) + cell * pick(rows.per, row)
 
+    @cached_property
+    def _kept(self) -> tuple[Tensor, Tensor] | None:
+        """(N,) row of ``rows`` and (N, 2) centre of every anchor, kept between calls; None where
+        there are too many to keep."""
+        if len(self) > KEPT:
+            return None
+        row, y, x = self.row_and_cell(torch.arange(len(self), device=self.device))
+        return row, self.centres(row, y, x)
+
     def centres(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 2) centres of the cells' anchors, x then y."""
         cell = torch.stack([x, y], dim=-1).to(self.shapes.dtype)
@@ -231,33 +243,49 @@ class Layout:
         centre, half = self.centres(row, y, x), pick(self.shapes, row) / 2
         return torch.cat([centre - half, centre + half], dim=-1)
 
-    def _row(self, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        every = torch.arange(len(self), device=self.device) if rows is None else rows
-        return self.row_and_cell(every)
+    def _standing(self, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Row of ``rows`` (P,) and centre (P, 2) of anchors (P,); of all without them."""
+        if self._kept is None:
+            every = torch.arange(len(self), device=self.device) if rows is None else rows
+            row, y, x = self.row_and_cell(every)
+            return row, self.centres(row, y, x)
+        if rows is None:
+            return self._kept
+        index = self.local(rows)
+        return pick(self._kept[0], index), pick(self._kept[1], index)
+
+    def _row(self, rows: Tensor | None) -> Tensor:
+        if self._kept is None or rows is None:
+            return self._standing(rows)[0]
+        return pick(self._kept[0], self.local(rows))
 
     def boxes(self, rows: Tensor | None = None) -> Tensor:
         """(P, 4) boxes of anchors (P,); the N of an image without them."""
-        return self.boxes_at(*self._row(rows))
+        row, centre = self._standing(rows)
+        half = pick(self.shapes, row) / 2
+        return torch.cat([centre - half, centre + half], dim=-1)
 
     def points(self, rows: Tensor | None = None) -> Tensor:
         """(P, 2) anchor centres x, y."""
-        return self.centres(*self._row(rows))
+        if self._kept is None or rows is None:
+            return self._standing(rows)[1]
+        return pick(self._kept[1], self.local(rows))
 
     def shape_of(self, rows: Tensor | None = None) -> Tensor:
         """(P, 2) width and height, exactly as given: a box's sides are rounded with its place."""
-        return pick(self.shapes, self._row(rows)[0])
+        return pick(self.shapes, self._row(rows))
 
     def shape_index(self, rows: Tensor) -> Tensor:
         """(P,) row of ``shapes``."""
-        return self.row_and_cell(rows)[0]
+        return self._row(rows)
 
     def stride(self, rows: Tensor | None = None) -> Tensor:
         """(P, 2) cell size in pixels, x then y."""
-        return self.rows.stride[self._row(rows)[0]]
+        return pick(self.rows.stride, self._row(rows))
 
     def level(self, rows: Tensor | None = None) -> Tensor:
         """(P,) pyramid level."""
-        return self.rows.level[self._row(rows)[0]]
+        return pick(self.rows.level, self._row(rows))
 
     def level_strides(self) -> Tensor:
         """(L, 2) cell size x, y of every level."""
@@ -265,7 +293,7 @@ class Layout:
 
     def cells(self, rows: Tensor) -> Tensor:
         """(P, 2) columns and rows of the map that an anchor stands on."""
-        return self.rows.cells[self.row_and_cell(rows)[0]]
+        return pick(self.rows.cells, self._row(rows))
 
     def neighbours(self, rows: Tensor, right: int, down: int) -> Tensor:
         """(P,) rows of the same shape so many cells away, which the map must have."""

@@ -70,7 +70,7 @@ class ByNWD(Grid):
             raise ValueError("NWD is positive everywhere: ask for a threshold above 0")
         found = []
         question = asked(self, targets, min_iou, among)
-        for block in blocks(self, targets, ~targets.ignore, self.num_shapes):
+        for block in blocks(self, targets, targets.real, self.num_shapes):
             least = question.least(targets, block)
             reach = -self.constant * torch.log(least * (1 - SLACK)) + block.hair[:, None]
             square = reach * reach.abs() - self._shape_gap(block)
@@ -93,6 +93,10 @@ class ByNWD(Grid):
         side = (block.boxes[:, 2:] - block.boxes[:, :2])[:, None]
         gap = (side - self.shapes.detach().to(side)).abs() - block.hair[:, None, None]
         return gap.clamp(min=0).square().sum(-1) / 4
+
+    def most_overlapping(self, targets: Targets, k: int) -> Pairs:
+        """For every target the ``k`` anchors of largest NWD; equal NWD: the lowest anchor."""
+        return self.closest(targets, k, by=self.measure)
 
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:

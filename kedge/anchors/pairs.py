@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.segments import (
+    count_of,
     difference,
     fits_a_table,
     isin,
@@ -105,7 +106,7 @@ class Pairs:
 
     def count_per_target(self) -> Tensor:
         """(G,) int64 number of pairs."""
-        return torch.bincount(self.target, minlength=len(self.targets))
+        return count_of(self.target, len(self.targets))
 
     def max_per_target(self, values: Tensor) -> Tensor:
         """(G,) largest of ``values`` (P,); -inf for a target without pairs."""
@@ -152,12 +153,11 @@ class Pairs:
 
     def _first_per_target(self, values: Tensor) -> Tensor:
         """(P,) bool: the pair of every target with the largest ``values`` (P,); no sorting."""
-        tied = where(values == pick(self.max_per_target(values), self.target))
-        anchor, owner = pick(self.anchor, tied), pick(self.target, tied)
+        tied = values == pick(self.max_per_target(values), self.target)
+        anchor = torch.where(tied, self.anchor, self.num_rows())  # the others stand behind all
         lowest = torch.full((len(self.targets),), self.num_rows(), device=anchor.device)
-        lowest.scatter_reduce_(0, owner, anchor, "amin")
-        first = pick(tied, where(anchor == pick(lowest, owner)))
-        return torch.zeros_like(self.anchor, dtype=torch.bool).index_fill_(0, first, True)
+        lowest.scatter_reduce_(0, self.target, anchor, "amin")
+        return tied & (anchor == pick(lowest, self.target))
 
     # -- per anchor
 
@@ -186,11 +186,10 @@ class Pairs:
         """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
         slot, count = self._slots()
         best = by >= self._largest(by, slot, count)
+        target = torch.where(best, self.target, len(self.targets))  # the losers stand behind all
         lowest = torch.full((count,), len(self.targets), device=slot.device)
-        rows = where(best)
-        slot, target = pick(slot, rows), pick(self.target, rows)
         lowest.scatter_reduce_(0, slot, target, "amin")
-        return self.select(pick(rows, where(pick(lowest, slot) == target)))
+        return self.select(best & (pick(lowest, slot) == target))
 
     def last_target_per_anchor(self) -> "Pairs":
         """One pair per anchor: the highest target, as where later objects overwrite earlier

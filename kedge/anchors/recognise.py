@@ -35,11 +35,18 @@ class ListedGrid(Grid):
         """The same cells on another list ``boxes`` (N, 4) of the same anchors."""
         out = copy.copy(self)
         object.__setattr__(out, "listed", boxes)
+        out.__dict__.pop("_every_box", None)  # that of the list before
         return out
 
     def with_shapes(self, shapes: Tensor) -> Grid:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A plain ``Grid`` of other ``shapes`` (S, 2): the list does not have these."""
         return Grid(self.image_size, self.levels).with_shapes(shapes)
+
+    def boxes(self, rows: Tensor | None = None) -> Tensor:
+        """(P, 4) boxes of anchors (P,), those of the list; all of an image's without them."""
+        if self.listed is None:
+            return super().boxes(rows)
+        return self.listed if rows is None else self.listed[self.local(rows)]
 
     def boxes_at(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 4) boxes at ``row`` and cell y, x: the list's own where the map has that cell."""

@@ -75,6 +75,12 @@ def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
     return order, key >> 32
 
 
+def count_of(segment: Tensor, count: int) -> Tensor:
+    """(count,) int64 rows of every segment; ``bincount`` makes the host wait on a GPU."""
+    none = torch.zeros(count, dtype=torch.int64, device=segment.device)
+    return none.scatter_add_(0, segment, torch.ones_like(segment))
+
+
 def total(values: Tensor, segment: Tensor, count: int) -> Tensor:
     """(count,) sum of ``values`` per segment; 0 for an empty one."""
     return values.new_zeros(count).index_add(0, segment, values)
@@ -90,7 +96,7 @@ def mean(values: Tensor, segment: Tensor, count: int) -> Tensor:
 
     Exact where all values of a segment are equal: it is taken of what exceeds the smallest.
     """
-    rows = torch.bincount(segment, minlength=count).clamp(min=1)
+    rows = count_of(segment, count).clamp(min=1)
     base = smallest(values, segment, count)
     base = torch.where(torch.isfinite(base), base, 0)
     return base + total(wide(values - base[segment]), segment, count) / rows

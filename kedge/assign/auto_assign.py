@@ -96,13 +96,11 @@ class AutoAssign(nn.Module):
         return replace(chosen, background_weight=background, likelihood=self.likelihood)
 
     def _check(self, targets: Targets) -> None:
-        if self.num_classes is not None and len(targets):
-            highest = int(targets.labels.max())
-            if highest >= self.num_classes:
-                raise ValueError(
-                    f"AutoAssign has priors for {self.num_classes} classes, a target has class "
-                    f"{highest}"
-                )
+        if self.num_classes is not None and targets.highest >= self.num_classes:
+            raise ValueError(
+                f"AutoAssign has priors for {self.num_classes} classes, a target has class "
+                f"{targets.highest}"
+            )
 
     def _prior(self, pairs: Pairs) -> Tensor:
         return gaussian_prior(pairs, self.mean, self.sigma)

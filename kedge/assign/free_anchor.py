@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kedge.anchors.queries.bags import most_overlapping
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
 from kedge.losses.free_anchor import free_anchor_loss
@@ -42,7 +41,7 @@ class FreeAnchor:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        bag = most_overlapping(anchors, targets, self.k)
+        bag = anchors.most_overlapping(targets, self.k)
         score, overlap = pair_scores(predictions, bag)
         assignment = bag.assignment(weight=mean_max_share(bag, score * overlap))
         unmatched = background_weights(anchors, targets, predictions, self.match_iou)

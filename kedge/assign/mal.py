@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kedge.anchors.queries.bags import most_overlapping
 from kedge.anchors.segments import rank
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
@@ -52,7 +51,7 @@ class MAL:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        bag = most_overlapping(anchors, targets, self.k)
+        bag = anchors.most_overlapping(targets, self.k)
         score, overlap = pair_scores(predictions, bag)
         left = (bag.count_per_target() * (1 - self.progress)).floor() + 1
         rows = rank(score + self.box_weight * overlap, bag.target, largest=True)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.queries.bags import most_overlapping
 from kedge.anchors.segments import largest, mean, smallest
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import iou
@@ -50,7 +49,7 @@ class NoisyAnchors:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        chosen = most_overlapping(anchors, targets, self.k).anchor.unique()
+        chosen = anchors.most_overlapping(targets, self.k).anchor.unique()
         pairs = anchors.overlapping(targets, 0.0, among=chosen)
         pairs = pairs.best_target_per_anchor(by=pairs.iou())
         loc = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())

@@ -112,6 +112,10 @@ class Anchors(Protocol[P]):
         """For every target the anchors of largest IoU, all ties; none where the IoU is 0."""
         ...
 
+    def most_overlapping(self, targets: Targets, k: int) -> P:
+        """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
+        ...
+
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> P:
         """Pairs whose anchor centre lies inside the target by more than ``margin`` pixels.
 

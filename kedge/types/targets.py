@@ -1,7 +1,8 @@
 """Targets: the ground truth of a batch, packed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ class Targets:
     image: Tensor
     batch_size: int
     ignore: Tensor = None  # pyright: ignore[reportAssignmentType]  # None means: no crowds
+    all_real: bool = field(init=False, repr=False)  # no object is a crowd
+    highest: int = field(init=False, repr=False)  # label; -1 without objects
 
     def __post_init__(self) -> None:
         if self.ignore is None:
@@ -50,6 +53,8 @@ class Targets:
                 raise ValueError(f"Targets.{name} must be ({len(boxes)},) like boxes, got {shape}")
         if count != len(boxes):
             raise ValueError(f"Targets.image must be ({len(boxes)},) like boxes, got ({count},)")
+        object.__setattr__(self, "all_real", True)
+        object.__setattr__(self, "highest", -1)
         if count == 0:
             return
         finite = torch.isfinite(boxes).all(1)
@@ -57,9 +62,14 @@ class Targets:
         misplaced = (image < 0) | (image >= self.batch_size) | (self.labels < 0)
         unsorted = torch.zeros_like(misplaced)
         unsorted[1:] = image[1:] < image[:-1]
-        # one transfer to the host for all four checks
-        if bool((~finite | flipped | misplaced | unsorted).any()):
+        wrong = ~finite | flipped | misplaced | unsorted
+        # one transfer to the host for all that it has to know
+        flags = torch.stack([wrong.any(), self.ignore.any(), self.labels.max()])
+        bad, crowds, highest = flags.tolist()
+        if bad:
             self._explain(finite, flipped, misplaced, unsorted)
+        object.__setattr__(self, "all_real", not crowds)
+        object.__setattr__(self, "highest", highest)
 
     def _explain(
         self, finite: Tensor, flipped: Tensor, misplaced: Tensor, unsorted: Tensor
@@ -115,10 +125,23 @@ class Targets:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @cached_property
+    def real(self) -> Tensor:
+        """(g,) rows of the objects that are no crowds."""
+        if self.all_real:
+            return torch.arange(len(self), device=self.boxes.device)
+        return (~self.ignore).nonzero()[:, 0]
+
+    @cached_property
+    def crowds(self) -> Tensor:
+        """(c,) rows of the crowds."""
+        return self.image[:0] if self.all_real else self.ignore.nonzero()[:, 0]
+
     @property
     def count(self) -> Tensor:
         """(B,) objects per image, crowds included."""
-        return torch.bincount(self.image, minlength=self.batch_size)
+        none = torch.zeros(self.batch_size, dtype=torch.int64, device=self.image.device)
+        return none.scatter_add_(0, self.image, torch.ones_like(self.image))
 
     @property
     def first(self) -> Tensor:

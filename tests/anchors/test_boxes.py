@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from kedge import Boxes, Detections, Free, Targets
 from kedge.boxes import iof, iou, rfd
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 FEW = settings(max_examples=60, deadline=None)
 
 

@@ -59,9 +59,8 @@ def wide_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def blocks(grid: Layout, targets: Targets, chosen: Tensor, width: int) -> Iterator[Block]:
-    """Blocks of the ``chosen`` (G,) objects, each of at most BLOCK windows, ``width`` an object."""
-    ids = chosen.nonzero()[:, 0]
+def blocks(grid: Layout, targets: Targets, ids: Tensor, width: int) -> Iterator[Block]:
+    """Blocks of the objects ``ids`` (g,), each of at most BLOCK windows, ``width`` an object."""
     if len(ids) == 0:
         return
     wide = wide_dtype(grid.device)

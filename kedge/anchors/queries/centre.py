@@ -1,6 +1,7 @@
 """Queries about centres: which anchors stand inside an object, or nearest to it, in closed form."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,18 +24,24 @@ from kedge.anchors.segments import pick, where
 from kedge.types import Targets
 
 
-@torch.no_grad()
-def inside(grid: Layout, targets: Targets, region: Tensor | None, margin: float) -> Pairs:
-    """Pairs whose anchor centre is more than ``margin`` inside the object, or its ``region``."""
+def region_of(anchors: Any, targets: Targets, region: Tensor | None) -> Tensor:
+    """The region that is asked about, (G, 4) or (G, L, 4), or the targets' boxes; ``ValueError``
+    for other shapes."""
     area = targets.boxes if region is None else region
-    whole, layered = (len(targets), 4), (len(targets), grid.num_levels, 4)
+    whole, layered = (len(targets), 4), (len(targets), anchors.num_levels, 4)
     if area.shape not in (whole, layered):
         raise ValueError(f"region must be {whole} or {layered}, got {tuple(area.shape)}")
-    area = area.detach()
+    return area.detach()
+
+
+@torch.no_grad()
+def inside(grid: Layout, targets: Targets, area: Tensor, margin: float) -> Pairs:
+    """Pairs whose anchor centre is more than ``margin`` inside ``area`` (G, 4) or (G, L, 4)."""
+    layered = (len(targets), grid.num_levels, 4)
     area = (area[:, None] if area.ndim == 2 else area).expand(layered)
     first, every = grid.rows.start_row, area.flatten(0, 1)
     found = []
-    for block in blocks(grid, targets, ~targets.ignore, grid.num_levels):
+    for block in blocks(grid, targets, targets.real, grid.num_levels):
         wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
         slack = margin - block.hair.repeat_interleave(grid.num_levels)[:, None]
         target = block.target.repeat_interleave(grid.num_levels)
@@ -74,19 +81,25 @@ def _around(grid: Layout, targets: Targets, k: int) -> Iterator[tuple[Tensor, ..
     The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
     only the M with i * j <= k can be among the k nearest, by any measure of distance that grows
     along both axes. Beyond the map's edge the distance is infinite.
+
+    In double precision two rows at both sides of a centre can be apart by less than their squared
+    distances tell, and the farther one may be the lower: there one rank more is looked at.
     """
-    rank = [(i, j) for j in range(k) for i in range(k) if (i + 1) * (j + 1) <= k]
+    twin = int(grid.shapes.dtype == torch.float64)
+    before = [max(i + 1 - twin, 1) for i in range(k + twin)]
+    rank = [(i, j) for j, b in enumerate(before) for i, a in enumerate(before) if a * b <= k]
     at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
-    for block in blocks(grid, targets, ~targets.ignore, len(rank) * grid.num_shapes):
+    for block in blocks(grid, targets, targets.real, len(rank) * grid.num_shapes):
         centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
-        xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k)
-        ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k)
+        xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k + twin)
+        ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k + twin)
         ys, away_y = (of_row.index_select(-1, at_y) for of_row in (ys, away_y))
         xs, away_x = (of_column.index_select(-1, at_x) for of_column in (xs, away_x))
         yield block.target, ys, xs, away_y, away_x
 
 
-def _at_least_one(k: int) -> None:
+def at_least_one(k: int) -> None:
+    """``ValueError`` for a ``k`` below 1."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
 
@@ -112,7 +125,6 @@ def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
 
     Fewer on a small map. Equal distances: the lower anchor first.
     """
-    _at_least_one(k)
     first_row = grid.rows.start_row
     columns = pick(grid.rows.columns, first_row)[:, None]
     found = []
@@ -136,7 +148,6 @@ def closest(grid: Layout, targets: Targets, k: int, by: Callable) -> Pairs:
     ``by`` takes boxes (P, 4) twice and falls, for anchors of one shape, as their centre moves away
     from the object's along either axis. Equal values: the lower anchor first.
     """
-    _at_least_one(k)
     level, row = grid.rows.level, torch.arange(grid.num_shapes, device=grid.device)[:, None]
     found = []
     for target, ys, xs, away_y, away_x in _around(grid, targets, k):
@@ -161,7 +172,7 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
     A centre outside the map belongs to the nearest cell.
     """
     first_row = grid.rows.start_row
-    target = (~targets.ignore).nonzero()[:, 0]
+    target = targets.real
     centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
     cell = (centre[:, None] / grid.rows.step[first_row]).floor().long().clamp(min=0)
     cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)

@@ -78,7 +78,7 @@ def overlapping(
     """
     question = asked(grid, targets, min_iou, among)
     found = []
-    for block in blocks(grid, targets, ~targets.ignore, grid.num_shapes):
+    for block in blocks(grid, targets, targets.real, grid.num_shapes):
         shape = grid.shapes.detach().to(block.boxes.dtype) - block.hair[:, None, None]
         side = block.boxes[:, 2:] - block.boxes[:, :2]
         area = product(side)[:, None] + product(shape.clamp(min=0))
@@ -97,7 +97,7 @@ def covered(grid: Layout, targets: Targets, min_iof: float) -> Tensor:
     if min_iof <= 0:
         raise ValueError(f"min_iof must be positive, got {min_iof}")
     found = []
-    for block in blocks(grid, targets, targets.ignore, grid.num_shapes):
+    for block in blocks(grid, targets, targets.crowds, grid.num_shapes):
         shape = grid.shapes.detach().to(block.boxes.dtype) - block.hair[:, None, None]
         need = min_iof * (1 - SLACK) * product(shape.clamp(min=0))
         cells = fill(_overlap_runs(grid, block, need))
@@ -142,7 +142,7 @@ def best(grid: Layout, targets: Targets) -> Pairs:
     decided by the arithmetic of the dense form.
     """
     found = []
-    for block in blocks(grid, targets, ~targets.ignore, grid.num_shapes):
+    for block in blocks(grid, targets, targets.real, grid.num_shapes):
         value, along_x, along_y = _placed(grid, block.boxes)
         side = block.boxes[:, 2:] - block.boxes[:, :2]
         shape = grid.shapes.to(side.dtype)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
+from kedge.anchors.queries.table import Table, closest, fits, overlapping
 from kedge.anchors.segments import pick, where
 from kedge.boxes import centres, sizes, unflip
 from kedge.types import Anchors, Predictions, Targets
@@ -32,6 +33,8 @@ def overlapping_predictions(
     A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
     must not widen the search of all.
     """
+    if anchors.per_image is not None and fits(anchors.per_image, targets):
+        return _in_a_table(anchors, targets, predictions, min_iou, among)
     asked = every_row(anchors, targets) if among is None else among
     boxes, image = unflip(predictions.boxes_at(asked)), anchors.image_of(asked)
     least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
@@ -52,6 +55,21 @@ def overlapping_predictions(
             found.append((pick(part, row), pick(rows, target), value))
     row, target, value = (torch.cat(column) for column in zip(*found))
     return pick(asked, row), target, value
+
+
+def _in_a_table(
+    anchors: Anchors,
+    targets: Targets,
+    predictions: Predictions,
+    min_iou: float | Tensor,
+    among: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
+    if isinstance(min_iou, Tensor):
+        min_iou = pick(min_iou.to(boxes.dtype), targets.real)[:, None]
+    table = Table(boxes.view(targets.batch_size, anchors.per_image or 0, 4), targets)
+    found = overlapping(anchors, table, min_iou, among)
+    return found.anchor, found.target, found.iou()
 
 
 def every_row(anchors: Anchors, targets: Targets) -> Tensor:
@@ -105,7 +123,10 @@ def nearest_predictions(
     be, so only centres in a window need a look.
     """
     targets, rows = near.targets, every_row(near.anchors, near.targets)
-    boxes = predictions.boxes_at(rows)
+    boxes, wide = predictions.boxes_at(rows), near.anchors.per_image
+    if wide is not None and fits(wide, targets):
+        table = Table(boxes.view(targets.batch_size, wide, 4), targets)
+        return closest(near.anchors, table, k, by)
     known = by(boxes[near.anchor], near.target_boxes()).nan_to_num(nan=-FAR, neginf=-FAR)
     reach = near.min_per_target(known).neg() * (1 + 1e-5) + 1e-3
     asked = near.count_per_target().nonzero()[:, 0]

@@ -35,9 +35,9 @@ def checked(
             f"{name}: predictions are for (images, anchors) = {predictions.shape}, "
             f"anchors and targets say {expected}"
         )
-    if len(targets) and int(targets.labels.max()) >= predictions.num_classes:
+    if targets.highest >= predictions.num_classes:
         raise ValueError(
-            f"{name}: a target has class {int(targets.labels.max())}, the head predicts "
+            f"{name}: a target has class {targets.highest}, the head predicts "
             f"{predictions.num_classes} classes (0-based)"
         )
     return predictions.detach()
