@@ -54,8 +54,8 @@ def check(context: Context) -> list[Finding]:
                 "worst_images": most_affected(context.names, seen.image[crowd > 1]),
             },
             cause=_cause(context, anchors, surplus),
-            cure=f"A finer level (stride {finest / 2:g}), or, to the same effect, twice the image "
-            f"size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
+            cure=f"A finer level (stride {finest / 2:g}), or, to about the same effect, twice the "
+            f"image size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
             predicted={
                 "text": f"{percent(shared)} -> {percent(after)} share a cell"
                 + (f"; beyond the anchors {percent(surplus)} -> {percent(rest)}" * bool(surplus)),

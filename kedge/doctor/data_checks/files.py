@@ -34,8 +34,8 @@ _KINDS = {
         "wrong_image_size",
         "error",
         "of another size than annotated",
-        "Scale the boxes as the images were scaled, and write the true sizes. Only when the boxes "
-        "already fit the files: --on-bad-box clip",
+        "Scale the boxes as the images were scaled, and write the true sizes; or go on without "
+        "them: --on-bad-box drop. Only when the boxes already fit the files: --on-bad-box clip",
     ),
     "EXIF orientation not applied": _Kind(
         "exif_orientation",
