@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.counted import count
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 
@@ -201,7 +202,7 @@ def _finding(
 ) -> Finding:
     images = len(np.unique(raw.name[bad]))
     total = len(np.unique(raw.name))
-    scope = f"the boxes of about {images} of {total} images" if part else "all boxes"
+    scope = f"the boxes of about {images} of {count(total, 'image')}" if part else "all boxes"
     symptom = f"{percent(1 - before)} of the boxes read as {raw.declared} are flipped or leave "
     return Finding(
         check="box_format",

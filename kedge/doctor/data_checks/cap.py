@@ -27,7 +27,8 @@ def check(context: Context) -> list[Finding]:
     if returned.any():
         full = count(int(returned.sum()), "image")
         parts.append(
-            f"{full} with more objects than the {most} detections that the detector returns"
+            f"{full} with more objects than the {count(most, 'detection')} that the detector "
+            "returns"
         )
         flag = f"kedge train ... --selection most={needed}"
         cures.append(f"Selection(most={needed}) (of a detector of one stage: {flag})")

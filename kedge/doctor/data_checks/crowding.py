@@ -75,7 +75,7 @@ def _cause(context: Context, anchors: int, surplus: float) -> str:
         if not lost:
             return "The rule finds an anchor for every one of them all the same."
         return f"The rule leaves {count(lost, 'object')} without an anchor: see no_positive."
-    text = f"A cell has {anchors} anchors."
+    text = f"A cell has {count(anchors, 'anchor')}."
     return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
 
 

@@ -106,8 +106,8 @@ def _repeated(
         + f" Suppression at an IoU of {NEAR} or less leaves one detection of a pair: the other box "
         "counts as missed.",
         predicted={
-            "text": f"{len(objects) - len(extra):,} boxes stay; until then a detector that "
-            f"suppresses so finds at most {percent(1 - share)} of them all",
+            "text": f"{count(len(objects) - len(extra), 'box stays', 'boxes stay')}; until then a "
+            f"detector that suppresses so finds at most {percent(1 - share)} of them all",
             "boxes_left": len(objects) - len(extra),
             "best_recall_before": 1 - share,
         },
@@ -191,7 +191,7 @@ def _same_files(context: Context) -> Finding | None:
         cause=_labelled_alike(context, groups),
         cure="Remove the copies.",
         predicted={
-            "text": f"{len(context.data) - extra:,} images stay",
+            "text": count(len(context.data) - extra, "image stays", "images stay"),
             "images_left": len(context.data) - extra,
         },
     )
@@ -208,6 +208,6 @@ def _labelled_alike(context: Context, groups: Mapping[str, list[int]]) -> str:
     if not other:
         return "The files were copied, and their boxes with them."
     return (
-        f"The boxes of {other} of these {count(len(several), 'image')} differ from copy to copy: "
+        f"The boxes of {other} of {count(len(several), 'image')} differ from copy to copy: "
         "the labels contradict each other."
     )

@@ -104,7 +104,7 @@ def _finding(context: Context, kind: str, bad: list[records.Finding]) -> Finding
         cause=f"{reason}{' (the first)' if len(bad) > 1 else ''}",
         cure=about.cure,
         predicted={
-            "text": f"{count(len(context.data), 'image')} with {left} stay when these are left out",
+            "text": f"left without these: {count(len(context.data), 'image')} with {left}",
             "images_left": len(context.data),
             "boxes_left": context.data.num_boxes,
         }

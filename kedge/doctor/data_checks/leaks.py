@@ -83,8 +83,8 @@ def _finding(context: Context, name: str, other: Data, pairs: list[tuple[int, in
         cure=f"Take these images out of {mine}; keep all pictures of one scene in one split. "
         "Scores measured until then are too good.",
         predicted={
-            "text": f"{fresh:,} of {count(total, 'image')} of {measured} are such that a detector "
-            f"trained on {trained} never saw: measure on these",
+            "text": f"a detector trained on {trained} never saw {fresh:,} of "
+            f"{count(total, 'image')} of {measured}: measure on these",
             "unseen_images": fresh,
             "images_left": left[0],
         },
