@@ -101,7 +101,7 @@ def test_a_run_is_told_by_its_lines_its_report_and_its_best_score(mini, tmp_path
     capsys.readouterr()
     assert run(["predict", str(out), str(image), "--min-score", "1"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("0 detections of at least 1.0 in 1 images; the best score is 0.")
+    assert said.startswith("0 detections of at least 1.0 in 1 image; the best score is 0.")
     assert f"in {image.name}); --min-score sets the limit" in said
 
 

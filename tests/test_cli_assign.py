@@ -56,4 +56,4 @@ def test_without_a_train_split_by_that_name_the_one_that_begins_so_is_taken(tmp_
         path = tmp_path / f"{split}.npz"
         np.savez(path, **columns, category_names=np.array(["a"]), images=np.array([[5, 64, 48]]))
     assert run(["assign", "--data", str(tmp_path), "--strategy", "atss"]) == 0
-    assert "train2017.npz:1of1images" in "".join(capsys.readouterr().out.split())
+    assert "train2017.npz:1of1image," in "".join(capsys.readouterr().out.split())

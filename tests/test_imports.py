@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 
 # from the ground up: a room imports rooms above it in this list only, never below
 ORDER = [
-    "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes", "types", "anchors",
+    "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes", "types",
+    "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
     "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
     "commands",

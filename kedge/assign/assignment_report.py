@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from kedge.counted import count
 from kedge.types import Assignment
 
 
@@ -40,10 +41,11 @@ class Report:
     def __str__(self) -> str:
         """A few lines for a terminal."""
         rows = [
-            f"{self.objects} objects and {self.crowds} crowds in {self.images} images, "
-            f"{self.anchors} anchors",
-            f"positives  {self.positives} pairs on {self.positive_anchors} anchors "
-            f"({self.shared} shared by several objects); {self.ignored} anchors ignored",
+            f"{count(self.objects, 'object')} and {count(self.crowds, 'crowd')} in "
+            f"{count(self.images, 'image')}, {count(self.anchors, 'anchor')}",
+            f"positives  {count(self.positives, 'pair')} on "
+            f"{count(self.positive_anchors, 'anchor')} ({self.shared:,} shared by several "
+            f"objects); {count(self.ignored, 'anchor')} ignored",
             f"objects without an anchor  {len(self.without)}{self._share()}: "
             f"{len(self.untouched)} overlap none, {len(self.lost)} lost their best to another",
             f"positives per object  {self._quantiles()}",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
+from kedge.counted import count
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
@@ -134,7 +135,9 @@ def _show(rows: list[dict[str, Any]], scene: "Scene", images: int, data: "Data")
     if not console.is_terminal:  # where nothing bounds the width of the table
         console = Console(width=160)
     objects = len(scene.objects.fair)
-    console.print(f"{data.source}: {images} of {len(data)} images, {objects} objects")
+    console.print(
+        f"{data.source}: {images:,} of {count(len(data), 'image')}, {count(objects, 'object')}"
+    )
     console.print(f"on {scene.title}")
     table = Table(title="What each strategy chooses", title_justify="left", box=SIMPLE)
     names = ("positives", "per object", "without", "ignored", "ms")

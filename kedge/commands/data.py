@@ -29,12 +29,14 @@ def data(
     """
     from kedge.data import read
     from kedge.data.overview import overview
+    from kedge.data.problems import stop_if_no_box_is_left
     from kedge.data.sources import choose_split
 
     first = read(path, choose_split(path, split), on_bad_box, root=root)
     names = [split] if split is not None or not first.splits else list(first.splits)
-    for name in names:
-        found = first if name == first.split else read(path, name, on_bad_box, root=root)
+    parts = [first if n == first.split else read(path, n, on_bad_box, root=root) for n in names]
+    stop_if_no_box_is_left(parts)
+    for found in parts:
         print(found.summary())
         for line in overview(found):
             print(f"  {line}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from kedge.commands.words import Root, say
+from kedge.counted import count
 
 
 def evaluate(
@@ -129,7 +130,7 @@ def _of_run(
     every = detect(detector, source, detector.input_size, **how)
     found, others = scoring.relabelled(every, detector.class_names or (), source)
     if others:
-        say([f"{others} detections of classes that the data lacks are left out"])
+        say([f"left out: {count(others, 'detection')} of classes that the data lacks"])
     if not proposals:
         return source, found, {}
     assert isinstance(detector, HasProposals)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from kedge.counted import count
+
 
 def predict(
     run: Path,
@@ -67,7 +69,8 @@ def predict(
     if table.row_count:
         console.print(table)
     best = "" if table.row_count else f"; {_best(files, found, names)}"
-    said = f"{table.row_count} detections of at least {min_score} in {len(files)} images{best}"
+    said = f"{count(table.row_count, 'detection')} of at least {min_score} in "
+    said += f"{count(len(files), 'image')}{best}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from kedge.commands.words import Root, say
+from kedge.counted import count
 
 
 def proposals(
@@ -53,7 +54,7 @@ def proposals(
         part = first if name == first.split else read(data, name, on_bad_box, root=root)
         say(said(part))
         found = [{"boxes": boxes, "scores": scores} for boxes, scores in finder(part.records)]
-        count = sum(len(row["boxes"]) for row in found) / max(1, len(found))
+        number = sum(len(row["boxes"]) for row in found) / max(1, len(found))
         title = f"{part.source}" + (f", {part.split}" if part.split else "")
-        title += f": {count:.0f} proposals an image"
+        title += f": {count(round(number), 'proposal')} an image"
         console.print(recall_table(recall_of(found, part, (50, 100, 300, 1000)), title=title))

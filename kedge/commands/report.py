@@ -47,6 +47,7 @@ def report(
     from rich.console import Console
 
     from kedge.data import said
+    from kedge.data.problems import stop_if_no_box_is_left
     from kedge.design.saved import not_as_designed
     from kedge.doctor import open_context
     from kedge.pages.doctor import write_overview
@@ -63,6 +64,7 @@ def report(
         image_size=height_and_width(image_size),
         seed=seed,
     )
+    stop_if_no_box_is_left([context.data])
     say([*said(context.data), *not_as_designed(anchors, context.image_size)])
     path = write_overview(out, context)
     what = "" if context.setup is None else f" of {context.setup.title}"

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kedge.counted import count
 from kedge.train.result import RunResult, Station
 
 COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "VOC")
@@ -97,4 +98,5 @@ def print_result(console: Console, result: RunResult) -> None:
         console.print(classes_table(result.classes, result.scores))
     pace = result.seconds_per_step
     each = "" if pace is None else f", {1000 * pace:.0f} ms a step"
-    console.print(f"{result.steps} steps in {result.seconds:.0f} s{each}; files in {result.out}")
+    steps = count(result.steps, "step")
+    console.print(f"{steps} in {result.seconds:.0f} s{each}; files in {result.out}")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data.records import Data
 
 
@@ -31,7 +32,7 @@ def below_a_pixel(data: Data, image_size: tuple[int, int]) -> str | None:
     larger = math.ceil(max(image_size) / worst / 32) * 32
     tiles = f"tiles (in tiles of {image_size[0]} x {image_size[1]} it has {stored:.3g} pixels)"
     return (
-        f"{small} of {total} objects are under one pixel wide or high in an input of "
+        f"under one pixel wide or high: {small} of {count(total, 'object')} in an input of "
         f"{image_size[0]} x {image_size[1]} (the smallest, {worst:.2f}, in {where}): cut the "
         f"images into {tiles}, or use a larger input (--image-size {larger})"
     )

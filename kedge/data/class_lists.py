@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from kedge.counted import count
 from kedge.data.problems import Problems
 from kedge.data.records import Data, Finding
 from kedge.parse import shown
@@ -49,7 +50,8 @@ def compare_splits(data: Data, classes_of: Mapping[str, Callable[[], tuple[str, 
 
 def _difference(data: Data, split: str, other: tuple[str, ...]) -> str:
     mine, theirs = set(data.classes), set(other)
-    said = f"split {data.split!r} has {len(data.classes)} classes, {split!r} {len(other)}"
+    number = count(len(data.classes), "class", "classes")
+    said = f"split {data.split!r} has {number}, {split!r} {len(other)}"
     if mine == theirs:
         return f"{said}: the same names in another order, so one label means different classes"
     parts = [

@@ -7,6 +7,7 @@ the file's type does not say it.
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data import images as image_files
 from kedge.data.images import Look
 from kedge.data.pixel_range import black_white
@@ -67,8 +68,9 @@ def _boxes_of_stored_pixels(
     if turned:
         first = images[turned[0]]
         message = (
-            f"{proofs[True]} annotated sizes are those of the stored pixels, {proofs[False]} those "
-            "of the picture turned upright; the boxes are taken to be those of the stored pixels"
+            f"{count(proofs[True], 'annotated size is', 'annotated sizes are')} of the stored "
+            f"pixels, {proofs[False]} of the picture turned upright; the boxes are taken to be "
+            "those of the stored pixels"
         )
         kind = "EXIF orientation not applied"
         problems.note(kind, first.name, "", message, count=len(turned))

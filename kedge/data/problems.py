@@ -1,13 +1,16 @@
 """What is wrong with a data set: collected while it is read, raised once."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from kedge.data.records import Action, Finding, OnBadBox
+from kedge.counted import count
+from kedge.data.records import Action, Data, Finding, OnBadBox
 from kedge.parse import shown
 
 _SHOWN = 5
+_IMAGES = ("missing image", "unreadable image", "wrong image size")  # their boxes are told apart
 
 
 class Problems:
@@ -68,7 +71,7 @@ class Problems:
         errors = self.fatal or [f for f in self.findings if f.action == "error"]
         if not errors:
             return
-        lines = [f"{self.source}: {len(errors)} problem(s): {_counts(errors)}"]
+        lines = [f"{self.source}: {count(len(errors), 'problem')}: {_counts(errors)}"]
         lines += [f"  {finding}" for finding in errors[:_SHOWN]]
         if len(errors) > _SHOWN:
             lines.append(f"  ... and {len(errors) - _SHOWN} more")
@@ -88,9 +91,25 @@ class Problems:
         lost = [finding for finding in self.findings if finding.action == "dropped"]
         if not images and not lost:
             raise ValueError(f"{self.source}: holds no image")
-        whole = f" of {images} images" if images else ""
+        whole = f" of {count(images, 'image')}" if images else ""
         first = f"; the first: {lost[0]}" if lost else ""
         raise ValueError(f"{self.source}: nothing is left{whole} ({_counts(lost)}){first}")
+
+
+def stop_if_no_box_is_left(splits: Iterable[Data]) -> None:
+    """Raise ValueError where boxes were annotated, and not one of all ``splits`` can be used.
+
+    Images without annotations pass: they are background. ``kedge.data.read`` lets such a set pass,
+    too, since the doctor says what is wrong with its boxes.
+    """
+    parts = list(splits)
+    lost = [f for part in parts for f in part.findings if f.action == "dropped"]
+    lost = [f for f in lost if f.kind not in _IMAGES]
+    if not lost or any(part.num_boxes for part in parts):
+        return
+    raise ValueError(
+        f"{parts[0].source}: nothing is left of its boxes ({_counts(lost)}); the first: {lost[0]}"
+    )
 
 
 def _finding(

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from kedge.counted import count
+
 OnBadBox = Literal["error", "drop", "clip"]
 Action = Literal["error", "dropped", "clipped", "kept", "unused"]
 
@@ -99,8 +101,9 @@ class Data:
         empty = sum(len(record.boxes) == 0 for record in self.records)
         crowd = sum(int(record.crowd.sum()) for record in self.records)
         lines = [
-            f"{self.source} ({self.format}{split}): {len(self)} images ({empty} empty), "
-            f"{self.num_boxes} boxes ({crowd} crowd), {len(self.classes)} classes"
+            f"{self.source} ({self.format}{split}): {count(len(self), 'image')} ({empty:,} empty), "
+            f"{count(self.num_boxes, 'box', 'boxes')} ({crowd:,} crowd), "
+            f"{count(len(self.classes), 'class', 'classes')}"
         ]
         return "\n".join(lines + [f"  {line}" for line in said(self)])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kedge.counted import count
 from kedge.design.judging import Candidate, Trial, certain, paired, pooled, scores
 from kedge.design.measure import Metrics
 from kedge.design.points import Points
@@ -64,7 +65,8 @@ class Verdict:
     def text(self) -> str:
         """What to do and why, and what gets worse by it, in sentences for people."""
         name = IN_WORDS.get(self.objective, self.objective)
-        held = f"on {self.boxes:,} held-out boxes in {self.images:,} images"
+        held = f"on {count(self.boxes, 'held-out box', 'held-out boxes')} in "
+        held += count(self.images, "image")
         if self.folds > 1:
             held += f" ({self.folds} parts held out in turn)"
         if self.rival is None:

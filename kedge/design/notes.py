@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from kedge.anchors.presets import PresetLevel, Shape
+from kedge.counted import count
 
 
 def of_boxes(distinct: int, k: int, dropped: int) -> tuple[str, ...]:
     """Boxes that could not be used, and boxes that are too few for so many shapes."""
     notes = []
     if dropped:
-        notes.append(f"{dropped:,} boxes without positive finite sides were left out")
+        notes.append(f"left out: {count(dropped, 'box', 'boxes')} without positive finite sides")
     if distinct <= k:
         notes.append(
-            f"only {distinct} different boxes for {k} shapes: use k = {distinct}; "
+            f"only {count(distinct, 'different box', 'different boxes')} for "
+            f"{count(k, 'shape')}: use k = {distinct}; "
             "the other shapes are rescaled copies"
         )
     return tuple(notes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kedge.anchors.presets import PresetLevel
+from kedge.counted import count
 from kedge.design.choose_k import Curve
 from kedge.design.compare import Row, Verdict
 from kedge.design.result import Design
@@ -44,7 +45,7 @@ class DesignReport:
         if self.passes > 1:
             notes = (f"every image counts {self.passes} times, at as many scales", *notes)
         if self.dropped:
-            gone = f"{self.dropped:,} boxes without positive finite sides were left out"
+            gone = f"left out: {count(self.dropped, 'box', 'boxes')} without positive finite sides"
             notes = (gone, *notes)
         return notes
 
@@ -110,7 +111,8 @@ class DesignReport:
         """Everything for a terminal, in plain lines."""
         design = self.design
         lines = [
-            f"{self.boxes:,.0f} boxes in {self.images:,} images; objective {design.objective}, "
+            f"{count(round(self.boxes), 'box', 'boxes')} in {count(self.images, 'image')}; "
+            f"objective {design.objective}, "
             f"{design.seconds:.2f} s",
             f"images {self.settings.resizing.text}",
             *(f"note: {note}" for note in self.notes),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kedge.counted import count
 from kedge.types import Targets
 
 _READ = ("boxes", "labels", "iscrowd")
@@ -106,7 +107,9 @@ def pack_targets(targets: Sequence[Mapping[str, Any]], batch_size: int) -> Targe
     that is nearly one of those read (``label``, ``is_crowd``) is named, others are left alone.
     """
     if len(targets) != batch_size:
-        raise ValueError(f"got {batch_size} images but {len(targets)} targets: pass one per image")
+        raise ValueError(
+            f"got {count(batch_size, 'image')} but {count(len(targets), 'target')}: one per image"
+        )
     for number, target in enumerate(targets):
         for key in target.keys() - {*_READ, *_OTHERS}:
             close = difflib.get_close_matches(str(key).lower(), _READ, n=1, cutoff=0.7)
@@ -130,7 +133,8 @@ def check_labels(targets: Targets, num_classes: int) -> None:
     image, label = int(targets.image[row]), int(targets.labels[row])
     raise ValueError(
         f"image {image}, object {row - int(targets.first[image])}: label {label}, but the "
-        f"detector has {num_classes} classes; labels are 0-based, without a background class"
+        f"detector has {count(num_classes, 'class', 'classes')}; labels are 0-based, without a "
+        "background class"
     )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from kedge.counted import count as count
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -55,9 +57,3 @@ def percent(share: float) -> str:
     if value == 0 or value >= 9.95:
         return f"{value:.0f} %"
     return f"{value:.1f} %" if value >= 0.95 else f"{value:.2g} %"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """``1 box``, ``2,345 boxes``."""
-    word = noun if number == 1 else plural or f"{noun}s"
-    return f"{number:,} {word}"

@@ -12,6 +12,7 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.anchors.presets import preset
 from kedge.assign.max_iou import MaxIoU
+from kedge.counted import count
 from kedge.data import Data
 from kedge.design.saved import is_design_file, load_design
 from kedge.detectors import detector_class
@@ -189,7 +190,7 @@ def _other_levels(levels: Sequence[Level], anchors: str) -> list[Level]:
     each, rest = divmod(len(shapes), len(levels))
     if rest:
         raise ValueError(
-            f"--anchors: {len(levels)} levels cannot share {len(shapes)} shapes evenly"
+            f"--anchors: {len(levels)} levels cannot share {count(len(shapes), 'shape')} evenly"
         )
     return [
         replace(level, shapes=shapes[i * each : (i + 1) * each]) for i, level in enumerate(levels)

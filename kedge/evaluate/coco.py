@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.evaluate.coco_engine import AREAS, Tables, evaluate, mean_of_valid
 from kedge.evaluate.columns import (
     Found,
@@ -80,7 +81,8 @@ class CocoAccumulator:
         """Add images; the formats of ``coco_metrics``. The same ``image_id`` twice is an error."""
         if len(predictions) != len(targets):
             raise ValueError(
-                f"{len(predictions)} predictions for {len(targets)} targets: one of each an image"
+                f"{count(len(predictions), 'prediction')} for {count(len(targets), 'target')}: "
+                "one of each an image"
             )
         for index, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
             image = len(self._ids)
@@ -96,7 +98,9 @@ class CocoAccumulator:
     def merge(self, other: Self) -> None:
         """Add the images of `other` that are not here yet; every target needs an ``image_id``."""
         if other.num_classes != self.num_classes:
-            raise ValueError(f"{other.num_classes} classes cannot join {self.num_classes}")
+            raise ValueError(
+                f"{count(other.num_classes, 'class', 'classes')} cannot join {self.num_classes}"
+            )
         if any(isinstance(key, tuple) for key in (*self._ids, *other._ids)):
             raise ValueError("targets need an image_id for merge to tell their images apart")
         for key, row in other._ids.items():

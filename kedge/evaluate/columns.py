@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.counted import count
+
 Row = Mapping[str, Any]
 
 
@@ -72,7 +74,7 @@ def _column(row: Row, key: str, n: int, where: str, dtype: Any) -> NDArray[Any]:
         raise ValueError(f"{where} has no {key!r} (found {sorted(row)})")
     values = array(row[key], dtype).reshape(-1)
     if len(values) != n:
-        raise ValueError(f"{where}: {n} boxes but {len(values)} {key}")
+        raise ValueError(f"{where}: {count(n, 'box', 'boxes')} but {len(values)} {key}")
     return values
 
 
@@ -141,7 +143,8 @@ def read_all(
     """Columns of a whole data set; images are numbered by their place in the lists."""
     if len(predictions) != len(targets):
         raise ValueError(
-            f"{len(predictions)} predictions for {len(targets)} targets: one of each an image"
+            f"{count(len(predictions), 'prediction')} for {count(len(targets), 'target')}: "
+            "one of each an image"
         )
     objects = [
         read_target(t, index=i, num_classes=num_classes, image=i) for i, t in enumerate(targets)

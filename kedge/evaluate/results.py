@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.evaluate.coco import column_metrics
 from kedge.evaluate.columns import Found, Objects, Row, array
 from kedge.files import replacing
@@ -61,7 +62,7 @@ def to_results(
     `image_ids`: the id of each image. `category_ids`: the category id of each 0-based label.
     """
     if len(predictions) != len(image_ids):
-        raise ValueError(f"{len(predictions)} predictions for {len(image_ids)} image_ids")
+        raise ValueError(f"{count(len(predictions), 'prediction')} for {len(image_ids)} image_ids")
     results = []
     for image_id, prediction in zip(image_ids, predictions, strict=True):
         boxes = array(prediction["boxes"]).reshape(-1, 4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data import Data
 from kedge.data.images import decode
 from kedge.files import read_lines
@@ -49,7 +50,7 @@ def write_demo_report(
         sections.append(Section(title="Detections", blocks=_detections(runs, data)))
     shown = {
         "data": str(facts["data"]),
-        "epochs": f"{facts['epochs']}, {first.steps} steps each",
+        "epochs": f"{facts['epochs']}, {count(first.steps, 'step')} each",
         "seed": str(facts["seed"]),
         "time": f"{facts['seconds']:.0f} s in all",
         "kedge": first.made_with["versions"].get("kedge", "?"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kedge.anchors.presets import Preset, preset
+from kedge.counted import count
 from kedge.design import DesignReport
 from kedge.design.compare import IN_WORDS
 from kedge.design.rivals import in_use
@@ -36,7 +37,8 @@ def facts(report: DesignReport, source: str) -> Mapping[str, str]:
     """What stands under the title."""
     settings = report.settings
     return {
-        "data": f"{source}: {report.boxes:,.0f} boxes in {report.images:,} images",
+        "data": f"{source}: {count(round(report.boxes), 'box', 'boxes')} in "
+        f"{count(report.images, 'image')}",
         "input": f"images {settings.resizing.text}; strides "
         + ", ".join(f"{s:g}" for s in settings.levels),
         "objective": report.design.objective,

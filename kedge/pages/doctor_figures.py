@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from kedge.assign.max_iou import MaxIoU
+from kedge.counted import count
 from kedge.doctor.anchor_checks.thresholds import NEGATIVE, POSITIVE, recommend
 from kedge.doctor.answers import answer, fit_of
 from kedge.doctor.context import Context
@@ -47,9 +48,9 @@ def size_section(context: Context) -> Section:
     blocks: list[Block] = [
         Figure(
             figure=draw.shape_plane(seen.wh[part], shapes),
-            caption=f"Grey: {len(seen):,} objects, as the network sees them (input {height} x "
-            f"{width}, letterboxed).{marks if shapes else ''} Dotted: COCO's borders of small and "
-            "large; diagonal: squares.",
+            caption=f"Grey: {count(len(seen), 'object')}, as the network sees them (input "
+            f"{height} x {width}, letterboxed).{marks if shapes else ''} Dotted: COCO's borders "
+            "of small and large; diagonal: squares.",
         )
     ]
     band = band_of(context.objects.fair.root_area)
@@ -216,7 +217,7 @@ def headline(context: Context) -> Numbers:
     setup, answers = context.setup, context.answers
     assert setup is not None
     counted = "candidates" if setup.by_predictions else "positives"
-    shapes = "points" if setup.points else f"{setup.grid.num_shapes} shapes"
+    shapes = "points" if setup.points else count(setup.grid.num_shapes, "shape")
     items = [
         (percent(float((answers.positives == 0).mean())), f"objects without {counted}", setup.rule),
         (f"{answers.positives.mean():.1f}", f"{counted} per object", "on average"),

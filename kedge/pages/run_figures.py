@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.doctor.context import Context
 from kedge.report import Figure, Section
 from kedge.report import figures as draw
@@ -23,7 +24,8 @@ def path_section(context: Context) -> Section | None:
     fit = "" if None in fits else f" Mean best IoU {fits[0]:.3f} -> {fits[1]:.3f}."
     figure = draw.shape_paths({"shapes": track}, part, epochs=[row["epoch"] for row in rows])
     caption = (
-        f"The way of the shapes over {rows[-1]['epoch']} epochs and {rows[-1]['step']:,} steps, "
+        f"The way of the shapes over {count(rows[-1]['epoch'], 'epoch')} and "
+        f"{count(rows[-1]['step'], 'step')}, "
         f"from where they started (hollow) to where they are (filled), over the objects as the "
         f"network sees them.{fit}"
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kedge.data import Data, OnBadBox, read
+from kedge.data.problems import stop_if_no_box_is_left
 from kedge.evaluate import (
     coco_metrics,
     image_places,
@@ -55,12 +56,14 @@ def read_to_score(
     path: str, split: str | None, on_bad_box: OnBadBox = "error", root: Path | None = None
 ) -> Data:
     """The split asked for; without one test, else val, else the only split there is."""
-    if split is not None:
-        return read(path, split, on_bad_box, root=root)
-    sketch = read(path, None, "drop", check_images=False, root=root)
-    chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
-    single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
-    return read(path, None if single else chosen, on_bad_box, root=root)
+    if split is None:
+        sketch = read(path, None, "drop", check_images=False, root=root)
+        chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
+        single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
+        split = None if single else chosen
+    found = read(path, split, on_bad_box, root=root)
+    stop_if_no_box_is_left([found])
+    return found
 
 
 def check_classes(classes: Sequence[str] | None, data: Data) -> None:

@@ -149,4 +149,4 @@ def draw_assignment(
 def _check(n: int, **columns: Any) -> None:
     for name, values in columns.items():
         if values is not None and len(values) != n:
-            raise ValueError(f"{name} must have {n} entries, one a box, not {len(values)}")
+            raise ValueError(f"{name} must have an entry a box, {n}, not {len(values)}")

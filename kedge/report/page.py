@@ -17,6 +17,7 @@ import jinja2
 import markupsafe
 import PIL.Image
 
+from kedge.counted import count
 from kedge.files import write_text
 from kedge.report.blocks import Block, Finding, Grid, Image, Section
 from kedge.report.strokes import to_image
@@ -52,8 +53,8 @@ def write_report(
     uris = _fit(pictures, room)
     if uris is None:
         raise ValueError(
-            f"{target}: {len(pictures)} pictures do not fit into {budget:,} bytes beside "
-            f"{len(shell):,} of text and figures: give fewer pictures or a larger budget"
+            f"{target}: no room for {count(len(pictures), 'picture')} in {budget:,} bytes "
+            f"beside {len(shell):,} of text and figures: give fewer pictures or a larger budget"
         )
     page = _render(title, sections, subtitle=subtitle, facts=facts or {}, pictures=uris)
     write_text(target, page)

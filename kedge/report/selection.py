@@ -9,6 +9,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from kedge.counted import count
 from kedge.report import strokes
 from kedge.report.draw import COLOURS, MISSED
 from kedge.report.style import numbers
@@ -82,9 +83,9 @@ def _panel(
     pen = PIL.ImageDraw.Draw(panel)
     real = ~given.targets.ignore
     counts = np.bincount(numbers(given.target, np.int64), minlength=len(real))[numbers(real, bool)]
-    facts = f"{counts.sum()} positives"
+    facts = count(int(counts.sum()), "positive")
     if (counts == 0).any():
-        facts += f", {(counts == 0).sum()} of {len(counts)} objects without"
+        facts += f", {(counts == 0).sum()} of {count(len(counts), 'object')} without"
     if (window[2] - window[0], window[3] - window[1]) != image.size:
         facts += f"; seen: {window[2] - window[0]} x {window[3] - window[1]} px around the largest"
     pen.text((2, 1), name, fill=_INK, font=PIL.ImageFont.load_default(size=22))

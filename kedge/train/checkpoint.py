@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from kedge.counted import count
 from kedge.files import replacing
 from kedge.train.checksum import EMPTY, check_stamp, stamped
 
@@ -94,7 +95,8 @@ def check_shapes(weights: dict[str, Tensor], expected: list[list[float]], path: 
     shapes = stored.double().exp().tolist()
     if len(shapes) != len(expected):
         raise ValueError(
-            f"{path}: holds {len(shapes)} anchor shapes, run.json speaks of {len(expected)}"
+            f"{path}: holds {count(len(shapes), 'anchor shape')}, run.json speaks of "
+            f"{len(expected)}"
         )
     for i, (have, want) in enumerate(zip(shapes, expected)):
         if not all(math.isclose(a, b, rel_tol=1e-3, abs_tol=0.02) for a, b in zip(have, want)):
@@ -108,7 +110,7 @@ def _check_anchor_count(wanted: dict[str, Tensor], weights: dict[str, Tensor], p
     have, want = weights.get(SHAPES_KEY), wanted.get(SHAPES_KEY)
     if have is not None and want is not None and have.shape != want.shape:
         raise ValueError(
-            f"{path}: holds {len(have)} anchor shapes, the detector has {len(want)}; "
+            f"{path}: holds {count(len(have), 'anchor shape')}, the detector has {len(want)}; "
             "the number of shapes cannot change between training and loading"
         )
 

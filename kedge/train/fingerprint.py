@@ -30,10 +30,15 @@ def changes(before: Fingerprint, now: Fingerprint) -> str:
     for part, mark in now.items():
         was = before.get(part, {})
         if was.get("count") != mark["count"]:
-            said.append(f"{was.get('count')} {part} then, {mark['count']} now")
+            said.append(f"{_said(was.get('count'), part)} then, {mark['count']} now")
         elif was.get("sha256") != mark["sha256"]:
-            said.append(f"{mark['count']} {part} as then, but not the same")
+            said.append(f"{_said(mark['count'], part)} as then, but not the same")
     return "; ".join(said)
+
+
+def _said(number: int | None, part: str) -> str:
+    word = {"images": "image", "boxes": "box", "classes": "class"}.get(part, part)
+    return f"{number} {word if number == 1 else part}"
 
 
 def _part(count: int, pieces: Iterable[bytes]) -> dict[str, Any]:

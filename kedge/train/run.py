@@ -9,6 +9,7 @@ from rich.console import Console
 
 from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.below_a_pixel import below_a_pixel
+from kedge.data.problems import stop_if_no_box_is_left
 from kedge.data.transforms import Pipeline
 from kedge.design.saved import not_as_designed
 from kedge.detectors.detector import Detector
@@ -131,6 +132,7 @@ def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:
         config.on_bad_box,
         root=config.root,
     )
+    stop_if_no_box_is_left([data])
     if len(data) == 0 or data.num_boxes == 0:
         raise ValueError(f"{data.source}: split {config.train_split!r} has no objects to train on")
     name = config.eval_split

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedge.anchors.presets import Shape, preset
+from kedge.counted import count
 from kedge.design import fit
 from kedge.design.kmeans import kmeans
 from kedge.design.saved import is_design_file, load_design
@@ -106,7 +107,8 @@ def _deal(shapes: list[Shape], levels: int, name: str) -> LevelShapes:
     each, rest = divmod(len(shapes), levels)
     if rest:
         raise ValueError(
-            f"anchors: {name!r} has {len(shapes)} shapes, which {levels} levels cannot share evenly"
+            f"anchors: {name!r} has {count(len(shapes), 'shape')}, which {levels} levels cannot "
+            "share evenly"
         )
     ordered = sorted(shapes, key=lambda shape: shape[0] * shape[1])
     return [ordered[i * each : (i + 1) * each] for i in range(levels)]

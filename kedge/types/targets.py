@@ -107,8 +107,8 @@ class Targets:
                 )
                 if row.numel() != len(box):
                     raise ValueError(
-                        f"target of image {i}: {key!r} has {row.numel()} entries "
-                        f"for {len(box)} boxes"
+                        f"target of image {i}: {key!r} must have an entry a box, {len(box)}, "
+                        f"not {row.numel()}"
                     )
                 rows.append(row.reshape(-1).to(device=device, dtype=dtype))
             return torch.cat(rows)

@@ -153,5 +153,5 @@ def test_refuses_what_makes_no_sense():
     with pytest.raises(ValueError, match="predictions are for"):
         TAL()(points((64, 64)), targets, predictions)
     few = Predictions.from_tensors(predictions.logits[..., :1], predictions.codes)
-    with pytest.raises(ValueError, match="predicts 1 classes"):
+    with pytest.raises(ValueError, match="predicts 1 class "):
         TAL()(grid, targets, few)

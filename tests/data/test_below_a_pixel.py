@@ -35,7 +35,7 @@ def test_by_hand():
     data = scene((0, 0, 8, 30), (50, 50, 70, 70))
     text = below_a_pixel(data, (640, 1400))
     assert text is not None
-    assert text.startswith("1 of 2 objects are under one pixel")
+    assert text.startswith("under one pixel wide or high: 1 of 2 objects in ")
     assert "(the smallest, 0.73, in scene.png)" in text  # 640 / 7000 is the smaller rate
     assert "in tiles of 640 x 1400 it has 8 pixels" in text
 

@@ -94,6 +94,8 @@ def test_images_of_every_kind_look_alike(cases):
         ("damaged/c_inf", "its size is inf x 30"),
         ("damaged/c_bigint", "train.json: is not JSON"),
         ("damaged/c_long", "train.json: nothing is left"),
+        ("03-cvat-rotation/five_numbers", "nothing is left of its boxes (8 rotated box)"),
+        ("05-yolo-rows/commas", "(24 no box); the first: line 1 of 0.txt"),
         ("damaged/y_nc", "nc is 2000000000"),
         ("damaged/y_bomb", "aliases"),
         ("damaged/y_deep", "nested deeper"),

@@ -72,7 +72,7 @@ def test_a_width_that_float32_cannot_hold_is_no_area(coco):
 
 
 def test_the_error_lists_a_few_and_counts_all(coco):
-    with pytest.raises(ValueError, match=r"9 problem\(s\): 9 zero area") as error:
+    with pytest.raises(ValueError, match=r"9 problems: 9 zero area") as error:
         read(coco(*[[1, 1, 0, 0]] * 9))
     assert str(error.value).count("annotation 10") == 5
     assert "4 more" in str(error.value)
@@ -116,7 +116,7 @@ def test_missing_and_broken_images(coco, damage):
         )
     with pytest.raises(ValueError, match="missing image" if damage == "missing" else "unreadable"):
         read(file)
-    with pytest.raises(ValueError, match="nothing is left of 1 images") as error:
+    with pytest.raises(ValueError, match="nothing is left of 1 image ") as error:
         read(file, on_bad_box="drop")
     assert "a.jpg" in str(error.value)
 
@@ -136,7 +136,7 @@ def test_a_wrong_size_is_an_error_dropped_or_replaced_by_the_true_one(coco):
     )
     with pytest.raises(ValueError, match="80 x 60, but the file is 40 x 30"):
         read(file)
-    with pytest.raises(ValueError, match="nothing is left of 1 images"):
+    with pytest.raises(ValueError, match="nothing is left of 1 image "):
         read(file, on_bad_box="drop")
     data = read(file, on_bad_box="clip")
     assert (data.records[0].width, data.records[0].height) == (40, 30)

@@ -129,5 +129,5 @@ def test_the_root_is_the_user_s_to_say(tmp_path, picture):
 def test_names_that_no_file_system_takes_cost_nothing(coco):
     names = ["x/" * 3000, "a" * 5000, "b" * 300, "\0", "http://["]
     rows = [image(name, i) for i, name in enumerate(names)]
-    with pytest.raises(ValueError, match=r"a path of 6000 characters|problem\(s\)"):
+    with pytest.raises(ValueError, match=r"a path of 6000 characters|1 problem: "):
         read(coco(images=[*rows, image("a.jpg", 9)], annotations=[]))

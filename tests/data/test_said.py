@@ -205,7 +205,7 @@ def test_a_data_set_without_an_image_is_one_line_in_every_command(tmp_path, caps
 def test_a_data_set_of_which_nothing_is_left_is_an_error(coco, mode):
     file = coco([1, 1, 5, 5])
     (file.parent / "images" / "a.jpg").unlink()
-    with pytest.raises(ValueError, match=r"nothing is left of 1 images .*missing image"):
+    with pytest.raises(ValueError, match=r"nothing is left of 1 image .*missing image"):
         read(file, on_bad_box=mode)
 
 
@@ -224,6 +224,60 @@ def test_nothing_is_left_where_no_entry_of_an_image_can_be_read(coco, tmp_path):
     (tmp_path / "metadata.jsonl").write_text('{"file": "a.jpg"}\n')
     with pytest.raises(ValueError, match=r"nothing is left \(1 unreadable record\)"):
         read(tmp_path / "metadata.jsonl", on_bad_box="drop")
+
+
+@pytest.mark.parametrize("box", [[1, 1, 5, 5, 0.7], [1, 1, 0, 5], [50, 50, 5, 5]])
+def test_where_no_box_is_left_every_command_but_the_doctor_stops(coco, tmp_path, capsys, box):
+    file, out = coco(box, box), tmp_path / "out"
+    (tmp_path / "results.json").write_text("[]")
+    drop = ["--on-bad-box", "drop"]
+    for words in (
+        ["data", str(file)],
+        ["report", "--data", str(file), "--out", str(out)],
+        ["train", "--data", str(file), *drop, "--out", str(out)],
+        ["evaluate", "--data", str(file), *drop, "--results", str(tmp_path / "results.json")],
+    ):
+        assert run(words) == 2, words
+        said_so, err = capsys.readouterr()
+        assert said_so == ""
+        assert err.count("\n") == 1, err
+        assert f"{file}: nothing is left of its boxes (2 " in err
+        assert "; the first: annotation 100 of 'a.jpg': " in err
+    assert run(["doctor", "--data", str(file)]) == 0
+    assert "annotation 100" in " ".join(capsys.readouterr().out.split())
+
+
+def test_where_a_box_is_left_the_others_are_counted_and_said(coco, capsys):
+    assert run(["data", str(coco([1, 1, 5, 5], [1, 1, 5, 5, 0.7], [1, 1, 5, 5, 0.7]))]) == 0
+    out = capsys.readouterr().out
+    assert "1 box " in out
+    assert "dropped: 2 x rotated box: annotation 101" in out
+
+
+def test_a_set_is_left_where_one_of_its_splits_is(coco, capsys):
+    file = coco([1, 1, 5, 5])
+    (file.parent / "val.json").write_text(file.read_text().replace("[1, 1, 5, 5]", "[1, 1, 0, 5]"))
+    assert run(["data", str(file.parent)]) == 0
+    assert "dropped: 1 x zero area" in capsys.readouterr().out
+    assert run(["data", str(file.parent), "--split", "val"]) == 2
+    assert "val.json: nothing is left of its boxes (1 zero area)" in capsys.readouterr().err
+
+
+def test_a_yolo_folder_with_commas_has_nothing_left(tmp_path, capsys):
+    SETS["yolo"](tmp_path)
+    for file in (tmp_path / "labels" / "train").iterdir():
+        file.write_text(file.read_text().replace(" ", ","))
+    assert run(["data", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "nothing is left of its boxes (4 no box)" in err
+    assert "no commas" in err
+
+
+def test_background_alone_is_a_data_set(coco, capsys):
+    """Nobody annotated anything, and one image is missing."""
+    images = [{"id": i, "file_name": name} for i, name in enumerate(("a.jpg", "gone.jpg"))]
+    assert run(["data", str(coco(images=images, annotations=[]))]) == 0
+    assert "1 x missing image" in capsys.readouterr().out
 
 
 def test_nothing_is_left_of_a_voc_list(tmp_path):
@@ -264,8 +318,8 @@ def test_all_splits_are_told_of_where_none_is_called_train(tmp_path, picture, ca
         (tmp_path / f"{name}.json").write_text(json.dumps(whole))
     assert run(["data", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "split test): 1 images" in out
-    assert "split val): 1 images" in out
+    assert "split test): 1 image " in out
+    assert "split val): 1 image " in out
     with pytest.raises(ValueError, match="several splits and none called train"):
         read(tmp_path)
 
@@ -276,7 +330,9 @@ def test_escapes_in_names_are_shown_not_sent(tmp_path, picture, capsys):
     whole = {
         "images": [{"id": 1, "file_name": name}],
         "categories": [{"id": 1, "name": "\x1b[31mred\u202e"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 0, 5]}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": [1, 1, i, 5]} for i in (0, 5)
+        ],
     }
     (tmp_path / "train.json").write_text(json.dumps(whole))
     data = read(tmp_path, on_bad_box="drop")

@@ -146,7 +146,7 @@ def test_boxes_at_several_scales_are_counted_once():
     )
     assert (report.boxes, report.dropped, report.passes) == (31, 1, 6)
     assert "31 boxes in 8 images" in report.text()
-    assert "note: 1 boxes without positive finite sides were left out" in report.text()
+    assert "note: left out: 1 box without positive finite sides" in report.text()
     assert report.to_dict()["boxes"] == 31
     assert report.to_dict()["resize"] == "letterbox"
 

@@ -53,7 +53,7 @@ def test_labels_name_image_and_object():
 
 
 def test_one_target_per_image():
-    with pytest.raises(ValueError, match="3 images but 1 targets"):
+    with pytest.raises(ValueError, match="3 images but 1 target: one per image"):
         pack_targets([{"boxes": torch.zeros(0, 4)}], 3)
 
 

@@ -192,7 +192,7 @@ def test_class_imbalance_by_hand(make_data, one):
     found = one(class_balance.check, context, "class_imbalance")
     assert found.severity == "warning"  # a class below ten objects
     assert found.evidence["ratio"] == 100
-    # t = median(1, .01) = .505; the dog's image weighs sqrt(50.5)
+    # t = mean(1, .01) = .505; the dog's image weighs sqrt(50.5)
     weight = np.sqrt(50.5)
     assert found.predicted["share_of_images_before"] == pytest.approx(0.01)
     assert found.predicted["share_of_images_after"] == pytest.approx(weight / (99 + weight))

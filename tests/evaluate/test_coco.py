@@ -234,7 +234,7 @@ def test_bfloat16_and_gradients_are_no_obstacle():
             "prediction 0: label 2 is outside 0..1",
         ),
         ({"boxes": [[0, 0, 1, 1]], "labels": [0]}, {}, "prediction 0 has no 'scores'"),
-        ({"boxes": [[0, 0, 1, 1]], "labels": [0], "scores": [1, 2]}, {}, "1 boxes but 2 scores"),
+        ({"boxes": [[0, 0, 1, 1]], "labels": [0], "scores": [1, 2]}, {}, "1 box but 2 scores"),
         ({"boxes": [[0, 0, 1, math.nan]], "labels": [0], "scores": [1]}, {}, "box 0 is not finite"),
         ({"boxes": [[0, 0, 1, 1]], "labels": [0], "scores": [math.nan]}, {}, "score 0 is NaN"),
         ({"boxes": [[0, 0, 1]], "labels": [0], "scores": [1]}, {}, r"shape \(n, 4\)"),
@@ -250,7 +250,7 @@ def test_a_broken_row_is_named(prediction, target, message):
 
 def test_lists_of_different_length_and_repeated_images_are_refused():
     empty = {"boxes": [], "labels": [], "scores": [], "image_id": 4}
-    with pytest.raises(ValueError, match="1 predictions for 2 targets"):
+    with pytest.raises(ValueError, match="1 prediction for 2 targets"):
         coco_metrics([empty], [empty, empty], 1)
     with pytest.raises(ValueError, match="image_id 4 of target 1 was given before"):
         coco_metrics([empty, empty], [empty, empty], 1)

@@ -89,9 +89,9 @@ def test_captions_at_the_rim_stay_inside():
 
 
 def test_columns_of_the_wrong_length_are_named():
-    with pytest.raises(ValueError, match="captions must have 1 entries"):
+    with pytest.raises(ValueError, match="captions must have an entry a box, 1, not 2"):
         draw_boxes(GREY, [[0, 0, 5, 5]], ["a", "b"])
-    with pytest.raises(ValueError, match="answered must have 1 entries"):
+    with pytest.raises(ValueError, match="answered must have an entry a box, 1, not 2"):
         draw_answers(GREY, [[0, 0, 5, 5]], [True, False])
 
 

@@ -87,7 +87,7 @@ def test_pictures_shrink_until_the_page_fits(tmp_path):
     assert 100_000 < path.stat().st_size <= 300_000
     widths = set(re.findall(r'width="(\d+)"', path.read_text()))
     assert len(widths) == 1
-    with pytest.raises(ValueError, match="3 pictures do not fit into 60,000 bytes"):
+    with pytest.raises(ValueError, match="no room for 3 pictures in 60,000 bytes"):
         write_report(tmp_path / "r.html", "t", [Section(title="s", blocks=blocks)], budget=60_000)
 
 

@@ -73,7 +73,7 @@ class TestTargets:
         assert packed.batch_size == 3
 
     def test_from_list_names_the_image_whose_columns_disagree(self):
-        with pytest.raises(ValueError, match="image 1: 'labels' has 2 entries for 1 boxes"):
+        with pytest.raises(ValueError, match="'labels' must have an entry a box, 1, not 2"):
             Targets.from_list(
                 [{"boxes": torch.zeros(0, 4)}, {"boxes": torch.tensor([BOX]), "labels": [1, 2]}]
             )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.boxes import at_least_float32, giou, unflip
+from kedge.counted import count
 from kedge.types import Anchors, ClassWeights, Predictions, Targets
 
 BLOCK = 1 << 22  # logits that are held at once
@@ -38,7 +39,7 @@ def checked(
     if targets.highest >= predictions.num_classes:
         raise ValueError(
             f"{name}: a target has class {targets.highest}, the head predicts "
-            f"{predictions.num_classes} classes (0-based)"
+            f"{count(predictions.num_classes, 'class', 'classes')} (0-based)"
         )
     return predictions.detach()
 

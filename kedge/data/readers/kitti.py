@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kedge.counted import count
 from kedge.data.leftovers import other_endings
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
@@ -28,7 +29,10 @@ def read(folder: Path, ask: Ask) -> Data:
             words = line.split()
             box = numbers_of(words[4:8], 4)
             if box is None or len(words) not in (8, 15, 16):
-                message = f"{len(words)} words; expected a class and 14 numbers, the box the 5th on"
+                message = (
+                    count(len(words), "word")
+                    + "; expected a class and 14 numbers, the box the 5th on"
+                )
                 problems.add("no box", image.name, where, message)
                 continue
             x1, y1, x2, y2 = box

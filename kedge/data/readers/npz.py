@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data.checks import finish
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask, RawBoxes, RawImage
@@ -101,7 +102,8 @@ def _boxes(table: dict[str, np.ndarray], order: dict[int, int], problems: Proble
         message = f"there is no image with id {image_id[row]}: remove it"
         problems.add("unknown image", f"image {image_id[row]}", f"row {row}", message)
     for row in np.flatnonzero((image >= 0) & ~known):
-        message = f"category {category[row]}; there are {len(table['category_names'])} names"
+        names = count(len(table["category_names"]), "name")
+        message = f"category {category[row]} of {names}"
         problems.add("unknown category", f"image {image_id[row]}", f"row {row}", message)
     rows = np.flatnonzero((image >= 0) & known)
     x, y, w, h = (table[key][rows].astype(np.float64) for key in ("x", "y", "w", "h"))

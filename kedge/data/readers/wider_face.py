@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kedge.counted import count
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of
@@ -29,24 +30,25 @@ def read(file: Path, ask: Ask) -> Data:
     images, at, ignored = [], 0, 0
     while at < len(lines):
         number, name = lines[at]
-        count = whole(lines[at + 1][1]) if at + 1 < len(lines) else None
-        if count is None or count < 0:
+        faces = whole(lines[at + 1][1]) if at + 1 < len(lines) else None
+        if faces is None or faces < 0:
             raise ValueError(f"{file}: line {number}: {name!r:.80} is not followed by a count")
-        rows = lines[at + 2 : at + 2 + max(count, 1)]
-        if count == 0 and rows and (values := numbers_of(rows[0][1].split(), 10)):
+        rows = lines[at + 2 : at + 2 + max(faces, 1)]
+        if faces == 0 and rows and (values := numbers_of(rows[0][1].split(), 10)):
             rows = rows[:1] if not any(values) else []
-        elif count == 0:
+        elif faces == 0:
             rows = []
-        if len(rows) < count:
+        if len(rows) < faces:
             raise ValueError(
-                f"{file}: line {number}: {count} faces of {name!r:.80}, {len(rows)} rows"
+                f"{file}: line {number}: {count(faces, 'face')} of {name!r:.80}, "
+                f"{count(len(rows), 'row')}"
             )
         image = NamedImage(name, f"line {number}")
-        for row, text in rows[:count]:
+        for row, text in rows[:faces]:
             words = text.split()
             values, where = numbers_of(words[:8], 8), f"line {row}"
             if len(words) < 8:  # the next image, or half a file: nothing after it can be trusted
-                raise ValueError(f"{file}: {where}: is no row of a face; {name!r:.80} has {count}")
+                raise ValueError(f"{file}: {where}: is no row of a face; {name!r:.80} has {faces}")
             if values is None:
                 problems.add("no box", name, where, "expected left, top, width, height and more")
                 continue

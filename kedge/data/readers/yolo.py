@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data.checks import finish
 from kedge.data.image_checks import check_images
 from kedge.data.images import SUFFIXES
@@ -102,7 +103,7 @@ def read(file: Path, ask: Ask) -> Data:
         problems.stop()
     if kept and not labels.used:
         raise ValueError(
-            f"{file}: none of the {len(kept)} images of split {split!r} has a label file; "
+            f"{file}: no label file for any of {count(len(kept), 'image')} of split {split!r}; "
             f'looked beside {kept[0].file} and with "labels" in place of "images"'
         )
     labels.say_unused(split)

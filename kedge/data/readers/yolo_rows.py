@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kedge.counted import count
 from kedge.data.problems import Problems
 from kedge.data.raw import Rows
 from kedge.data.turned import MESSAGE, is_turned
@@ -64,7 +65,9 @@ def boxes_of(rows: list[Row], classes: int, keypoints: bool, problems: Problems)
             continue
         box = _box(values[1:5] if scored else values[1:], keypoints)
         if box is None:
-            message = f"{len(values)} numbers; expected class cx cy w h, or class and a polygon"
+            message = (
+                count(len(values), "number") + "; expected class cx cy w h, or class and a polygon"
+            )
             problems.add("no box", row.name, row.where, message)
             continue
         found.add(row.image, box, int(label), row.where)

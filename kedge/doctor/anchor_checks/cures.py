@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.doctor.context import Context, Designed
 from kedge.doctor.finding import percent
 from kedge.doctor.setup import Setup
@@ -81,9 +82,10 @@ def predicted_coverage(context: Context) -> tuple[dict[str, Any] | None, str]:
     after = float(designed.after.covered(threshold).mean())
     fit = float(designed.before.best.mean()), float(designed.after.best.mean())
     return {
-        "text": f"designed shapes (as many, on the same levels), on {len(designed.objects):,} "
-        f"objects of images held out: {percent(before)} -> {percent(after)} of the objects reach "
-        f"IoU {threshold:g}; mean best IoU {fit[0]:.3f} -> {fit[1]:.3f}",
+        "text": "designed shapes (as many, on the same levels), on "
+        f"{count(len(designed.objects), 'object')} of images held out: {percent(before)} -> "
+        f"{percent(after)} of the objects reach IoU {threshold:g}; mean best IoU "
+        f"{fit[0]:.3f} -> {fit[1]:.3f}",
         "covered_before": before,
         "covered_after": after,
         "mean_best_iou_before": fit[0],

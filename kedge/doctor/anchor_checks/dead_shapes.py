@@ -42,7 +42,7 @@ def check(context: Context) -> list[Finding]:
         Finding(
             check="dead_shapes",
             severity="warning" if dead.mean() >= 0.3 else "note",
-            symptom=f"{int(dead.sum())} of {count(len(dead), 'shape')} have less than a thousandth "
+            symptom=f"{int(dead.sum())} of {count(len(dead), 'shape')} with less than a thousandth "
             f"of the positives each: {_named(rows)}",
             evidence={
                 **context.note_of_sample(),

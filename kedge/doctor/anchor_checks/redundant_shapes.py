@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from kedge.anchors.grid import Grid
+from kedge.counted import count
 from kedge.doctor.answers import fit_of
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
@@ -45,7 +46,8 @@ def check(context: Context) -> list[Finding]:
         Finding(
             check="redundant_shapes",
             severity="warning" if many else "note",
-            symptom=f"{len(rows)} of {len(shapes)} shapes nearly repeat another of their level "
+            symptom=f"{len(rows)} of {count(len(shapes), 'shape')} "
+            f"{'nearly repeats' if len(rows) == 1 else 'nearly repeat'} another of the same level "
             f"(IoU > {_SAME}): {named}" + (" ..." if len(rows) > 4 else ""),
             evidence={**context.note_of_sample(), "shapes": rows, "of": len(shapes)},
             cause="They fit the same objects, and share them.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.counted import count
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 
@@ -123,7 +124,7 @@ def _normalised(raw: Raw) -> Finding | None:
             "worst_images": _worst(raw, tiny),
         },
         cause=f"Normalised boxes (shares of the image, {likely}) in a file that holds pixels.",
-        cure=_snippet(raw.declared, likely, "normalised"),
+        cure=_snippet(raw.declared, likely, "normalised", _SHARES if share < 0.9 else ""),
         predicted={
             "text": f"{percent(fits)} of these boxes then lie in their image",
             "plausible_before": 0.0,
@@ -140,6 +141,7 @@ def _pixels_for_shares(context: Context, raw: Raw, sound: NDArray[np.bool_]) -> 
     huge = np.asarray((values > 1.5).any(axis=1))
     if huge.mean() < 0.02 or huge.sum() < _LEAST:
         return []
+    part = bool(huge.mean() < 0.9)
     values, size = values[huge], raw.size[huge]
     likely = max(FORMATS, key=lambda form: _fits(read_as(values, form), size))
     fits = _fits(read_as(values, likely), size)
@@ -152,13 +154,13 @@ def _pixels_for_shares(context: Context, raw: Raw, sound: NDArray[np.bool_]) -> 
             evidence={
                 "declared": "cxcywh, normalised",
                 "looks_like": f"{likely} in pixels",
-                "mixed": bool(huge.mean() < 0.9),
+                "mixed": part,
                 "boxes": int(huge.sum()),
                 "of": len(sound),
                 "worst_images": _worst(raw, huge),
             },
             cause=f"Pixels ({likely}) in a file of normalised boxes.",
-            cure=_snippet("cxcywh, normalised", likely, "pixels"),
+            cure=_snippet("cxcywh, normalised", likely, "pixels", _PIXELS if part else ""),
             predicted={
                 "text": f"{percent(fits)} of these boxes then lie in their image",
                 "plausible_before": 0.0,
@@ -200,7 +202,7 @@ def _finding(
 ) -> Finding:
     images = len(np.unique(raw.name[bad]))
     total = len(np.unique(raw.name))
-    scope = f"the boxes of about {images} of {total} images" if part else "all boxes"
+    scope = f"the boxes of about {images} of {count(total, 'image')}" if part else "all boxes"
     symptom = f"{percent(1 - before)} of the boxes read as {raw.declared} are flipped or leave "
     return Finding(
         check="box_format",
@@ -216,7 +218,7 @@ def _finding(
             "worst_images": _worst(raw, bad),
         },
         cause=f"{scope[0].upper()}{scope[1:]} are {form}, written where {raw.declared} belongs.",
-        cure=_snippet(raw.declared, form, "", part),
+        cure=_snippet(raw.declared, form, "", _IMAGES if part else ""),
         predicted={
             "text": f"boxes that lie in their image: {percent(before)} -> {percent(after)}",
             "plausible_before": before,
@@ -247,11 +249,16 @@ _FROM_XYXY = {
 }
 
 
-def _snippet(declared: str, form: str, unit: str, part: bool = False) -> str:
-    """Python that rewrites the four numbers a, b, c, d of a box; W, H are the image's sides."""
+_SHARES = "# only boxes with all four numbers between 0 and 1: the others are right"
+_PIXELS = "# only boxes with a number above 1.5: the others are right"
+_IMAGES = "# only in the images that are hit: see the evidence, look at them first"
+
+
+def _snippet(declared: str, form: str, unit: str, part: str) -> str:
+    """Python that rewrites the four numbers a, b, c, d of a box; W, H are the image's sides.
+    ``part``: which boxes it is for, where it is not all."""
     lines = ["# a, b, c, d: the four numbers as they stand; W, H: the image's size"]
-    if part:
-        lines.append("# only in the images that are hit: see the evidence, look at them first")
+    lines += [part] if part else []
     lines.append(_TO_XYXY[form])
     if unit == "normalised":
         lines.append("x1, y1, x2, y2 = x1 * W, y1 * H, x2 * W, y2 * H")

@@ -1,7 +1,6 @@
 """More objects in an image than a detector returns, or than the evaluation looks at."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, count, percent
@@ -16,23 +15,25 @@ def check(context: Context) -> list[Finding]:
     number = np.bincount(objects.image, minlength=images)
     of_class = np.bincount(objects.image * classes + objects.label, minlength=images * classes)
     most = None if context.setup is None else context.setup.most
-    returned = _beyond(number, most)
-    judged = _beyond(of_class, _COCO)
-    if not returned and not judged:
+    most = int(number.max(initial=0)) if most is None else most
+    counted = np.minimum(of_class, _COCO).reshape(images, classes).sum(axis=1)
+    returned, judged = number > most, number > counted
+    if not (returned | judged).any():
         return []
-    beyond = max(returned, judged)
+    beyond = int((number - np.minimum(counted, most)).sum())
     order = np.argsort(-number, kind="stable")[:5]
     needed = _round_up(int(number.max()))
     parts, cures = [], []
-    if most is not None and returned:
-        full = count(int((number > most).sum()), "image")
+    if returned.any():
+        full = count(int(returned.sum()), "image")
         parts.append(
-            f"{full} with more objects than the {most} detections that the detector returns"
+            f"{full} with more objects than the {count(most, 'detection')} that the detector "
+            "returns"
         )
         flag = f"kedge train ... --selection most={needed}"
         cures.append(f"Selection(most={needed}) (of a detector of one stage: {flag})")
-    if judged:
-        full = count(int((of_class.reshape(images, classes) > _COCO).any(axis=1).sum()), "image")
+    if judged.any():
+        full = count(int(judged.sum()), "image")
         parts.append(f"{full} with more than {_COCO} objects of a class, where COCO's evaluation "
                      f"looks at {_COCO} detections")  # fmt: skip
         cures.append(f"kedge evaluate ... --max-detections {_round_up(int(of_class.max()))}")
@@ -59,10 +60,6 @@ def check(context: Context) -> list[Finding]:
             },
         )
     ]
-
-
-def _beyond(number: NDArray[np.int64], cap: int | None) -> int:
-    return 0 if cap is None else int(np.maximum(number - cap, 0).sum())
 
 
 def _round_up(number: int) -> int:

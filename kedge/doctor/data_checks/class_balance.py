@@ -82,14 +82,14 @@ def _rare(context: Context, number: NDArray[np.int64], ratio: float) -> Finding:
     low, high = order[0], order[-1]
     holds = np.zeros((len(context.data.records), len(names)), bool)
     holds[objects.image, objects.label] = True
-    filled = holds[holds.any(axis=1)]
     share = holds.mean(axis=0)
-    target = float(np.median(share[number > 0]))
+    target = float(share[number > 0].mean())
     repeat = np.sqrt(np.maximum(1, target / np.maximum(share, 1e-12)))
     repeat[number == 0] = 0
-    weight = np.maximum(1, (filled * repeat).max(axis=1))
-    before = float(filled[:, low].mean())
-    after = float((filled[:, low] * weight).sum() / weight.sum())
+    weight = np.maximum(1, (holds * repeat).max(axis=1))
+    before = float(share[low])
+    after = float((holds[:, low] * weight).sum() / weight.sum())
+    helps = after > before + 1e-9
     few = [names[i] for i in order if number[i] < _FEW]
     return Finding(
         check="class_imbalance",
@@ -108,12 +108,18 @@ def _rare(context: Context, number: NDArray[np.int64], ratio: float) -> Finding:
         + (f" With fewer than {_FEW} objects a class's score is mostly chance." * bool(few)),
         cure="Show images with rare classes more often. Repeat factor of an image: the largest of "
         "sqrt(t / share of images with the class) over its classes, at least 1, with t = "
-        f"{target:.3g} (Gupta et al., arXiv:1908.03195).",
+        f"{target:.3g} (Gupta et al., arXiv:1908.03195)."
+        if helps
+        else f"Find more objects of {names[low]}: its images are not the rare ones, so showing "
+        "rare images more often does not help.",
         predicted={
             "text": f"{percent(before)} -> {percent(after)} of the images drawn hold {names[low]}; "
             f"an epoch is {weight.mean():.2f} times as long",
             "share_of_images_before": before,
             "share_of_images_after": after,
             "epoch_length": float(weight.mean()),
-        },
+        }
+        if helps
+        else None,
+        unpredicted="" if helps else "what more objects bring can only be seen in training",
     )

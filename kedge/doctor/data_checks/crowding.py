@@ -54,8 +54,8 @@ def check(context: Context) -> list[Finding]:
                 "worst_images": most_affected(context.names, seen.image[crowd > 1]),
             },
             cause=_cause(context, anchors, surplus),
-            cure=f"A finer level (stride {finest / 2:g}), or, to the same effect, twice the image "
-            f"size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
+            cure=f"A finer level (stride {finest / 2:g}), or, to about the same effect, twice the "
+            f"image size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
             predicted={
                 "text": f"{percent(shared)} -> {percent(after)} share a cell"
                 + (f"; beyond the anchors {percent(surplus)} -> {percent(rest)}" * bool(surplus)),
@@ -75,7 +75,7 @@ def _cause(context: Context, anchors: int, surplus: float) -> str:
         if not lost:
             return "The rule finds an anchor for every one of them all the same."
         return f"The rule leaves {count(lost, 'object')} without an anchor: see no_positive."
-    text = f"A cell has {anchors} anchors."
+    text = f"A cell has {count(anchors, 'anchor')}."
     return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
 
 

@@ -43,9 +43,13 @@ def _nothing(context: Context, what: str) -> Finding:
     crowds = int(context.objects.crowd.sum())
     cause = "The annotations are empty, or the wrong file or split was read."
     if dropped:
-        cause = f"{dropped} images or boxes were refused: see the other findings."
+        cause = (
+            f"{count(dropped, 'image or box was', 'images or boxes were')} refused: see the other "
+        )
+        cause += "findings."
     elif crowds:
-        cause = f"All {crowds} boxes are marked as crowds or to be ignored: none is an object."
+        cause = f"{count(crowds, 'box', 'boxes')}, marked as crowds or to be ignored: none is an "
+        cause += "object."
     return Finding(
         check="empty_data",
         severity="error",

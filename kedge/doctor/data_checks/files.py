@@ -34,8 +34,8 @@ _KINDS = {
         "wrong_image_size",
         "error",
         "of another size than annotated",
-        "Scale the boxes as the images were scaled, and write the true sizes. Only when the boxes "
-        "already fit the files: --on-bad-box clip",
+        "Scale the boxes as the images were scaled, and write the true sizes; or go on without "
+        "them: --on-bad-box drop. Only when the boxes already fit the files: --on-bad-box clip",
     ),
     "EXIF orientation not applied": _Kind(
         "exif_orientation",
@@ -104,7 +104,7 @@ def _finding(context: Context, kind: str, bad: list[records.Finding]) -> Finding
         cause=f"{reason}{' (the first)' if len(bad) > 1 else ''}",
         cure=about.cure,
         predicted={
-            "text": f"{count(len(context.data), 'image')} with {left} stay when these are left out",
+            "text": f"left without these: {count(len(context.data), 'image')} with {left}",
             "images_left": len(context.data),
             "boxes_left": context.data.num_boxes,
         }

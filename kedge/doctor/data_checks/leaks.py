@@ -58,6 +58,10 @@ def _finding(context: Context, name: str, other: Data, pairs: list[tuple[int, in
     here, there = ({pair[k] for pair in pairs} for k in (0, 1))
     mine = context.data.split or "this split"
     share = len(there) / len(other)
+    left = len(context.data) - len(here), len(other) - len(there)
+    trained, measured, fresh, total = mine, name, left[1], len(other)
+    if name.startswith("train") and not mine.startswith("train"):
+        trained, measured, fresh, total = name, mine, left[0], len(context.data)
     title = [
         [context.names[i], other.records[j].name or f"image {other.records[j].image_id}"]
         for i, j in pairs[:_SHOWN]
@@ -79,9 +83,9 @@ def _finding(context: Context, name: str, other: Data, pairs: list[tuple[int, in
         cure=f"Take these images out of {mine}; keep all pictures of one scene in one split. "
         "Scores measured until then are too good.",
         predicted={
-            "text": f"{len(other) - len(there):,} of {count(len(other), 'image')} of {name} are "
-            "such that the detector never saw: measure on these",
-            "unseen_images": len(other) - len(there),
-            "images_left": len(context.data) - len(here),
+            "text": f"a detector trained on {trained} never saw {fresh:,} of "
+            f"{count(total, 'image')} of {measured}: measure on these",
+            "unseen_images": fresh,
+            "images_left": left[0],
         },
     )

@@ -2,12 +2,9 @@
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, count, percent
-from kedge.doctor.objects import most_affected
+from kedge.doctor.objects import as_seen, most_affected
 
 _FACTORS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 
@@ -23,7 +20,7 @@ def check(context: Context) -> list[Finding]:
         return []
     share = float(lost.mean())
     height, width = context.image_size
-    larger, left = _enlarge(side, context.image_size)
+    larger, left = _enlarge(context)
     slivers = int((context.objects.fair.wh.min(axis=1)[lost] < 1).sum())
     helps = left < share and slivers < lost.sum()
     return [
@@ -69,13 +66,14 @@ def _cause(lost: int, slivers: int) -> str:
     return f"{shrunk} {thin}" if slivers else shrunk
 
 
-def _enlarge(side: NDArray[np.floating], image_size: tuple[int, int]) -> tuple[list[int], float]:
+def _enlarge(context: Context) -> tuple[list[int], float]:
     """The smallest input (H, W), up to four times as large, that leaves a tenth of these objects at
     most, or no more than the largest does; and the share that it leaves."""
     tried = []
     for factor in _FACTORS:
-        larger = [32 * math.ceil(factor * edge / 32) for edge in image_size]
-        growth = min(new / old for new, old in zip(larger, image_size))
-        tried.append((larger, float((side * growth < 1).mean())))
-    enough = max(tried[-1][1], 0.1 * float((side < 1).mean()))
+        height, width = (32 * math.ceil(factor * edge / 32) for edge in context.image_size)
+        side = as_seen(context.objects.fair, (height, width)).wh.min(axis=1)
+        tried.append(([height, width], float((side < 1).mean())))
+    before = float((context.seen.fair.wh.min(axis=1) < 1).mean())
+    enough = max(tried[-1][1], 0.1 * before)
     return next((larger, left) for larger, left in tried if left <= enough)

@@ -1,9 +1,16 @@
 """A classification loss that is nearly all background."""
 
 import math
+from shlex import quote as quoted
+from typing import Any
 
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
+from kedge.doctor.records import RunRecords
+from kedge.losses import DenseLoss
+from kedge.parts import assignments, text_of
+from kedge.train.make_detector import sketch_of
+from kedge.train.stages import first_stage
 
 _MOST = 0.8
 
@@ -21,9 +28,7 @@ def check(context: Context) -> list[Finding]:
         answers = context.answers
         positive = max(1, int(answers.per_shape.sum()))
         ratio = (answers.anchors - positive - answers.ignored) / positive
-    factor = share / (1 - share) if share < 1 else float("inf")
-    yolo = context.run is not None and context.run.config.detector == "yolov2"
-    weight = max(0.05, round(1 / factor, 2)) if factor > 0 else 1.0
+    cure, predicted = _lighter(context.run, share)
     return [
         Finding(
             check="background_loss",
@@ -39,23 +44,33 @@ def check(context: Context) -> list[Finding]:
             + (f" {ratio:,.0f} to 1" if ratio else "")
             + ", and the loss does not make up for it: the detector gains most by calling "
             "everything background.",
-            cure=f"kedge train ... --loss background_weight={weight:g}, or more positives per "
-            "object"
-            if yolo
-            else "The focal loss with a prior of 0.01 (--loss classes=focal), or sampled negatives "
-            "(--sample hard_negatives:ratio=3)",
-            predicted={
-                "text": f"with the background weighed {weight:g}: "
-                f"{percent(weight * share / (weight * share + 1 - share))} of the loss at these "
-                "weights",
-                "share_before": share,
-                "share_after": weight * share / (weight * share + 1 - share),
-            }
-            if yolo
-            else None,
-            unpredicted="" if yolo else "how a run goes can only be seen by running it",
+            cure=cure,
+            predicted=predicted,
+            unpredicted="" if predicted else "how a run goes can only be seen by running it",
         )
     ]
+
+
+def _lighter(run: RunRecords | None, share: float) -> tuple[str, dict[str, Any] | None]:
+    """Cure and predicted effect: another weight of the background, where the loss has one."""
+    loss = None if run is None else getattr(first_stage(sketch_of(run.config)), "loss", None)
+    if run is None or not isinstance(loss, DenseLoss) or loss.objectness is None:
+        return (
+            "The focal loss with a prior of 0.01 (--loss classes=focal), or sampled negatives "
+            "(--sample hard_negatives:ratio=3)",
+            None,
+        )
+    said = assignments(run.config.loss or "", "loss")
+    now = float(said.get("background_weight", loss.objectness.background))
+    weight = float(f"{now * max(0.05, (1 - share) / share):.2g}")
+    after = weight * share / (weight * share + now * (1 - share))
+    terms = text_of(said | {"background_weight": f"{weight:g}"})
+    return f"kedge train ... --loss {quoted(terms)}, or more positives per object", {
+        "text": f"with the background weighed {weight:g} in place of {now:g}: {percent(after)} of "
+        "the loss at these weights",
+        "share_before": share,
+        "share_after": after,
+    }
 
 
 def _logged(context: Context) -> float | None:

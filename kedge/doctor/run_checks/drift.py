@@ -132,9 +132,11 @@ def _cause(
             "boxes must pass every transform that the image passes.",
         )
     stride = None if setup is None else min(setup.strides)
-    shift = ", ".join(f"{-value:+.1f}" for value in pixels)
-    half = stride is not None and bool(
-        (np.abs(np.abs(pixels[np.argmax(np.abs(pixels))]) - stride / 2) < 0.1 * stride).all()
+    there, back = (
+        ", ".join(f"{sign * value:+.1f}" for value in pixels.tolist()) for sign in (1, -1)
+    )
+    half = stride is not None and any(  # an offset is that of both axes
+        bool((np.abs(sign * pixels - stride / 2) < 0.1 * stride).all()) for sign in (1, -1)
     )
     if half:
         return (
@@ -143,9 +145,9 @@ def _cause(
             "Use one offset for training and detection: Level(offset=0.5).",
         )
     return (
-        f"All boxes are off by the same number of pixels, ({shift}) from prediction to annotation: "
+        f"All boxes are off by the same number of pixels, ({back}) from prediction to annotation: "
         "the annotations are shifted against the images (a crop or a border that the boxes did not "
         "follow), or padding is not undone.",
-        f"Shift the annotations, or the predictions, back: by ({-pixels[0]:+.1f}, "
-        f"{-pixels[1]:+.1f}) px in the network's input. Look at them first: kedge report.",
+        f"Shift the annotations by ({there}) px in the network's input; or, where they are right, "
+        f"the predictions by ({back}). Look at them first: kedge report.",
     )

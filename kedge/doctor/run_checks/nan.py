@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 from kedge.doctor.records import RunRecords
@@ -80,8 +81,8 @@ def _cause(
     if bad:
         share = len(bad) / max(1, len(bad) + len(context.objects))
         return (
-            f"{len(bad)} boxes ({percent(share)}) are NaN, flipped or without area, such as "
-            f"{bad[0]}. One of them is enough: its regression target is log(0) or NaN.",
+            f"{count(len(bad), 'box', 'boxes')} ({percent(share)}) with NaN, flipped or without "
+            f"area, such as {bad[0]}. One is enough: its regression target is log(0) or NaN.",
             f"{words} --on-bad-box drop",
         )
     if config.precision == "16":

@@ -12,6 +12,7 @@ from kedge.doctor.objects import BANDS, band_of, octave_name, octave_of
 
 _LOW = 0.5
 _MATTERS = 0.02
+_NO_GAIN = "as many designed shapes cover no more of these sizes"
 
 
 def check(context: Context) -> list[Finding]:
@@ -55,13 +56,19 @@ def check(context: Context) -> list[Finding]:
             if anchors
             else "The anchors cover these sizes, so they are not the cause: too few examples, too "
             "few pixels (image size, stride), or too short a training.",
-            cure=design_command(context, context.designed)
-            if anchors
-            else "--image-size larger, or more images with objects of these sizes.",
+            cure=_cure(context, anchors, why),
             predicted=predicted,
             unpredicted=why if predicted is None else "",
         )
     ]
+
+
+def _cure(context: Context, anchors: bool, why: str) -> str:
+    if not anchors:
+        return "--image-size larger, or more images with objects of these sizes."
+    if why == _NO_GAIN:
+        return "Shapes alone do not mend it: see poorly_covered."
+    return design_command(context, context.designed)
 
 
 def _from_probe(context: Context) -> list[dict[str, Any]]:
@@ -129,6 +136,8 @@ def _predicted(context: Context, keys: list[Any]) -> tuple[dict[str, Any] | None
         return None, "none of these objects are in the images held out"
     before = float(designed.before.covered(setup.threshold)[mine].mean())
     after = float(designed.after.covered(setup.threshold)[mine].mean())
+    if after <= before:
+        return None, _NO_GAIN
     return {
         "text": f"with designed anchors {percent(before)} -> {percent(after)} of the objects of "
         "these sizes are covered (images held out)",

@@ -1,5 +1,6 @@
 """A run that left no losses, or no weights."""
 
+from kedge.counted import count
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding
 
@@ -25,7 +26,8 @@ def check(context: Context) -> list[Finding]:
                 "log_every": run.config.log_every,
             },
             cause="It was interrupted, or it failed; its last words on the terminal say why. "
-            f"Losses are written every {run.config.log_every} steps, weights after an epoch.",
+            f"Losses are written after every {count(run.config.log_every, 'step')}, weights after "
+            "an epoch.",
             cure=f"kedge train --config {run.folder}/config.yaml --resume   # --log-every 1 to see "
             "every step",
             unpredicted="how a run goes can only be seen by running it",

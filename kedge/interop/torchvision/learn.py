@@ -151,7 +151,7 @@ def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
         hook = WarmupHook(generator, generator.warmup)
         learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
     learned.generators.append(generator)
-    learned.replaced.append(f"{type(detector).__name__} ({len(generator.learned)} shapes)")
+    learned.replaced.append(f"{type(detector).__name__} (shapes: {len(generator.learned)})")
 
 
 def _parts(detector: Any) -> tuple[Any, Any]:

@@ -49,7 +49,7 @@ def test_an_image_without_label_file_is_empty(yolo, picture):
 def test_no_label_file_at_all_is_an_error(yolo):
     folder = yolo("")
     (folder / "labels" / "train" / "a.txt").unlink()
-    with pytest.raises(ValueError, match="none of the 1 images"):
+    with pytest.raises(ValueError, match="no label file for any of 1 image "):
         read(folder)
 
 
