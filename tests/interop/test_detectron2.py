@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from kedge import Grid, Level
+from kedge import DeltaCoder, Grid, Level, MaxIoU
 from kedge.interop import detectron2
+from kedge.interop.detectron2 import matching
+from kedge.interop.detectron2.setup import setup_of
 
 SHAPES = ((3.0, 2.1), (2.0, 4.3))  # strides
 LEVELS = [Level(stride=s, shapes=[(s * w, s * h) for w, h in SHAPES]) for s in (8, 16)]
@@ -102,7 +104,7 @@ def objects(seed: int) -> list[Instances]:
     ("made", "method"), [(RetinaNet, "label_anchors"), (RPN, "label_and_sample_anchors")]
 )
 def test_labels_and_boxes_are_equal(made, method, monkeypatch):
-    monkeypatch.setattr(detectron2, "TABLE", -1)
+    monkeypatch.setattr(matching, "TABLE", -1)
     levels = [Listed(part) for part in GRID.boxes().split(list(GRID.anchors_per_level))]
     given = made()
     for seed in range(5):
@@ -132,7 +134,7 @@ def test_the_recipe_of_the_documents():
 def test_a_small_batch_is_left_to_detectron2(monkeypatch):
     given = RetinaNet()
     detectron2.accelerate(given)
-    monkeypatch.setattr(detectron2, "rule_of", None)
+    monkeypatch.setattr(matching, "rule_of", None)
     levels = [Listed(part) for part in GRID.boxes().split(list(GRID.anchors_per_level))]
     given.label_anchors(levels, objects(0))
 
@@ -153,3 +155,83 @@ def test_refusals():
 
     with pytest.raises(ValueError, match="Mine has a label_anchors that Kedge does not know"):
         detectron2.accelerate(Mine())
+
+
+# -- the doctor's setup ----------------------------------------------------------------------------
+
+
+class DefaultAnchorGenerator(nn.Module):
+    """Stands in for Detectron2's: the same words and arithmetic."""
+
+    def __init__(self, cells: list, strides: tuple = (8, 16), offset: float = 0.0) -> None:
+        super().__init__()
+        self.cell_anchors, self.strides, self.offset = BufferList(cells), strides, offset
+
+    def forward(self, features: list) -> list:
+        cells, out = [b for _, b in self.cell_anchors.named_buffers()], []
+        for feature, stride, base in zip(features, self.strides, cells):
+            y, x = ((torch.arange(n) + self.offset) * stride for n in feature.shape[-2:])
+            y, x = (part.flatten() for part in torch.meshgrid(y, x, indexing="ij"))
+            shift = torch.stack([x, y, x, y], 1)
+            out.append(Listed((shift[:, None] + base.to(shift)).reshape(-1, 4)))
+        return out
+
+
+class BufferList(nn.Module):
+    """Stands in for Detectron2's."""
+
+    def __init__(self, buffers: list) -> None:
+        super().__init__()
+        for number, buffer in enumerate(buffers):
+            self.register_buffer(str(number), buffer, persistent=False)
+
+    def __len__(self) -> int:
+        return len(self._buffers)
+
+    def __iter__(self):
+        return iter(self._buffers.values())
+
+
+class Box2BoxTransform:
+    """Stands in for Detectron2's."""
+
+    weights, scale_clamp = (1.0, 1.0, 2.0, 2.0), 4.0
+
+
+def whole(kind=RetinaNet) -> RetinaNet:
+    """A stand-in with all its parts."""
+    made = kind()
+    half = [torch.tensor(level.shapes) / 2 for level in LEVELS]
+    made.anchor_generator = DefaultAnchorGenerator([torch.cat([-h, h], 1) for h in half])
+    made.box2box_transform = Box2BoxTransform()
+    made.backbone = SimpleNamespace(size_divisibility=32)
+    made.max_detections_per_image = 7
+    return made
+
+
+@pytest.mark.parametrize("kind", [RetinaNet, RPN])
+def test_the_doctors_setup(kind):
+    given = whole(kind)
+    found = setup_of(nn.Sequential(given), (60, 90))
+    assert found.title == f"Detectron2's {kind.__name__}"
+    maps = [torch.zeros(1, 1, 8, 12), torch.zeros(1, 1, 4, 6)]  # of 64 x 96 pixels
+    boxes = torch.cat([level.tensor for level in given.anchor_generator(maps)])
+    assert torch.equal(found.grid.boxes(), boxes)
+    assert found.assign == MaxIoU(positive=0.5, negative=0.4)
+    assert found.coder == DeltaCoder(stds=(1, 1, 0.5, 0.5), clamp=(None, 4.0))
+    assert (found.most, found.focal) == (7, kind is RetinaNet)
+
+
+def test_what_the_doctor_does_not_understand():
+    given = whole()
+    given.anchor_generator = nn.Identity()
+    with pytest.raises(ValueError, match="Identity is not understood: DefaultAnchorGenerator is"):
+        setup_of(given, (64, 96))
+    given = whole()
+    given.box2box_transform = object()
+    with pytest.raises(ValueError, match="object is not understood: Box2BoxTransform is"):
+        setup_of(given, (64, 96))
+    given = whole()
+    given.anchor_generator.cell_anchors.get_buffer("0")[0] += 1
+    with pytest.raises(ValueError, match="level 0: the shapes of a cell do not share one centre"):
+        setup_of(given, (64, 96))
