@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from kedge import DeltaCoder, Grid, Level, MaxIoU
+from kedge import ATSS, TAL, DeltaCoder, Grid, Level, MaxIoU
 from kedge.interop import detectron2
 from kedge.interop.detectron2 import matching
 from kedge.interop.detectron2.setup import setup_of
@@ -235,3 +235,60 @@ def test_what_the_doctor_does_not_understand():
     given.anchor_generator.cell_anchors.get_buffer("0")[0] += 1
     with pytest.raises(ValueError, match="level 0: the shapes of a cell do not share one centre"):
         setup_of(given, (64, 96))
+
+
+# -- explain ---------------------------------------------------------------------------------------
+
+
+class Backbone(nn.Module):
+    """Two maps of an image."""
+
+    size_divisibility = 32
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        return [pixels[:, :1, ::8, ::8], pixels[:, :1, ::16, ::16]]
+
+
+class Detector(nn.Module):
+    """Stands in for a detector of Detectron2, around a RetinaNet or RPN."""
+
+    def __init__(self, kind) -> None:
+        super().__init__()
+        self.owner, self.backbone = whole(kind), Backbone()
+        del self.owner.backbone
+        self.pixel_mean, self.pixel_std = torch.full((3, 1, 1), 90.0), torch.full((3, 1, 1), 2.0)
+
+    def forward(self, batched_inputs: list) -> list:
+        assert not self.training
+        images = torch.stack([image["image"] for image in batched_inputs])
+        self.owner.anchor_generator(self.backbone((images - self.pixel_mean) / self.pixel_std))
+        return []
+
+
+def inputs(seed: int) -> list[dict]:
+    rng = torch.Generator().manual_seed(seed)
+    pixels = [255 * torch.rand(3, 64, 96, generator=rng) for _ in range(3)]
+    return [{"image": p, "instances": o} for p, o in zip(pixels, objects(seed))]
+
+
+@pytest.mark.parametrize("kind", [RetinaNet, RPN])
+def test_explain(kind):
+    given, batch = Detector(kind).train(), inputs(1)
+    found = detectron2.explain(given, batch)
+    assert found.rule == MaxIoU(positive=0.5, negative=0.4)
+    assert (found.report.objects, found.report.images) == (23, 3)
+    torch.testing.assert_close(255 * found.pixels[0], batch[0]["image"].flip(0))
+    levels = given.owner.anchor_generator(Backbone()(torch.zeros(3, 3, 64, 96)))
+    method = "label_anchors" if kind is RetinaNet else "label_and_sample_anchors"
+    labels = torch.stack(getattr(given.owner, method)(levels, objects(1))[0])
+    index = found.assignment.dense()
+    background = labels == (4 if kind is RetinaNet else 0)
+    assert torch.equal(index == -1, background)
+    assert torch.equal(index == -2, labels == -1)
+    assert given.training
+    assert not given.backbone._forward_pre_hooks
+    assert not given.owner.anchor_generator._forward_hooks
+    assert found.picture(0).size[0] > 0
+    assert detectron2.explain(given, batch, strategy=ATSS()).rule == ATSS()
+    with pytest.raises(ValueError, match="needs predictions"):
+        detectron2.explain(given, batch, strategy=TAL())

@@ -7,7 +7,8 @@ from torch import nn
 
 from kedge.coders import DeltaCoder
 from kedge.doctor.setup import Setup
-from kedge.interop.detectron2.matching import SEAMS, peer_of, rule_of
+from kedge.interop.detectron2.matching import peer_of, rule_of
+from kedge.interop.detectron2.parts import generator_of, owner_of
 from kedge.interop.listed import listed_grid, padded
 
 
@@ -34,22 +35,6 @@ def setup_of(model: nn.Module, image_size: tuple[int, int], *, flags: str = "") 
         focal=peer_of(type(owner), "RPN") is None,
         most=next(most, None),
     )
-
-
-def owner_of(model: nn.Module) -> Any:
-    """The RetinaNet or RPN in ``model``; ``ValueError`` where there is none."""
-    for part in model.modules():
-        if any(peer_of(type(part), seam.owner) is not None for seam in SEAMS):
-            return part
-    raise ValueError(f"{type(model).__name__} holds no RetinaNet and no RPN of Detectron2")
-
-
-def generator_of(owner: Any) -> Any:
-    """Its anchor generator; ``ValueError`` for one that is not ``DefaultAnchorGenerator``."""
-    generator = owner.anchor_generator
-    if type(generator).__name__ != "DefaultAnchorGenerator":
-        raise ValueError(f"{type(generator).__name__} is not understood: DefaultAnchorGenerator is")
-    return generator
 
 
 def coder_of(transform: Any) -> DeltaCoder:

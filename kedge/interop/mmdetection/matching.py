@@ -70,7 +70,17 @@ class Matching:
 def by_strategy(
     rule: Assigner, reader: GridReader, points: bool, pred_instances: Any, objects: Any, ignore: Any
 ) -> Result:
-    """The result of any strategy; ``points``: priors are (x, y, stride w, stride h)."""
+    """The result of any strategy, as ``assigned``; what it cannot say is refused."""
+    found = assigned(rule, reader, points, pred_instances, objects, ignore)
+    cure = "take a strategy of hard pairs, one object for an anchor"
+    require_carried(found, CARRIES, rule, "MMDetection", cure)
+    return Result(found, objects.labels)
+
+
+def assigned(
+    rule: Assigner, reader: GridReader, points: bool, pred_instances: Any, objects: Any, ignore: Any
+) -> Assignment:
+    """What any strategy makes of an image; ``points``: priors are (x, y, stride w, stride h)."""
     priors = plain(pred_instances.priors)
     if points:
         point, half = priors[:, :2], priors[:, 2:] / 2
@@ -80,10 +90,7 @@ def by_strategy(
         logits = torch.logit(pred_instances.scores.float(), eps=1e-7)
         boxes = plain(pred_instances.bboxes).float()
         predictions = Predictions.from_tensors(logits[None], boxes[None])
-    found = rule(reader.or_list(priors), targets_of(objects, ignore), predictions)
-    cure = "take a strategy of hard pairs, one object for an anchor"
-    require_carried(found, CARRIES, rule, "MMDetection", cure)
-    return Result(found, objects.labels)
+    return rule(reader.or_list(priors), targets_of(objects, ignore), predictions)
 
 
 def plain(boxes: Any) -> Tensor:
