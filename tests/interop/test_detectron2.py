@@ -292,3 +292,102 @@ def test_explain(kind):
     assert detectron2.explain(given, batch, strategy=ATSS()).rule == ATSS()
     with pytest.raises(ValueError, match="needs predictions"):
         detectron2.explain(given, batch, strategy=TAL())
+
+
+# -- learned anchors -------------------------------------------------------------------------------
+
+
+class Learning(Detector):
+    """A stand-in that trains: both losses read the anchors as Detectron2's do."""
+
+    def __init__(self, kind) -> None:
+        super().__init__(kind)
+        self.owner.box_reg_loss_type = "smooth_l1"
+        self.weight = nn.Parameter(torch.zeros(4))
+
+    def forward(self, batched_inputs: list) -> dict[str, Tensor]:
+        images = torch.stack([image["image"] for image in batched_inputs])
+        anchors, transform = self.anchors(images), self.owner.box2box_transform
+        labels, matched = RetinaNet.label_anchors(self.owner, anchors, objects(1))
+        boxes = torch.cat([level.tensor for level in anchors])
+        front = [(label >= 0) & (label != 4) for label in labels]
+        goal = [transform.get_deltas(boxes, part)[rows] for part, rows in zip(matched, front)]
+        proposals = transform.apply_deltas(self.weight.expand(len(boxes), 4), boxes)
+        box = (self.weight - torch.cat(goal)).abs().sum()
+        return {"box": box, "proposals": proposals.sum() + self.weight.sum()}
+
+    def anchors(self, images: Tensor) -> list:
+        return self.owner.anchor_generator(self.backbone(images))
+
+
+def get_deltas(self, src: Tensor, target: Tensor) -> Tensor:
+    return DeltaCoder(stds=(1, 1, 0.5, 0.5)).encode(src, target)
+
+
+Box2BoxTransform.get_deltas = get_deltas
+Box2BoxTransform.apply_deltas = lambda self, deltas, boxes: boxes * deltas.exp()
+
+
+@pytest.mark.parametrize("kind", [RetinaNet, RPN])
+def test_learned_anchors(kind):
+    given, batch = Learning(kind).train(), inputs(1)
+    generator, transform = given.owner.anchor_generator, given.owner.box2box_transform
+    peer = generator.cell_anchors
+    before, keys = given(batch), set(given.state_dict())
+    learned = detectron2.learn_anchors(given, warmup_steps=0)
+    assert "(4 shapes)" in repr(learned)
+    (shapes,) = learned.parameters()
+    assert any(part is shapes for part in given.parameters())
+    found = given(batch)
+    for name in before:
+        torch.testing.assert_close(found[name], before[name])
+    for name, taught in (("box", True), ("proposals", False)):
+        (grad,) = torch.autograd.grad(found[name], shapes, retain_graph=True, allow_unused=True)
+        assert (grad is not None) is taught
+        assert grad is None or (torch.isfinite(grad).all() and grad.abs().sum() > 0)
+    with torch.no_grad():
+        shapes.add_(0.1)
+    wanted, values = given(batch), learned.shapes
+    with pytest.raises(ValueError, match="learns its anchors already"):
+        detectron2.learn_anchors(given)
+    learned.finish()
+    assert type(generator.cell_anchors) is BufferList
+    assert given.owner.box2box_transform is transform
+    assert set(given.state_dict()) == keys
+    assert not given._forward_pre_hooks
+    fresh = Learning(kind)
+    fresh.owner.anchor_generator.cell_anchors = BufferList([p.clone() for p in peer])
+    for own, cells in zip(fresh.owner.anchor_generator.cell_anchors, values.split([2, 2])):
+        own.copy_(torch.cat([-cells, cells], 1) / 2)
+    after, same = given(batch), fresh(batch)
+    for name in after:
+        torch.testing.assert_close(after[name], wanted[name])
+        assert torch.equal(after[name], same[name])
+
+
+def test_an_undo_takes_detectron2s_shapes_back_and_the_warm_up_finds_new_ones():
+    given, batch = Learning(RetinaNet).train(), inputs(1)
+    generator = given.owner.anchor_generator
+    peer, before = generator.cell_anchors, given(batch)
+    with detectron2.learn_anchors(given, warmup_steps=20) as learned:
+        for _ in range(20):
+            given(batch)
+        assert "owner.anchor_generator.cell_anchors.warmup.step" in given.state_dict()
+        sides = torch.cat([o.gt_boxes.tensor[:, 2:] - o.gt_boxes.tensor[:, :2] for o in objects(1)])
+        assert (learned.shapes.log().mean(0) - sides.log().mean(0)).abs().max() < 0.3
+    assert generator.cell_anchors is peer
+    after = given(batch)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_refusals_to_learn():
+    given = Learning(RetinaNet)
+    given.owner.box_reg_loss_type = "giou"
+    with pytest.raises(ValueError, match="the box loss is giou: only smooth_l1"):
+        detectron2.learn_anchors(given)
+    given.owner.box2box_transform = object()
+    with pytest.raises(ValueError, match="object is not understood: Box2BoxTransform is"):
+        detectron2.learn_anchors(given)
+    given = nn.Sequential(RPN())
+    with pytest.raises(ValueError, match="has no backbone: give the whole detector"):
+        detectron2.learn_anchors(given)

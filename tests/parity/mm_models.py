@@ -53,6 +53,29 @@ HEADS = {
         },
         None,
     ),
+    "SingleStageDetector": (
+        {
+            "type": "SSDHead",
+            "num_classes": 4,
+            "in_channels": [16] * 5,
+            "bbox_coder": DELTA,
+            "anchor_generator": {
+                "type": "SSDAnchorGenerator",
+                "scale_major": False,
+                "strides": [8, 16, 32, 64, 128],
+                "ratios": [[2], [2, 3], [2], [2], [2]],
+                "min_sizes": [16, 32, 64, 96, 128],
+                "max_sizes": [32, 64, 96, 128, 160],
+            },
+        },
+        TRAIN
+        | {
+            "assigner": ASSIGNER | {"neg_iou_thr": 0.5, "gt_max_assign_all": False},
+            "sampler": {"type": "PseudoSampler"},
+            "smoothl1_beta": 1.0,
+            "neg_pos_ratio": 3,
+        },
+    ),
     "YOLOV3": (
         {
             "type": "YOLOV3Head",
