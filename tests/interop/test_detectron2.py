@@ -127,7 +127,7 @@ def test_the_recipe_of_the_documents():
             labels, _ = self.label_anchors(levels, batch)
             return {"loss": torch.ones((), requires_grad=True) * len(labels)}
 
-    (recipe,) = (code for code in blocks(INSIDE) if "interop.detectron2" in code)
+    recipe, _ = (code for code in blocks(INSIDE) if "interop.detectron2" in code)
     exec(compile(recipe, "<block>", "exec"), {"model": Model(), "batched_inputs": objects(0)})
 
 
@@ -391,3 +391,15 @@ def test_refusals_to_learn():
     given = nn.Sequential(RPN())
     with pytest.raises(ValueError, match="has no backbone: give the whole detector"):
         detectron2.learn_anchors(given)
+
+
+def test_the_other_recipe_of_the_documents(tmp_path, monkeypatch, capsys):
+    from test_docs import INSIDE, blocks
+
+    monkeypatch.chdir(tmp_path)
+    _, recipe = (code for code in blocks(INSIDE) if "interop.detectron2" in code)
+    names = {"model": Learning(RetinaNet).train(), "batched_inputs": inputs(1)}
+    exec(compile(recipe, "<block>", "exec"), names)
+    assert "MaxIoU" in capsys.readouterr().out
+    assert (tmp_path / "matched.png").stat().st_size > 0
+    assert names["learned"].shapes.shape == (4, 2)

@@ -141,3 +141,15 @@ def test_refusals():
         learn_anchors(given)
     with pytest.raises(ValueError, match="Linear holds no detector of MMDetection"):
         learn_anchors(torch.nn.Linear(1, 1))
+
+
+def test_the_recipe_of_the_documents(tmp_path, monkeypatch, capsys):
+    from test_docs import INSIDE, blocks
+
+    monkeypatch.chdir(tmp_path)
+    _, recipe = (code for code in blocks(INSIDE) if "mmdetection" in code)
+    names = {"model": detector("RetinaNet").train(), "data": batch()}
+    exec(compile(recipe, "<block>", "exec"), names)
+    assert "MaxIoU" in capsys.readouterr().out
+    assert (tmp_path / "matched.png").stat().st_size > 0
+    assert names["learned"].shapes.shape == (20, 2)
