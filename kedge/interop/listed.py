@@ -33,8 +33,9 @@ def listed_grid(
             raise ValueError(f"level {number}: its anchors are moved by {x}, {y} px in their cells")
         offset, shapes = round(x / stride[1], 6), sizes(first).float()
         levels.append(Level(stride=stride, shapes=shapes, offset=offset, size=size))
-    every = torch.cat(list(boxes)).detach().cpu()
-    grid = ListedGrid(image_size, levels).on(every)
+    every = torch.cat(list(boxes)).detach()
+    shapes = torch.cat([level.shapes_tensor() for level in levels]).to(every.device)
+    grid = ListedGrid(image_size, levels, shapes).on(every)
     require_fit(grid, every)
     return grid
 

@@ -220,6 +220,7 @@ def test_the_doctors_setup(kind):
     assert found.assign == MaxIoU(positive=0.5, negative=0.4)
     assert found.coder == DeltaCoder(stds=(1, 1, 0.5, 0.5), clamp=(None, 4.0))
     assert (found.most, found.focal) == (7, kind is RetinaNet)
+    assert found.at((120, 180)).grid.sizes == ((15, 23), (8, 12))  # maps grow with the input
 
 
 def test_what_the_doctor_does_not_understand():

@@ -8,7 +8,7 @@ from parity.cases import mm, needs
 from parity.mm_models import batch, detector, losses
 from parity.test_setups import built
 
-from kedge import ATSS, FCOS, MaxIoU, SimOTA
+from kedge import ATSS, FCOS, MaxIoU, SimOTA, SSDMatch
 
 pytestmark = needs("MMDetection")
 
@@ -34,10 +34,14 @@ def trained_labels(given, data) -> torch.Tensor:
     return torch.where(weights == 0, -2, labels)
 
 
-def test_the_assignment_is_that_of_training():
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [("RetinaNet", MaxIoU(low_quality="rescuer")), ("SingleStageDetector", SSDMatch())],
+)
+def test_the_assignment_is_that_of_training(kind, rule):
     from kedge.interop.mmdetection import explain
 
-    given, data = detector("RetinaNet").train(), batch()
+    given, data = detector(kind).train(), batch()
     before, kept = losses(given, data), copy.deepcopy(data)
     modes = [part.training for part in given.modules()]
     found = explain(given, data)
@@ -48,7 +52,7 @@ def test_the_assignment_is_that_of_training():
     assert modes == [part.training for part in given.modules()]
     assert torch.equal(ours, trained_labels(copy.deepcopy(given), data))
     assert (ours == -2).any()
-    assert found.rule == MaxIoU(low_quality="rescuer")
+    assert found.rule == rule
     assert (found.report.objects, found.report.images) == (15, 3)
     assert "assign" not in vars(given.bbox_head.assigner)
     assert all(torch.equal(a, b) for a, b in zip(data["inputs"], kept["inputs"]))

@@ -56,5 +56,5 @@ def _grid(generator: Any, image_size: tuple[int, int], full: tuple[int, int]) ->
     cells = [tuple(int(-(-side // step)) for side, step in zip(full, s)) for s in strides]
     maps = [torch.empty(1, 0, *size) for size in cells]
     with torch.no_grad():
-        boxes = [level.tensor for level in generator(maps)]
+        boxes = [level.tensor.cpu() for level in generator(maps)]
     return listed_grid(image_size, strides, cells, boxes)  # pyright: ignore[reportArgumentType]

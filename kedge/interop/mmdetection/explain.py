@@ -47,7 +47,7 @@ def explain(
     with evaluating(detector):
         maps = detector.extract_feat(pixels)
         height, width = pixels.shape[-2:]
-        grid = grid_on(head, (height, width), cells_of(maps)).to(pixels.device)
+        grid = grid_on(head, (height, width), cells_of(maps), pixels.device)
         if not hasattr(head, "assigner"):
             found = rule(grid, targets)  # the head itself is the rule
         else:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from kedge.anchors.grid import Grid
@@ -32,16 +33,21 @@ def cells_of(maps: Any) -> list[tuple[int, int]]:
     return [tuple(one.shape[-2:]) for one in maps]
 
 
-def grid_on(head: Any, image_size: tuple[int, int], cells: list[tuple[int, int]]) -> Grid:
+def grid_on(
+    head: Any,
+    image_size: tuple[int, int],
+    cells: list[tuple[int, int]],
+    device: torch.device | str = "cpu",
+) -> Grid:
     """The grid of ``head`` on maps of (rows, columns)."""
     generator = head.prior_generator
     strides = [(float(y), float(x)) for x, y in generator.strides]
     if hasattr(generator, "base_anchors"):
-        found = generator.grid_priors(cells, device="cpu")
+        found = generator.grid_priors(cells, device=device)
         return listed_grid(image_size, strides, cells, [plain(part) for part in found])
     if type(generator).__name__ != "MlvlPointGenerator":
         kinds = "AnchorGenerator and its children, MlvlPointGenerator"
         raise ValueError(f"{type(generator).__name__} is not understood: {kinds} are")
     offset = 0.5 if type(head).__name__ == "YOLOXHead" else float(generator.offset)
     levels = [Level(stride=s, offset=offset, size=n) for s, n in zip(strides, cells, strict=True)]
-    return Grid(image_size, levels)
+    return Grid(image_size, levels).to(device)
