@@ -34,6 +34,8 @@ def doctor(
 
     kedge doctor --data DIR --model my_model:make --image-size 800 1333
 
+    kedge doctor --data DIR --model yolo11n.yaml
+
     kedge doctor --run runs/a --html doctor.html
 
     Parameters
@@ -49,8 +51,10 @@ def doctor(
     run
         Look at the records of a run, and at its anchors.
     model
-        Look at the anchors of another library's model: module:function, where the function makes
-        torchvision's RetinaNet, SSD or R-CNN.
+        Look at the anchors of another library's model: module:function, where the function makes a
+        detector of torchvision, MMDetection, Detectron2 or Ultralytics; or a configuration of
+        MMDetection (.py) or Detectron2 (.yaml), or a yaml of Ultralytics (yolo11n.yaml). Those of
+        Detectron2, and of YOLOv3 and YOLOv5 with anchors, are read without their library.
     image_size
         Side, or height and width, of the network's input, into which images are letterboxed; by
         default that of --config or --run, else the square that the anchors were published for, or

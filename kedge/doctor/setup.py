@@ -104,7 +104,8 @@ class Setup:
 
     def at(self, image_size: tuple[int, int]) -> "Setup":
         """The same in an input of another size (H, W)."""
-        grid = Grid(image_size, self.grid.levels, self.grid.shapes)
+        levels = [replace(level, size=None) for level in self.grid.levels]
+        grid = Grid(image_size, levels, self.grid.shapes)
         if self.fitted and not self.points:
             growth = min(new / old for new, old in zip(image_size, self.image_size))
             grid = grid.with_shapes(growth * self.grid.shapes)

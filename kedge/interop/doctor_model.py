@@ -1,32 +1,92 @@
-"""A Setup for the doctor from another library's model."""
+"""A Setup for the doctor from another library's model or configuration."""
 
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import nn
 
 from kedge.doctor.setup import Setup
 from kedge.interop.torchvision.setup import setup_of
 
+PEERS = {"mmdet": "mmdetection", "ultralytics": "ultralytics", "detectron2": "detectron2"}
+
 
 def setup_of_model(text: str, image_size: tuple[int, int]) -> Setup:
-    """The anchors, the rule and the coder of the model that ``text``, "module:function", makes.
+    """The anchors, the rule and the coder of what ``text`` names.
 
-    The module is looked for in the present folder, too; the function takes nothing and gives
-    torchvision's RetinaNet, SSD or R-CNN. ``image_size`` (H, W): the network's input.
+    - ``module:function``: the model that the function makes, which takes nothing; of torchvision,
+      MMDetection, Detectron2 or Ultralytics. The module is looked for in the present folder, too.
+    - a configuration of MMDetection (.py) or of Detectron2 (.yaml), which is read without it;
+    - a yaml of Ultralytics, or its name; one of YOLOv3 or YOLOv5 with ``anchors:`` is read without
+      it.
 
-    Errors: ``ValueError`` for other text, a module or a function that is not there or fails, and
-    for other models.
+    ``image_size`` (H, W): the network's input.
+
+    Errors: ``ValueError`` for other text, what is not there or fails, and what is not understood.
     """
+    flags = f"--model {text}"
+    if ":" not in text and text.endswith(".py"):
+        reader = _reader("mmdetection", "setup", text)
+        return reader.setup_of_config(Path(text), image_size, flags=flags)
+    if text.endswith((".yaml", ".yml")):
+        return _of_yaml(text, image_size, flags)
     module, _, function = text.partition(":")
     if not module or not function:
-        raise ValueError(f"--model: expected module:function, got {text!r}")
+        raise ValueError(
+            f"--model: expected module:function, a configuration of MMDetection (.py), or a yaml "
+            f"of Ultralytics or Detectron2, got {text!r}"
+        )
     model = _made(module, function)
     if not isinstance(model, nn.Module):
         raise ValueError(f"--model: {text} gives a {type(model).__name__}, no torch module")
-    return setup_of(model, image_size, flags=f"--model {text}")
+    peer = _peer(model)
+    read = setup_of if peer is None else _reader(peer, "setup", text).setup_of
+    return read(model, image_size, flags=flags)
+
+
+def _of_yaml(text: str, image_size: tuple[int, int], flags: str) -> Setup:
+    path = Path(text)
+    values = _sections(path) if path.is_file() else {}
+    if {"MODEL", "_BASE_"} & values.keys():
+        reader = _reader("detectron2", "config", text)
+        return reader.setup_of_config(path, image_size, flags=flags)
+    if isinstance(values.get("anchors"), (list, int)):
+        reader = _reader("ultralytics", "anchors_yaml", text)
+        return reader.setup_of_anchors(values, image_size, title=path.name, flags=flags)
+    if path.is_file() and not {"backbone", "head"} <= values.keys():
+        raise ValueError(
+            f"--model: {text}: neither backbone and head, as Ultralytics, nor MODEL, as Detectron2"
+        )
+    return _reader("ultralytics", "setup", text).setup_of_yaml(text, image_size, flags=flags)
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    """What a yaml holds; tags of Python are left out."""
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"--model: {path}: {' '.join(str(error).split())}") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _peer(model: nn.Module) -> str | None:
+    """The adapter whose library has classes in ``model``; None: torchvision's."""
+    bases = (base for part in model.modules() for base in type(part).__mro__)
+    roots = (base.__module__.split(".")[0] for base in bases)
+    return next((PEERS[root] for root in roots if root in PEERS), None)
+
+
+def _reader(peer: str, module: str, text: str) -> Any:
+    """A module of an adapter, which may need the library."""
+    try:
+        return import_module(f"kedge.interop.{peer}.{module}")
+    except ImportError as error:
+        raise ValueError(f"--model: {text}: its library is missing: {error}") from error
 
 
 def _made(module: str, function: str) -> Any:

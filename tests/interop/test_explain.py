@@ -61,6 +61,7 @@ def test_the_setup_is_what_training_uses(name):
     torch.testing.assert_close(found.grid.boxes(), anchors.boxes())
     assert type(found.assign) is RULES[name]
     assert found.title == f"torchvision's {type(given).__name__}"
+    assert found.most == getattr(given, "roi_heads", given).detections_per_img
 
 
 def test_the_doctor_looks_at_a_model(tmp_path, monkeypatch, capsys):

@@ -11,9 +11,9 @@ pytestmark = needs("Detectron2")
 def always(monkeypatch):
     """No batch is small enough for Detectron2's own table."""
     peers.detectron2()
-    from kedge.interop import detectron2
+    from kedge.interop.detectron2 import matching
 
-    monkeypatch.setattr(detectron2, "TABLE", -1)
+    monkeypatch.setattr(matching, "TABLE", -1)
 
 
 def module(kind: str):

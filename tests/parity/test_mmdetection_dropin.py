@@ -114,6 +114,23 @@ def test_real_images(data, shared_data):
         assert_equal(step(given, maps, objects), wanted)
 
 
+def test_ssd():
+    """Its assigner rescues one of equal anchors and ignores none."""
+    from parity.mm_models import batch as images
+    from parity.mm_models import detector, losses
+
+    from kedge.interop.mmdetection import accelerate
+
+    given = detector("SingleStageDetector").train()
+    for seed in range(3):
+        data = images(seed)
+        wanted = losses(given, data)
+        with accelerate(given) as undo:
+            assert "not" not in repr(undo)
+            found = losses(given, data)
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
 def test_types_of_configurations():
     from kedge.interop.mmdetection import MaxIoUAssigner
 
@@ -154,6 +171,8 @@ def test_refusals():
 
     with pytest.raises(ValueError, match=r"kedge\.MaxIoUAssigner: other IoU calculators"):
         MaxIoUAssigner(pos_iou_thr=0.5, neg_iou_thr=(0.1, 0.4))
+    with pytest.raises(ValueError, match="gt_max_assign_all=False"):
+        MaxIoUAssigner(pos_iou_thr=0.5, neg_iou_thr=0.4, gt_max_assign_all=False)
     with pytest.raises(ValueError, match=r"kedge\.ATSSAssigner"):
         ATSSAssigner(topk=9, alpha=0.8)
     with pytest.raises(ValueError, match="'boxes' or 'points'"):
@@ -178,7 +197,7 @@ def test_the_recipe_of_the_documents():
 
     from kedge.interop.mmdetection import MaxIoUAssigner
 
-    (recipe,) = (code for code in blocks(INSIDE) if "mmdetection" in code)
+    recipe, _ = (code for code in blocks(INSIDE) if "mmdetection" in code)
     names = {}
     exec(compile(recipe, "<block>", "exec"), names)
     assert names["custom_imports"]["imports"] == ["kedge.interop.mmdetection"]

@@ -174,11 +174,11 @@ def test_refusals_name_what_is_refused(monkeypatch):
 
     obb = OBBModel("yolo11n-obb.yaml", nc=3, verbose=False)
     obb.args = get_cfg()
-    with pytest.raises(ValueError, match="RotatedTaskAlignedAssigner is not replaced"):
+    with pytest.raises(ValueError, match="RotatedTaskAlignedAssigner is not known"):
         accelerate(obb)
     pose = PoseModel("yolo26n-pose.yaml", nc=1, data_kpt_shape=(17, 3), verbose=False)
     pose.args = get_cfg()
-    with pytest.raises(ValueError, match="PoseTaskAlignedAssigner is not replaced"):
+    with pytest.raises(ValueError, match="PoseTaskAlignedAssigner is not known"):
         accelerate(pose)
     given = model("yolo11n.yaml")
     accelerate(given)

@@ -13,6 +13,7 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.recognise import GridReader, ListedGrid
 from kedge.assign.atss import ATSS
 from kedge.assign.max_iou import MaxIoU
+from kedge.assign.ssd_match import SSDMatch
 from kedge.detectors.stage import largest_iou
 from kedge.interop.carried import Carried, require_carried
 from kedge.types import Assigner, Assignment, Predictions, Targets
@@ -69,7 +70,17 @@ class Matching:
 def by_strategy(
     rule: Assigner, reader: GridReader, points: bool, pred_instances: Any, objects: Any, ignore: Any
 ) -> Result:
-    """The result of any strategy; ``points``: priors are (x, y, stride w, stride h)."""
+    """The result of any strategy, as ``assigned``; what it cannot say is refused."""
+    found = assigned(rule, reader, points, pred_instances, objects, ignore)
+    cure = "take a strategy of hard pairs, one object for an anchor"
+    require_carried(found, CARRIES, rule, "MMDetection", cure)
+    return Result(found, objects.labels)
+
+
+def assigned(
+    rule: Assigner, reader: GridReader, points: bool, pred_instances: Any, objects: Any, ignore: Any
+) -> Assignment:
+    """What any strategy makes of an image; ``points``: priors are (x, y, stride w, stride h)."""
     priors = plain(pred_instances.priors)
     if points:
         point, half = priors[:, :2], priors[:, 2:] / 2
@@ -79,10 +90,7 @@ def by_strategy(
         logits = torch.logit(pred_instances.scores.float(), eps=1e-7)
         boxes = plain(pred_instances.bboxes).float()
         predictions = Predictions.from_tensors(logits[None], boxes[None])
-    found = rule(reader.or_list(priors), targets_of(objects, ignore), predictions)
-    cure = "take a strategy of hard pairs, one object for an anchor"
-    require_carried(found, CARRIES, rule, "MMDetection", cure)
-    return Result(found, objects.labels)
+    return rule(reader.or_list(priors), targets_of(objects, ignore), predictions)
 
 
 def plain(boxes: Any) -> Tensor:
@@ -121,16 +129,21 @@ def rule_of(assigner: Any) -> Assigner | None:
         return None
     if hasattr(assigner, "topk"):
         return ATSS(k=assigner.topk) if assigner.alpha is None else None
-    plain_rule = (
-        assigner.gt_max_assign_all
-        and isinstance(assigner.neg_iou_thr, (int, float))
-        and assigner.perm_repeat_gt_cfg is None
-    )
-    if not plain_rule:
+    if not isinstance(assigner.neg_iou_thr, (int, float)) or assigner.perm_repeat_gt_cfg:
         return None
+    if not assigner.gt_max_assign_all:
+        return _ssd(assigner)
     return MaxIoU(
         positive=assigner.pos_iou_thr,
         negative=assigner.neg_iou_thr,
         low_quality="rescuer" if assigner.match_low_quality else "none",
         min_low_quality=assigner.min_pos_iou,
     )
+
+
+def _ssd(assigner: Any) -> SSDMatch | None:
+    """The rule of SSD, in which an object rescues one of equal anchors, and none is ignored."""
+    same = assigner.pos_iou_thr == assigner.neg_iou_thr and assigner.min_pos_iou == 0
+    if same and assigner.match_low_quality:
+        return SSDMatch(positive=assigner.pos_iou_thr)
+    return None

@@ -18,7 +18,8 @@ def _require_known(assigner: Any) -> None:
     if rule_of(assigner) is None:
         raise ValueError(
             f"kedge.{type(assigner).__name__}: other IoU calculators, alpha, pairs of neg_iou_thr, "
-            "gt_max_assign_all=False and perm_repeat_gt_cfg are MMDetection's alone: take its type"
+            "gt_max_assign_all=False (unless all is as in SSD) and perm_repeat_gt_cfg are "
+            "MMDetection's alone: take its type"
         )
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from kedge.coders.delta import DeltaCoder
 from kedge.detectors.shape_warmup import AnnealedWarmup
+from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.generators import (
     LearnedAnchorGenerator,
@@ -14,7 +14,6 @@ from kedge.interop.torchvision.generators import (
     LearnedGenerator,
 )
 from kedge.interop.torchvision.seam import pack
-from kedge.interop.undo import Undo
 from torchvision.models.detection import RetinaNet
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
@@ -38,37 +37,6 @@ class ShapeCoder(BoxCoder):
         return super().decode_single(rel_codes, boxes.detach())
 
 
-class LearnedAnchors(Undo):
-    """What ``learn_anchors`` changed.
-
-    ``finish()`` ends the learning and leaves the shapes in torchvision's own generator; the undo
-    alone (call, or the end of a ``with`` block) takes everything back, the shapes too.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("Kedge learns anchors in torchvision's")
-        self.generators: list[LearnedGenerator] = []
-
-    @property
-    def shapes(self) -> Tensor:
-        """(S, 2) width and height of all shapes in pixels of the network's input."""
-        return torch.cat([generator.learned.shapes for generator in self.generators])
-
-    def parameters(self) -> list[nn.Parameter]:
-        """The logarithms of the shapes, for a parameter group without weight decay."""
-        return [generator.learned.log_shapes for generator in self.generators]
-
-    def finish(self) -> None:
-        """Writes the shapes into the model's own anchor generator, and takes all of Kedge out.
-
-        torchvision keeps its anchors outside the ``state_dict``: save the model as a whole, or the
-        shapes beside it.
-        """
-        for generator in self.generators:
-            generator.write_back()
-        self()
-
-
 class WarmupHook:
     """A forward hook of a detector's transform: in training it shows the objects of the batch, as
     the network sees them, to the warm-up of the shapes, before the anchors are made."""
@@ -78,19 +46,8 @@ class WarmupHook:
 
     def __call__(self, transform: nn.Module, given: Any, out: tuple[Any, Any]) -> None:
         targets = out[1]
-        if transform.training and targets is not None and self.warmup.active:
-            if _processes() > 1:
-                raise ValueError(
-                    "learn_anchors: each process would warm up other shapes; with several "
-                    "processes pass warmup_steps=0"
-                )
-            self.warmup.update(self.generator.learned, pack(targets))
-
-
-def _processes() -> int:
-    """How many processes train together."""
-    together = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if together else 1
+        if transform.training and targets is not None:
+            warm_up(self.warmup, self.generator.learned, lambda: pack(targets))
 
 
 def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchors:
@@ -109,7 +66,7 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
 
     Source: Zhong et al., arXiv:1812.00469, section 3; the warm-up is ours.
     """
-    learned = LearnedAnchors()
+    learned = LearnedAnchors("torchvision")
     try:
         for module in list(model.modules()):
             if hasattr(module, "transform"):

@@ -39,6 +39,7 @@ def setup_of(model: nn.Module, image_size: tuple[int, int], *, flags: str = "") 
                 coder=delta_coder_of(_coder(owner)),
                 flags=flags,
                 focal=isinstance(owner, RetinaNet),
+                most=_most(module),
             )
     raise ValueError(
         f"{type(model).__name__} holds no RetinaNet, SSD or R-CNN of torchvision: other models "
@@ -54,6 +55,10 @@ def _owner(module: Any) -> tuple[Any, type[Seam]]:
         return module, SSDLoss
     network = getattr(module, "rpn", None)
     return (network if isinstance(network, RegionProposalNetwork) else None), RPNTargets
+
+
+def _most(detector: Any) -> int:
+    return getattr(detector, "roi_heads", detector).detections_per_img
 
 
 def _coder(owner: Any) -> Any:

@@ -40,7 +40,7 @@ def accelerate(model: Any, *, strategy: Assigner | None = None) -> Undo:
             undo.set(inner, "criterion", inner.init_criterion())
         found = list(criteria(inner.criterion))
         for name, part in found:
-            _check(name, part.assigner)
+            check(name, part.assigner)
         if not found:
             raise ValueError(f"{type(inner.criterion).__name__} has no task-aligned assigner")
         for name, part in found:
@@ -80,7 +80,7 @@ def detector_of(model: Any) -> Any:
     """The model that makes the criterion, inside whatever holds it."""
     inner = model
     for _ in range(8):
-        if hasattr(inner, "init_criterion"):
+        if hasattr(type(inner), "init_criterion"):  # wrappers pass their model's attributes on
             return inner
         held = (getattr(inner, name, None) for name in ("_orig_mod", "module", "model"))
         inner = next((part for part in held if isinstance(part, nn.Module)), None)
@@ -97,15 +97,13 @@ def criteria(criterion: Any) -> Iterator[tuple[str, Any]]:
             yield name, part
 
 
-def _check(name: str, assigner: Any) -> None:
+def check(name: str, assigner: Any) -> None:
     """``ValueError`` unless this is Ultralytics' assigner of boxes, as it is known here."""
     kind = type(assigner)
     if isinstance(assigner, SparseAssigner):
         raise ValueError("this model is replaced already: call the undo of the first accelerate")
     if kind.__name__ != "TaskAlignedAssigner":
-        raise ValueError(
-            f"{name}: {kind.__name__} is not replaced: its overlap is not that of boxes"
-        )
+        raise ValueError(f"{name}: {kind.__name__} is not known: its overlap is not that of boxes")
     library = sys.modules.get(kind.__module__.split(".")[0])
     version = getattr(library, "__version__", "unknown")
     numbers = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())

@@ -14,6 +14,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import enlarged
 from kedge.anchors.segments import pick, rank, where
 from kedge.assign.shared.contest import settle
+from kedge.assign.tal import TAL
 from kedge.interop.carried import Carried, require_carried
 from kedge.types import Assigner, Assignment, Predictions, Targets
 
@@ -165,3 +166,16 @@ def _answer(pairs: Pairs, soft: Tensor, slot: Tensor, scores: Tensor, gt_bboxes:
     flat = (labels, boxes, goal, front, index)
     found = tuple(value.view(batch, points, *value.shape[1:]) for value in flat)
     return found  # pyright: ignore[reportReturnType]
+
+
+def rule_of(assigner: Any) -> TAL:
+    """The peer's rule in Kedge's words, for its name and settings."""
+    return TAL(
+        k=assigner.topk,
+        alpha=assigner.alpha,
+        beta=assigner.beta,
+        among="inside",
+        min_side=float(assigner.stride_val),
+        overlap="ciou",
+        contest="candidates",
+    )

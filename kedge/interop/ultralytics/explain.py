@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kedge.assign.tal import TAL
 from kedge.detectors.predict import evaluating
 from kedge.interop.explained import Explained
 from kedge.interop.ultralytics.accelerate import accelerate, criteria, detector_of
-from kedge.interop.ultralytics.assigner import SparseAssigner
+from kedge.interop.ultralytics.assigner import rule_of
 from kedge.types import Assigner, Assignment
 
 
@@ -35,7 +34,7 @@ def explain(
         assigner = first.assigner
         assigner.table, assigner.watch = -1, seen.append
         inner.criterion(inner(images), _batch(images, targets))
-        rule = _rule(assigner) if strategy is None else strategy
+        rule = rule_of(assigner) if strategy is None else strategy
     return Explained(rule=rule, assignment=_only(seen), pixels=images)
 
 
@@ -43,19 +42,6 @@ def _only(seen: list[Assignment]) -> Assignment:
     if not seen:
         raise ValueError("explain: the batch has no object, so nothing was assigned")
     return seen[0]
-
-
-def _rule(assigner: SparseAssigner) -> TAL:
-    """The peer's rule in Kedge's words, for its name and settings."""
-    return TAL(
-        k=assigner.topk,
-        alpha=assigner.alpha,
-        beta=assigner.beta,
-        among="inside",
-        min_side=float(assigner.stride_val),
-        overlap="ciou",
-        contest="candidates",
-    )
 
 
 def _batch(images: Tensor, targets: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

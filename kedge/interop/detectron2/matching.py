@@ -1,13 +1,10 @@
-"""Kedge inside Detectron2: ``accelerate`` for RetinaNet and the region proposal network.
-
-Detectron2 is called where the user brings it, never imported here.
-"""
+"""What stands in the place of the labelling methods of Detectron2's RetinaNet and RPN."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kedge.anchors.recognise import GridReader
 from kedge.assign.max_iou import MaxIoU
@@ -17,32 +14,7 @@ from kedge.types import BACKGROUND, IGNORED, Targets
 TABLE = 400_000  # anchors x objects of a batch up to which the peer's own table is taken
 
 
-def accelerate(model: nn.Module) -> Undo:
-    """Replaces the matching of Detectron2's RetinaNet and RPN in ``model``; the undo restores it
-    exactly.
-
-    Labels stay what they were, but that an object that no anchor touches gets none, where
-    Detectron2 makes every anchor positive. Batches of few objects are left to Detectron2.
-
-    Errors: ``ValueError`` for a model without them, subclasses with a method of their own, a
-    matcher whose labels are not (0, -1, 1), and one that is replaced already.
-    """
-    undo = Undo("Kedge matches for Detectron2's")
-    try:
-        for module in list(model.modules()):
-            for seam in (RetinaNetLabels, RPNLabels):
-                peer = _peer(type(module), seam.owner)
-                if peer is not None:
-                    seam.put(module, peer, undo)
-    except Exception:
-        undo()
-        raise
-    if not undo.replaced:
-        raise ValueError(f"{type(model).__name__} holds no RetinaNet and no RPN of Detectron2")
-    return undo
-
-
-def _peer(kind: type, name: str) -> type | None:
+def peer_of(kind: type, name: str) -> type | None:
     """Detectron2's class of this name among the bases of ``kind``."""
     own = (base for base in kind.__mro__ if base.__module__.split(".")[0] == "detectron2")
     return next((base for base in own if base.__name__ == name), None)
@@ -116,6 +88,9 @@ class RPNLabels(_Labels):
         if border >= 0:
             kind[~anchors.inside_box(instances.image_size, border)] = -1
         return self.module._subsample_labels(kind)
+
+
+SEAMS: tuple[type[_Labels], ...] = (RetinaNetLabels, RPNLabels)
 
 
 def rule_of(matcher: Any) -> MaxIoU:
