@@ -103,12 +103,12 @@ def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
     coder = holder.box_coder
     learned.set(holder, "box_coder", ShapeCoder(coder.weights, coder.bbox_xform_clip))
     if warmup_steps:
-        count = len(generator.learned)
-        generator.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=count).to(device)
+        shapes = len(generator.learned)
+        generator.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes).to(device)
         hook = WarmupHook(generator, generator.warmup)
         learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
     learned.generators.append(generator)
-    learned.replaced.append(f"{type(detector).__name__} (shapes: {len(generator.learned)})")
+    learned.replaced.append(f"{type(detector).__name__} ({count(len(generator.learned), 'shape')})")
 
 
 def _parts(detector: Any) -> tuple[Any, Any]:
