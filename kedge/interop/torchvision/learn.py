@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kedge.coders.delta import DeltaCoder
+from kedge.counted import count
 from kedge.detectors.shape_warmup import AnnealedWarmup
 from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
