@@ -180,7 +180,7 @@ def test_its_state_is_the_detector(detector):
     ("images", "targets", "message"),
     [
         (IMAGES, None, "needs targets"),
-        (IMAGES, TARGETS[:1], "3 images but 1 targets"),
+        (IMAGES, TARGETS[:1], "3 images but 1 target:"),
         ([IMAGES[0], torch.rand(3, 3, 96)], TARGETS[:2], "image 1 has 3 x 96 pixels"),
         ([torch.zeros(3, 64, 64, dtype=torch.uint8)], TARGETS[:1], "image 0: expected a float"),
         (IMAGES, [*TARGETS[:2], target([[0, 0, 9, 9]] * 2, [0, 3])], "image 2, object 1: label"),

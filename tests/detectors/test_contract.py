@@ -259,7 +259,7 @@ def test_another_strategy_can_be_given_to_the_loss(make):
     ("images", "targets", "message"),
     [
         (IMAGES[:1], None, "needs targets"),
-        (IMAGES[:2], TARGETS[:1], "2 images but 1 targets"),
+        (IMAGES[:2], TARGETS[:1], "2 images but 1 target:"),
         ([], [], "batch is empty"),
         ([IMAGES[0], torch.rand(3, 5, 300)], TARGETS[:2], "image 1 has 5 x 300 pixels"),
         ([torch.zeros(3, 64, 64, dtype=torch.uint8)], TARGETS[:1], "image 0: expected a float"),

@@ -64,12 +64,12 @@ def batch(name: str) -> tuple:
 
 
 @pytest.mark.parametrize("name", assign_cases.CASES)
-def test_no_rule_asks_for_more_than_its_budget(name, by):
+def test_no_rule_asks_for_more_than_its_budget(name, both_ways):
     strategy, grid, targets, given = batch(name)
     strategy(grid, targets, given)  # builds the tables that a grid keeps
     with Launches() as seen:
         strategy(grid, targets, given)
-    allowed = BUDGET[name][:2] if by == "table" else BUDGET[name][2:]
+    allowed = BUDGET[name][:2] if both_ways == "table" else BUDGET[name][2:]
     assert (seen.launches, seen.waits) <= allowed, (seen.names, seen.waiting)
     assert seen.launches <= allowed[0]
     assert seen.waits <= allowed[1]
