@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,10 @@ def text_of(file: Path) -> str:
                        (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):  # fmt: skip
         if content.startswith(mark):
             return content.decode(name)
-    if content[1:64:2].count(0) > 10:
+    odd, even = content[1:64:2].count(0), content[0:64:2].count(0)
+    if odd > 10 and even == 0:  # zeros at both kinds of places are no text that is known
         return content.decode("utf-16-le")
-    if content[0:64:2].count(0) > 10:
+    if even > 10 and odd == 0:
         return content.decode("utf-16-be")
     return content.decode("utf-8-sig")
 
@@ -160,7 +162,9 @@ def table(folder: Path) -> Iterator[Said]:
             continue
         for row in _rows(file):
             low = {
-                str(k).strip().lower().replace("_", ""): v for k, v in row.items() if k is not None
+                re.sub("[_ -]", "", str(k).strip().lower()): v
+                for k, v in row.items()
+                if k is not None
             }
             image = next((low[k] for k in ("filename", "imageid", "image") if k in low), None)
             label = next((low[k] for k in ("class", "label", "labelname") if k in low), "object")

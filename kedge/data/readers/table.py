@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kedge.counted import count
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, size_of
@@ -59,11 +60,17 @@ def read(file: Path, ask: Ask) -> Data:
     table = read_boxes_table(file)
     if len(table) == 0:
         raise ValueError(f"{file}: holds no rows")
-    names = _descriptions(file.parent) or _descriptions(ask.root)
+    names = _descriptions(file.parent)
+    names = _descriptions(ask.root) if names is None else names
     if table.shares:
         message = "all coordinates lie between 0 and 1: taken as shares of the image's sides"
         problems.note("coordinates as shares", "", "", message, count=len(table))
-    images = _images(table, names, problems)
+    codes = set(_words(table.label)) - names.keys() if names is not None else set()
+    if codes and table.label is not None:
+        said = f"{count(len(codes), 'code')} of the table, the first {min(codes)!r}"
+        message = f"class-descriptions.csv has no name for {said}"
+        problems.note("code without a name", "", "", message, count=len(codes))
+    images = _images(table, names or {}, problems)
     classes = {box.label for image in images for box in image.boxes}
     for other in find(ask.root).values() if ask.splits else ():
         if other != file:
@@ -72,7 +79,7 @@ def read(file: Path, ask: Ask) -> Data:
             except ValueError as problem:
                 problems.note("split that cannot be read", "", "", str(problem))
                 continue
-            classes |= {names.get(name, name) for name in _words(rows.label)}
+            classes |= {(names or {}).get(name, name) for name in _words(rows.label)}
     bases = [file.parent / "images", file.parent, ask.root / "images", ask.root]
     if ask.split:
         bases = [ask.root / "images" / ask.split, ask.root / ask.split, *bases]
@@ -123,8 +130,10 @@ def _words(column: Column | None) -> list[str]:
     return ["" if value is None else str(value) for value in column]
 
 
-def _descriptions(folder: Path) -> dict[str, str]:
-    """Names of Open Images' codes ("/m/01g317,Person"), where the folder says them."""
+def _descriptions(folder: Path) -> dict[str, str] | None:
+    """Names of Open Images' codes ("/m/01g317,Person"); None where the folder does not say them."""
     files = sorted(p for p in folder.iterdir() if _is_description(p))
+    if not files:
+        return None
     pairs = [line.split(",", 1) for file in files[:1] for line in read_lines(file) if "," in line]
     return {code.strip(): name.strip().strip('"') for code, name in pairs}

@@ -95,6 +95,20 @@ def test_a_table_has_rows_for_empty_images_and_classes_of_all_splits(tmp_path, p
     assert data.classes == ("ant", "dog")
 
 
+@pytest.mark.parametrize("names", ["/m/cat,cat\n", "/\0m\0/\0c\0a\0t\0,\0c\0a\0t\0\n\0/\0m"])
+def test_codes_that_no_description_names_are_said(tmp_path, names):
+    SETS["open_images"](tmp_path)
+    (tmp_path / "class-descriptions.csv").write_text(names)
+    data = read(tmp_path)
+    assert "/m/dog" in data.classes
+    found = next(f for f in data.findings if f.kind == "code without a name")
+    unnamed = sorted(name for name in data.classes if name.startswith("/m/"))
+    assert found.count == len(unnamed)
+    assert f"the first {unnamed[0]!r}" in found.message
+    (tmp_path / "class-descriptions.csv").unlink()  # without one there is nothing to say
+    assert not [f for f in read(tmp_path).findings if f.kind == "code without a name"]
+
+
 def test_ignored_regions_of_kitti_visdrone_wider_and_crowdhuman_are_crowds(tmp_path):
     for form in ("kitti", "visdrone", "wider_face", "odgt"):
         SETS[form](tmp_path / form)
