@@ -233,6 +233,16 @@ def test_a_design_waits_for_no_library_that_it_does_not_need():
     assert done.stdout.strip() == "[]"
 
 
+def test_what_a_data_set_is_said_without_torch():
+    """`kedge data` and `--help` answer before torch would be loaded."""
+    code = (
+        "import sys, kedge.commands.data, kedge.data, kedge.commands.doctor, kedge.commands.train\n"
+        "print([m for m in ('torch', 'torchvision', 'lightning') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_design_of_a_pyramid(mini, tmp_path, capsys):
     out, page = tmp_path / "d.json", tmp_path / "d.html"
     words = ["design", str(mini), "--layout", "pyramid", "--image-size", "128", "160"]

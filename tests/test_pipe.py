@@ -46,7 +46,8 @@ def test_a_reader_that_left_ends_a_command_in_silence(command, mini):
 
 def test_files_are_written_before_the_words(mini, tmp_path):
     """Unbuffered, the first word already fails: the file asked for is there all the same."""
-    for command in (["design", str(mini)], ["doctor", "--data", str(mini)]):
+    quick = ["--k", "2", "--restarts", "1", "--no-curve", "--no-compare"]
+    for command in (["design", str(mini), *quick], ["doctor", "--data", str(mini)]):
         out = tmp_path / f"{command[0]}.json"
         assert with_a_reader_gone(*command, "--json", str(out), unbuffered=True) == (141, "")
         assert out.is_file()
