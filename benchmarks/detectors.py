@@ -42,7 +42,7 @@ def row(recipe: Path, seed: int, runs: Path) -> dict[str, Any]:
     found = load_run(result.out)
     weights = sum(p.numel() for p in found.detector.parameters())
     scores = {name: result.scores.get(name) for name in ("AP", "AP50", "AP75")}
-    proposals = {n: v for n, v in result.scores.items() if n.startswith("proposal")}
+    proposals = {n: result.scores.get(n) for n in ("AR@50", "AR@100")}  # None: it proposes none
     return {
         "recipe": recipe.stem,
         "detector": result.detector,
