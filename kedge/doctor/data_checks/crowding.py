@@ -74,7 +74,8 @@ def _cause(context: Context, anchors: int, surplus: float) -> str:
         lost = int((context.answers.positives == 0).sum()) if len(context.fair) else 0
         if not lost:
             return "The rule finds an anchor for every one of them all the same."
-        return f"The rule leaves {count(lost, 'object')} without an anchor: see no_positive."
+        of = count(len(context.fair), "object")
+        return f"The rule leaves {lost:,} of {of} without an anchor: see no_positive."
     text = f"A cell has {count(anchors, 'anchor')}."
     return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
 
