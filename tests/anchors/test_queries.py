@@ -17,7 +17,7 @@ from kedge.boxes import iof, iou, nwd, rfd
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
-FEW = settings(max_examples=100, deadline=None)
+FEW = settings(max_examples=80, deadline=None)
 DTYPES = st.sampled_from([torch.float32, torch.float64])
 
 

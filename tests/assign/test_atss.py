@@ -56,7 +56,7 @@ def test_equal_candidates_all_reach_their_mean():
     assert sorted(got.anchor.tolist()) == list(range(9))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenes(), st.integers(1, 9))
 def test_equals_the_dense_rule(scene, k):
     grid, targets = scene

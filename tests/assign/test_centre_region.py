@@ -37,7 +37,7 @@ def test_objects_answer_on_the_levels_of_their_size():
     assert outcome(got) == ([(0, 1), (16, 0), (17, 0), (18, 0), (19, 0)], set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=55, deadline=None)
 @given(scenes(crowds=False), st.sampled_from([(0.2, 0.5), (0.4, 0.4), (1.0, 1.3)]), st.booleans())
 def test_equals_the_dense_rule(scene, shares, own):
     grid, targets = scene

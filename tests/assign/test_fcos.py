@@ -55,7 +55,7 @@ def test_the_default_ranges_are_the_papers_for_its_strides():
     assert FCOS()._ranges(grid).tolist() == want
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(scenes(), st.sampled_from([None, 0.5, 1.5]), st.booleans(), st.booleans())
 def test_equals_the_dense_rule(scene, radius, strict, own):
     grid, targets = scene

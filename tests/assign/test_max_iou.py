@@ -49,7 +49,7 @@ def test_a_poor_best_below_the_least_rescues_nothing():
         assert assign(grid, targets).anchor.tolist() == want
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     scenes(crowds=False),
     st.sampled_from([(0.5, 0.4), (0.7, 0.3), (0.5, 0.5), (0.2, 0.0), (0.1, 0.1)]),

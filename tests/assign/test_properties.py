@@ -13,7 +13,7 @@ from kedge.anchors.queries.bags import most_overlapping
 from kedge.assign import OTA, TAL, NoisyAnchors
 from kedge.boxes import iou
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 2**31)
 
 

@@ -41,7 +41,7 @@ def test_every_object_has_the_same_number_whatever_its_size():
     assert got.target.bincount().tolist() == [4, 4]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=55, deadline=None)
 @given(scenes(crowds=False), st.integers(1, 5), st.booleans(), st.integers(0, 2**31))
 def test_equals_the_dense_rule(scene, k, with_predictions, seed):
     grid, targets = scene

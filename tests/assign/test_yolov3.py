@@ -46,7 +46,7 @@ def test_anchors_that_predict_some_object_well_are_ignored():
     assert outcome(YOLOv3()(grid, targets)) == ([(0, 0)], set())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=55, deadline=None)
 @given(scenes(crowds=False))
 def test_equals_the_dense_rule(scene):
     grid, targets = scene

@@ -61,7 +61,7 @@ def test_an_anchor_of_two_objects_is_kept_for_both():
     assert int(got.dense()[0, 7]) == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=55, deadline=None)
 @given(scenes(crowds=False), st.sampled_from([(4.0, 0.5), (2.0, 0.25)]))
 def test_equals_the_dense_rule(scene, options):
     grid, targets = scene
