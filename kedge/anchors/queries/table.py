@@ -63,8 +63,10 @@ class Table:
 
     def _columns(self, values: Tensor) -> tuple[Tensor, ...]:
         """(1, N) or (g, N) each, of (N, D) or (B, N, D)."""
-        columns = values.movedim(-1, 0).contiguous().unbind(0)
-        return tuple(c[None] if c.ndim == 1 else pick(c, self.image) for c in columns)
+        values = values.movedim(-1, 0).contiguous()
+        if values.ndim == 2 or values.shape[1] == 1:  # one row for all objects
+            return values.view(len(values), 1, -1).unbind(0)
+        return values.index_select(1, self.image).unbind(0)
 
     def iou(self) -> Tensor:
         """(g, N), equal to ``kedge.boxes.iou`` bit by bit; NaN for boxes that are."""
