@@ -41,14 +41,14 @@ class Grid(Layout):
         Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
         each.
         """
-        few = self._table(targets, 8)
+        few = self._table(targets, 16)
         if few is not None:
             return table.overlapping(self, few, min_iou, among)
         return overlap.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-        few = self._table(targets, 8)
+        few = self._table(targets, 16)
         return overlap.best(self, targets) if few is None else table.best(self, few)
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
@@ -77,7 +77,7 @@ class Grid(Layout):
         of the boxes as Gaussians.
         """
         centre.at_least_one(k)
-        few = self._table(targets, 32)
+        few = self._table(targets, 64)
         if few is not None:
             return table.closest(self, few, k, by)
         return centre.closest(self, targets, k, by)
