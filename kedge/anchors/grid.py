@@ -18,8 +18,8 @@ class Grid(Layout):
 
     ``Grid(image_size=(H, W), levels=[Level(stride=8, shapes=[(w, h), ...]), ...])``. Index order is
     level, then y, then x, then shape. Boxes are differentiable in the shapes (pass tensors, or use
-    ``with_shapes``). Every query is exact and takes a whole batch; work and memory grow with the
-    pairs that it returns, never with anchors x objects.
+    ``with_shapes``). Every query is exact and takes a whole batch; beyond a small table of all
+    pairs, work and memory grow with the pairs that it returns, never with anchors x objects.
 
     Errors: ``ValueError`` for an empty pyramid, an image without area, or levels on several
     devices."""

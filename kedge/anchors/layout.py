@@ -229,8 +229,9 @@ class Layout:
         there are too many to keep."""
         if len(self) > KEPT:
             return None
-        row, y, x = self.row_and_cell(torch.arange(len(self), device=self.device))
-        return row, self.centres(row, y, x)
+        with torch.inference_mode(False):  # else a later step of training could not use them
+            row, y, x = self.row_and_cell(torch.arange(len(self), device=self.device))
+            return row, self.centres(row, y, x)
 
     def centres(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(P, 2) centres of the cells' anchors, x then y."""

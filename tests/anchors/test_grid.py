@@ -167,3 +167,19 @@ def test_answers_are_on_the_device_of_the_shapes(device):
 def test_errors_say_what_is_wrong(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_what_a_grid_keeps_from_inference_serves_training():
+    """A validation in inference mode comes before a step that learns the shapes."""
+    grid = Grid((64, 96), [Level(stride=8, shapes=[(8, 8), (16, 20)])])
+    with torch.inference_mode():
+        seen = grid.boxes()
+    shapes = torch.nn.Parameter(grid.shapes.clone())
+    learned = grid.with_shapes(shapes)
+    assert torch.equal(learned.boxes(), seen)
+    learned.boxes().sum().backward()
+    sides = torch.nn.Parameter(grid.shapes.clone())
+    Grid((64, 96), grid.levels).with_shapes(sides).boxes().square().sum().backward()
+    shapes.grad = None
+    learned.boxes().square().sum().backward()
+    assert torch.equal(shapes.grad, sides.grad)
