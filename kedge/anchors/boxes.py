@@ -42,18 +42,26 @@ class Boxes(BoxList):
         self.total(targets.batch_size)
         if self.image is None:
             return Table(self.anchor_boxes, targets) if fits(len(self), targets) else None
+        if not fits(self._widest, targets):
+            return None
         boxes, rows = self._padded
-        return Table(boxes, targets, rows) if fits(boxes.shape[1], targets) else None
+        return Table(boxes, targets, rows)
+
+    @cached_property
+    def _widest(self) -> int:
+        """The most boxes that an image has."""
+        if self.per_image is not None:
+            return self.per_image
+        return int(self.count(self.batch_size).max()) if self.batch_size else 0
 
     @cached_property
     def _padded(self) -> tuple[Tensor, Tensor | None]:
         """(B, W, 4) the boxes of every image, and (B * W,) their rows; None: as they stand."""
-        boxes, batch = self.anchor_boxes.detach(), self.batch_size
+        boxes, batch, width = self.anchor_boxes.detach(), self.batch_size, self._widest
         assert batch is not None
         if self.per_image is not None:
-            return boxes.view(batch, self.per_image, 4), None
+            return boxes.view(batch, width, 4), None
         count = self.count(batch)
-        width = int(count.max()) if batch else 0
         place = torch.arange(width, device=boxes.device)
         real = place < count[:, None]
         rows = torch.where(real, (count.cumsum(0) - count)[:, None] + place, 0)
@@ -141,8 +149,7 @@ class Boxes(BoxList):
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
-        few = self._table(targets)
-        return bags.most_overlapping(self, targets, k, few)
+        return bags.most_overlapping(self, targets, k, self._table(targets))
 
     @torch.no_grad()
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:

@@ -33,8 +33,14 @@ def overlapping_predictions(
     A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
     must not widen the search of all.
     """
-    if anchors.per_image is not None and fits(anchors.per_image, targets):
-        return _in_a_table(anchors, targets, predictions, min_iou, among)
+    wide = anchors.per_image
+    if wide is not None and fits(wide, targets):
+        boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
+        table = Table(boxes.view(targets.batch_size, wide, 4), targets)
+        if isinstance(min_iou, Tensor):
+            min_iou = pick(min_iou.to(boxes.dtype), targets.real)[:, None]
+        found = overlapping(anchors, table, min_iou, among)
+        return found.anchor, found.target, found.iou()
     asked = every_row(anchors, targets) if among is None else among
     boxes, image = unflip(predictions.boxes_at(asked)), anchors.image_of(asked)
     least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
@@ -55,21 +61,6 @@ def overlapping_predictions(
             found.append((pick(part, row), pick(rows, target), value))
     row, target, value = (torch.cat(column) for column in zip(*found))
     return pick(asked, row), target, value
-
-
-def _in_a_table(
-    anchors: Anchors,
-    targets: Targets,
-    predictions: Predictions,
-    min_iou: float | Tensor,
-    among: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
-    if isinstance(min_iou, Tensor):
-        min_iou = pick(min_iou.to(boxes.dtype), targets.real)[:, None]
-    table = Table(boxes.view(targets.batch_size, anchors.per_image or 0, 4), targets)
-    found = overlapping(anchors, table, min_iou, among)
-    return found.anchor, found.target, found.iou()
 
 
 def every_row(anchors: Anchors, targets: Targets) -> Tensor:
