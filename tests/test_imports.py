@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 
 # from the ground up: a room imports rooms above it in this list only, never below
 ORDER = [
-    "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes", "types",
-    "anchors",
+    "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
+    "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
     "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
     "commands",

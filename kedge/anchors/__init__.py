@@ -1,7 +1,8 @@
 """What and where anchors are, and which of them can matter to which object."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kedge.lazy import lazily
 
 if TYPE_CHECKING:
     from kedge.anchors.boxes import Boxes, Free
@@ -29,22 +30,21 @@ __all__ = [
 
 # imported when first asked for: every command names the presets, and few of them need torch
 _HOMES = {
-    "boxes": ("Boxes", "Free"),
-    "grid": ("Grid",),
-    "layout": ("Place",),
-    "learned": ("LearnedShapes",),
-    "level": ("Level",),
-    "nwd": ("ByNWD",),
-    "pairs": ("Pairs",),
-    "presets": ("Preset", "preset", "preset_names"),
+    "Boxes": "boxes",
+    "ByNWD": "nwd",
+    "Free": "boxes",
+    "Grid": "grid",
+    "LearnedShapes": "learned",
+    "Level": "level",
+    "Pairs": "pairs",
+    "Place": "layout",
+    "Preset": "presets",
+    "preset": "presets",
+    "preset_names": "presets",
 }
 
 
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"kedge.anchors.{home}"), name)
-    raise AttributeError(f"module 'kedge.anchors' has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -1,12 +1,12 @@
 """Data: readers that check what they read, transforms, the data set, and the drawn toy data."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedge.data import toy
 from kedge.data.readers.npz import boxes_npz
 from kedge.data.reading import read, splits_of
 from kedge.data.records import Data, Finding, OnBadBox, Record, said
+from kedge.lazy import lazily
 
 if TYPE_CHECKING:
     from kedge.data.dataset import DetectionDataset, collate
@@ -39,10 +39,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kedge.data' has no attribute {name!r}")
-    return getattr(import_module(f"kedge.data.{_HOMES[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

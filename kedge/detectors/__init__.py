@@ -5,8 +5,9 @@ Imported when first asked for: the command line lists their names without needin
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kedge.lazy import lazily
 from kedge.parts import near
 
 if TYPE_CHECKING:  # `as` shows a name to type checkers
@@ -100,11 +101,7 @@ def detector_class(name: str) -> "Callable[..., Detector]":
     return getattr(import_module(f"{__name__}.{name}"), DETECTORS[name])
 
 
-def __getattr__(name: str) -> Any:
-    homes = _PARTS | {made: home for home, made in DETECTORS.items()}
-    if name not in homes:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{homes[name]}"), name)
+__getattr__ = lazily(__name__, _PARTS | {made: home for home, made in DETECTORS.items()})
 
 
 def __dir__() -> list[str]:

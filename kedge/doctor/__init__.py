@@ -1,7 +1,8 @@
 """The doctor: what is wrong with a data set, with anchors for it, or with a run; and what to do."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from kedge.lazy import lazily
 
 if TYPE_CHECKING:
     from kedge.doctor.checks import ANCHORS, DATA, RUN, examine
@@ -25,19 +26,20 @@ __all__ = [
 
 # imported when first asked for: `kedge design` lives here and needs neither checks nor detectors
 _HOMES = {
-    "context": ("Context",),
-    "checks": ("ANCHORS", "DATA", "RUN", "examine"),
-    "finding": ("Finding",),
-    "open": ("open_context",),
-    "setup": ("Setup", "of_config", "of_detector"),
+    "ANCHORS": "checks",
+    "Context": "context",
+    "DATA": "checks",
+    "Finding": "finding",
+    "RUN": "checks",
+    "Setup": "setup",
+    "examine": "checks",
+    "of_config": "setup",
+    "of_detector": "setup",
+    "open_context": "open",
 }
 
 
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"kedge.doctor.{home}"), name)
-    raise AttributeError(f"module 'kedge.doctor' has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
