@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kedge.interop.around import Around
 from kedge.interop.detectron2.parts import generator_of, owner_of
 from kedge.interop.learned import LearnedAnchors, LearnedCells, shape_gradient
 from kedge.types import Targets
@@ -68,19 +69,11 @@ class CellAnchors(LearnedCells):
         return type(self.__dict__["after"])(boxes)
 
 
-class ShapeTransform:
+class ShapeTransform(Around):
     """The codes of Detectron2's transform; a shape gets its gradient through log(g / a) alone.
 
     Boxes that it makes carry none: proposals must not teach the shapes.
     """
-
-    def __init__(self, peer: Any) -> None:
-        self.peer = peer
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "peer":  # not yet there while a copy is made
-            raise AttributeError(name)
-        return getattr(self.peer, name)
 
     def get_deltas(self, src_boxes: Tensor, target_boxes: Tensor) -> Tensor:
         """(P, 4): see Detectron2."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kedge.interop.around import Around
 from kedge.interop.learned import LearnedAnchors, LearnedCells, shape_gradient
 from kedge.interop.mmdetection.heads import detector_of, head_of
 from kedge.interop.mmdetection.matching import plain
@@ -85,19 +86,11 @@ class CellBoxes(Sequence[Tensor]):
         return self.cells.boxes()[level]
 
 
-class ShapeCoder:
+class ShapeCoder(Around):
     """The codes of MMDetection's coder; a shape gets its gradient through log(g / a) alone.
 
     Decoded boxes carry none: proposals must not teach the shapes.
     """
-
-    def __init__(self, peer: Any) -> None:
-        self.peer = peer
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "peer":  # not yet there while a copy is made
-            raise AttributeError(name)
-        return getattr(self.peer, name)
 
     def encode(self, bboxes: Any, gt_bboxes: Any, *rest: Any) -> Tensor:
         """(P, 4): see MMDetection."""

@@ -15,6 +15,7 @@ from kedge.anchors.queries.regions import enlarged
 from kedge.anchors.segments import pick, rank, where
 from kedge.assign.shared.contest import settle
 from kedge.assign.tal import TAL
+from kedge.interop.around import Around
 from kedge.interop.carried import Carried, require_carried
 from kedge.types import Assigner, Assignment, Predictions, Targets
 
@@ -23,7 +24,7 @@ CARRIES: frozenset[Carried] = frozenset({"quality", "outside"})
 Answer = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-class SparseAssigner:
+class SparseAssigner(Around):
     """Called as ``TaskAlignedAssigner`` is, with the same answer: the same pairs and soft labels.
 
     Settings are read from ``peer``, the assigner that it replaces, at every call. In files there is
@@ -42,14 +43,10 @@ class SparseAssigner:
     table = 300_000  # measured
 
     def __init__(self, peer: Any, rule: Assigner | None = None) -> None:
-        self.peer, self.rule = peer, rule
+        super().__init__(peer)
+        self.rule = rule
         self.watch: Callable[[Assignment], object] | None = None
         self._grid: Grid | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "peer":  # not yet there while a copy is made
-            raise AttributeError(name)
-        return getattr(self.peer, name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return copy.copy, (self.peer,)
