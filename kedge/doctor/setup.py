@@ -10,11 +10,11 @@ from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
-from kedge.anchors.presets import preset
+from kedge.anchors.presets import Preset, preset
 from kedge.assign.max_iou import MaxIoU
 from kedge.counted import count
 from kedge.data import Data
-from kedge.design.saved import is_design_file, load_design
+from kedge.design.saved import SavedDesign, is_design_file, load_design
 from kedge.detectors import detector_class
 from kedge.detectors.two_stage import Proposer
 from kedge.doctor.counting import Candidates, reads_predictions
@@ -124,14 +124,11 @@ def usual_size(name: str, anchors: str | None = None) -> tuple[int, int]:
 
     Raises ``ValueError`` as ``of_detector`` does.
     """
-    published = detector_class(name).published
-    chosen = anchors if anchors is not None else published
-    if chosen is None or is_shapes(chosen) or "," in chosen:
-        return USUAL_SIZE
-    if is_design_file(chosen):
-        return load_design(chosen).image_size
-    height, width = preset(chosen).image_size
-    return (height, width) if height == width else USUAL_SIZE
+    chosen = anchors if anchors is not None else detector_class(name).published
+    made = None if chosen is None else _named(chosen)
+    if isinstance(made, SavedDesign) or (made and made.image_size[0] == made.image_size[1]):
+        return made.image_size
+    return USUAL_SIZE
 
 
 def of_detector(
@@ -183,9 +180,16 @@ def words_of(strides: Sequence[float]) -> str:
     return ", ".join(f"{stride:g}" for stride in strides)
 
 
+def _named(anchors: str) -> Preset | None:
+    """The design or the preset that the words name; None where they list shapes."""
+    if is_shapes(anchors) or "," in anchors:
+        return None
+    return load_design(anchors) if is_design_file(anchors) else preset(anchors)
+
+
 def _other_levels(levels: Sequence[Level], anchors: str) -> list[Level]:
-    if not is_shapes(anchors) and "," not in anchors:
-        found = load_design(anchors) if is_design_file(anchors) else preset(anchors)
+    found = _named(anchors)
+    if found is not None:
         return [Level(stride=s, shapes=m, offset=found.offset) for s, m in found.levels]
     shapes = sorted(parse_shapes(anchors), key=lambda shape: shape[0] * shape[1])
     each, rest = divmod(len(shapes), len(levels))

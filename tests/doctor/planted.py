@@ -83,8 +83,8 @@ def rewrite(folder: Path, change: Callable[[str, list[float]], Sequence[float]])
     return None
 
 
-def sound(images: int = 12, each: int = 6, seed: int = 0) -> list[np.ndarray]:
-    """Random boxes (each, 4) xyxy inside their images."""
+def sound(images: int = 12, each: int = 6, seed: Any = 0) -> list[np.ndarray]:
+    """Random boxes (each, 4) xyxy inside their images; ``seed``: a number or a generator."""
     rng = np.random.default_rng(seed)
     out = []
     for _ in range(images):

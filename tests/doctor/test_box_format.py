@@ -2,23 +2,12 @@
 
 import numpy as np
 import pytest
+from doctor.planted import H, W, sound
 
 from kedge.data import read
 from kedge.doctor import Context, examine
 from kedge.doctor.data_checks import box_format
 from kedge.doctor.data_checks.box_format import FORMATS, plausible, read_as, written
-
-H, W = 200, 300
-
-
-def sound(rng, images=30, each=6):
-    """Random xyxy boxes inside 200 x 300 images."""
-    out = []
-    for _ in range(images):
-        side = rng.uniform(8, 80, (each, 2))
-        corner = rng.random((each, 2)) * (np.array([W, H]) - side)
-        out.append(np.concatenate([corner, corner + side], axis=1))
-    return out
 
 
 def context_of(folder):
@@ -27,7 +16,7 @@ def context_of(folder):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_written_and_read_as_are_inverse(form):
-    boxes = np.concatenate(sound(np.random.default_rng(0)))
+    boxes = np.concatenate(sound(30, seed=0))
     np.testing.assert_allclose(read_as(written(boxes, form), form), boxes, atol=1e-9)
 
 
@@ -39,7 +28,7 @@ def test_plausible_by_hand():
 
 @pytest.mark.parametrize("planted", ["xyxy", "cxcywh"])
 def test_a_format_planted_in_a_coco_file_is_named(planted, coco_folder, one):
-    boxes = [written(b, planted) for b in sound(np.random.default_rng(1))]
+    boxes = [written(b, planted) for b in sound(30, seed=1)]
     found = one(box_format.check, context_of(coco_folder(boxes)), "box_format")
     assert found.severity == "error"
     assert found.evidence["looks_like"] == planted
@@ -51,7 +40,7 @@ def test_a_format_planted_in_a_coco_file_is_named(planted, coco_folder, one):
 
 
 def test_the_cure_repairs_the_boxes(coco_folder, one):
-    boxes = sound(np.random.default_rng(2))
+    boxes = sound(30, seed=2)
     broken = [written(b, "cxcywh") for b in boxes]
     found = one(box_format.check, context_of(coco_folder(broken)), "box_format")
     for row, good in zip(broken[0], boxes[0]):
@@ -62,7 +51,7 @@ def test_the_cure_repairs_the_boxes(coco_folder, one):
 
 def test_normalised_boxes_in_a_coco_file(coco_folder, one):
     scale = np.array([W, H, W, H])
-    boxes = [written(b, "cxcywh") / scale for b in sound(np.random.default_rng(3))]
+    boxes = [written(b, "cxcywh") / scale for b in sound(30, seed=3)]
     found = one(box_format.check, context_of(coco_folder(boxes)), "box_format")
     assert found.evidence["looks_like"] == "cxcywh, normalised"
     assert "Normalised" in found.cause
@@ -77,7 +66,7 @@ def test_normalised_boxes_in_a_coco_file(coco_folder, one):
 def test_a_quarter_of_the_images_in_another_format(coco_folder, one):
     rng = np.random.default_rng(4)
     boxes = [
-        written(b, "xyxy" if i % 4 == 0 else "xywh") for i, b in enumerate(sound(rng, images=40))
+        written(b, "xyxy" if i % 4 == 0 else "xywh") for i, b in enumerate(sound(40, seed=rng))
     ]
     found = one(box_format.check, context_of(coco_folder(boxes)), "box_format")
     assert found.evidence["looks_like"] == "xyxy"
@@ -93,7 +82,7 @@ def test_pixels_in_a_yolo_folder(tmp_path, one):
 
     for part in ("images", "labels"):
         (tmp_path / part / "train").mkdir(parents=True)
-    for i, boxes in enumerate(sound(np.random.default_rng(5), images=8)):
+    for i, boxes in enumerate(sound(8, seed=5)):
         Image.new("RGB", (W, H)).save(tmp_path / "images" / "train" / f"{i}.png")
         rows = [" ".join(["0", *(f"{v:.2f}" for v in row)]) for row in written(boxes, "cxcywh")]
         (tmp_path / "labels" / "train" / f"{i}.txt").write_text("\n".join(rows))
@@ -105,13 +94,13 @@ def test_pixels_in_a_yolo_folder(tmp_path, one):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sound_boxes_raise_no_alarm(seed, coco_folder, one):
-    boxes = [written(b, "xywh") for b in sound(np.random.default_rng(seed))]
+    boxes = [written(b, "xywh") for b in sound(30, seed=seed)]
     assert one(box_format.check, context_of(coco_folder(boxes)), "box_format") is None
 
 
 def test_boxes_that_overhang_are_not_taken_for_another_format(coco_folder, one):
     """A tenth of the boxes leaves the image at the right: an annotation tool, no mix-up."""
-    boxes = [written(b, "xywh") for b in sound(np.random.default_rng(6))]
+    boxes = [written(b, "xywh") for b in sound(30, seed=6)]
     for rows in boxes[::3]:
         rows[0, 2] = W - rows[0, 0] + 12
     assert one(box_format.check, context_of(coco_folder(boxes)), "box_format") is None
@@ -126,7 +115,7 @@ def test_real_data_raise_no_alarm(name, shared_data, one):
 
 def test_other_checks_wait_until_the_format_is_right(coco_folder):
     """Clipping boxes of the wrong format would ruin them: nobody must recommend it."""
-    boxes = [written(b, "xyxy") for b in sound(np.random.default_rng(7))]
+    boxes = [written(b, "xyxy") for b in sound(30, seed=7)]
     found = examine(context_of(coco_folder(boxes)))
     assert {f.check for f in found} == {"box_format"}
     assert "ask the doctor again" in found[0].cure
@@ -135,7 +124,7 @@ def test_other_checks_wait_until_the_format_is_right(coco_folder):
 def test_a_part_in_another_format_hides_what_follows_from_it(coco_folder):
     rng = np.random.default_rng(8)
     boxes = [
-        written(b, "xyxy" if i % 4 == 0 else "xywh") for i, b in enumerate(sound(rng, images=40))
+        written(b, "xyxy" if i % 4 == 0 else "xywh") for i, b in enumerate(sound(40, seed=rng))
     ]
     found = {f.check for f in examine(context_of(coco_folder(boxes)))}
     assert {"box_format", "object_sizes"} <= found
