@@ -10,6 +10,7 @@ from torch import nn
 
 from kedge.doctor.setup import Setup
 from kedge.interop.torchvision.setup import setup_of
+from kedge.parse.yaml_file import read_yaml
 
 PEERS = {"mmdet": "mmdetection", "ultralytics": "ultralytics", "detectron2": "detectron2"}
 
@@ -68,9 +69,9 @@ def _sections(path: Path) -> dict[str, Any]:
     loader = type("Loader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"--model: {path}: {' '.join(str(error).split())}") from error
+        values = read_yaml(path, loader)
+    except ValueError as error:
+        raise ValueError(f"--model: {error}") from error
     return values if isinstance(values, dict) else {}
 
 

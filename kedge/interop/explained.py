@@ -1,7 +1,7 @@
 """Explained: what an assignment inside another library's model did, in words and as a picture."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,14 @@ from kedge.types import Assigner, Assignment
 
 if TYPE_CHECKING:
     import PIL.Image
+
+
+def as_seen(pixels: Tensor, mean: Any, std: Any, red_first: bool) -> Tensor:
+    """(B, 3, H, W) in [0, 1], red first, of ``pixels`` with the mean and deviation of colours from
+    0 to 255 taken off (None: as they are); blue first unless ``red_first``."""
+    if mean is not None and std is not None:
+        pixels = pixels * std + mean
+    return (pixels if red_first else pixels.flip(1)) / 255
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,13 +8,15 @@ from kedge.parse.text import read_text
 _DEEPEST, _MOST = 50, 1_000_000
 
 
-def read_yaml(file: Path) -> Any:
-    """A YAML file as plain Python objects, by the safe loader. Raises `ValueError` naming the file
-    and, where the parser knows it, line and column."""
+def read_yaml(file: Path, loader: Any = None) -> Any:
+    """A YAML file as plain Python objects, by the safe loader or a subclass of it, `loader`, that
+    knows more tags. Raises `ValueError` naming the file and, where the parser knows it, line and
+    column."""
     import yaml
 
     text = read_text(file)
-    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    if loader is None:
+        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
         refusal = _refusal(text, yaml, loader)
         if refusal is None:

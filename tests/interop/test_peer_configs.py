@@ -190,6 +190,16 @@ def test_other_files_are_refused(tmp_path):
         setup_of_model("model.json", (96, 160))
 
 
+def test_aliases_that_multiply_are_refused(tmp_path):
+    """A configuration is read with the limits of every other YAML."""
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    file = tmp_path / "model.yaml"
+    file.write_text("\n".join(["MODEL: {}", *lines]))
+    with pytest.raises(ValueError, match="multiply without end"):
+        setup_of_model(str(file), (64, 64))
+
+
 def test_a_library_that_is_missing_is_named(monkeypatch):
     def missing(name):
         raise ImportError("No module named 'mmdet'")

@@ -11,7 +11,7 @@ from kedge.anchors.recognise import recognise
 from kedge.detectors.predict import evaluating
 from kedge.interop.detectron2.matching import rule_of
 from kedge.interop.detectron2.parts import owner_of
-from kedge.interop.explained import Explained
+from kedge.interop.explained import Explained, as_seen
 from kedge.interop.undo import Undo
 from kedge.types import Assigner, Assignment, Targets
 
@@ -55,7 +55,9 @@ def explain(
         every = type(anchors[0]).cat(anchors)
         inside = [every.inside_box(part.image_size, border) for part in objects]
         found = _without(found, ~torch.cat(inside))
-    return Explained(rule=rule, assignment=found, pixels=_seen(images[0], holder))
+    red_first = getattr(holder, "input_format", "BGR") == "RGB"
+    pixels = as_seen(images[0], holder.pixel_mean, holder.pixel_std, red_first)
+    return Explained(rule=rule, assignment=found, pixels=pixels)
 
 
 def _without(found: Assignment, outside: Tensor) -> Assignment:
@@ -64,10 +66,3 @@ def _without(found: Assignment, outside: Tensor) -> Assignment:
     ignored[found.ignored] = True
     kept = found.only((~outside[found.anchor]).nonzero()[:, 0])
     return replace(kept, ignored=ignored.nonzero()[:, 0])
-
-
-def _seen(pixels: Tensor, model: Any) -> Tensor:
-    """(B, 3, H, W) in [0, 1], red first: the normalisation taken back."""
-    pixels = pixels * model.pixel_std + model.pixel_mean
-    red_first = getattr(model, "input_format", "BGR") == "RGB"
-    return (pixels if red_first else pixels.flip(1)) / 255

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from kedge.parse import yaml_file as parse
+
 _MOST_BASES = 16
 _OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -34,10 +36,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     here = path.resolve()
     if here in seen or len(seen) > _MOST_BASES:
         raise ValueError(f"{path}: is based on itself")
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    values = parse.read_yaml(path, _Loader)
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected settings, got a {type(values).__name__}")
     bases = values.pop("_BASE_", [])
@@ -65,10 +64,7 @@ class _Loader(yaml.SafeLoader):
 
 def _evaluated(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     (text,) = loader.construct_sequence(node)  # pyright: ignore[reportArgumentType]
-    try:
-        return arithmetic(text)
-    except ValueError as error:
-        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+    return arithmetic(text)
 
 
 _PYTHON = "tag:yaml.org,2002:python"

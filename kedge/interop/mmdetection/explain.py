@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kedge.anchors.grid import Grid
 from kedge.anchors.recognise import GridReader
 from kedge.detectors.predict import evaluating
-from kedge.interop.explained import Explained
+from kedge.interop.explained import Explained, as_seen
 from kedge.interop.mmdetection.heads import cells_of, detector_of, grid_on, head_of
 from kedge.interop.mmdetection.matching import assigned, instances_of, plain, targets_of
 from kedge.interop.mmdetection.rules import rule_of_head
@@ -56,8 +56,10 @@ def explain(
                 undo.set(head.assigner, "assign", seen)
                 head.loss(maps, samples)
             found = seen.assignment([sample.gt_instances for sample in samples], targets)
-    seen_pixels = _seen(pixels, detector.data_preprocessor)
-    return Explained(rule=rule, assignment=found, pixels=seen_pixels)
+    colours = detector.data_preprocessor
+    mean, std = (getattr(colours, name, None) for name in ("mean", "std"))
+    red_first = getattr(colours, "_channel_conversion", False)  # images are read blue first
+    return Explained(rule=rule, assignment=found, pixels=as_seen(pixels, mean, std, red_first))
 
 
 class Watched:
@@ -139,12 +141,3 @@ def rows_of(part: Tensor, every: Tensor) -> Tensor:
     if len(rows) != len(part):
         raise ValueError("the priors of an image are no part of those of its maps")
     return rows
-
-
-def _seen(pixels: Tensor, preprocessor: Any) -> Tensor:
-    """(B, 3, H, W) in [0, 1], red first: the normalisation taken back."""
-    mean, std = (getattr(preprocessor, name, None) for name in ("mean", "std"))
-    if mean is not None and std is not None:
-        pixels = pixels * std + mean
-    red_first = getattr(preprocessor, "_channel_conversion", False)  # images are read blue first
-    return (pixels if red_first else pixels.flip(1)) / 255
