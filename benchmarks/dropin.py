@@ -1,14 +1,14 @@
 """Kedge inside other frameworks: assignment and training step, with it and without.
 
     python benchmarks/dropin.py                      # assignment, torchvision (and Ultralytics)
-    python benchmarks/dropin.py --step               # whole steps of training, too
+    python benchmarks/dropin.py --step               # whole steps of training instead
     python benchmarks/dropin.py --crossover          # few objects, where the peer's table is faster
     python benchmarks/dropin.py --crowd 75357        # one batch of so many objects through YOLO11n
 
-Writes ``results/dropin.json`` (``dropin_crossover.json``). Peers in turns in one process, one
-thread; ``ms`` is the median processor time, ``MB`` how far memory rises (Linux). ``kedge`` always
-matches sparsely here, so that ratios below 1 show; in use, batches below the crossover are left to
-the peer. Rows that would need more than ``--gb`` for the peer's table leave the peer out.
+Writes ``results/dropin.json``, ``dropin_step.json`` and so on. Peers in turns in one process, one
+thread; ``ms`` is the median processor time, ``MB`` how far memory rises (Linux). As in use, small
+batches are left to the peer's own table; with ``--crossover`` they never are, so that ratios below
+1 show. Rows that would need more than ``--gb`` for the peer's table leave the peer out.
 Ultralytics is measured in the environment of ``make parity``.
 """
 
@@ -143,18 +143,17 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict]:
     for name, make, put, shapes in plan:
         if options.only and name not in options.only.split(","):
             continue
-        for step in (False, True) if options.step else (False,):
-            for side in options.side:
-                for batch in (b for b in batches if b <= options.batch):
-                    for count in (n for n in counts if n <= options.objects):
-                        anchors = shapes * side * side * 4 / 3 / 64
-                        gigabytes = anchors * count * batch * 4 * 8 / 2**30
-                        torch.manual_seed(options.seed)
-                        model, call = make(name, count, batch, side, step, options.seed)
-                        row = {"peer": name, "what": "step" if step else "loss", "side": side}
-                        row |= {"batch": batch, "objects": count}
-                        peer = gigabytes <= options.gb
-                        yield row | both(model, call, put, peer, options.repeats)
+        for side in options.side:
+            for batch in (b for b in batches if b <= options.batch):
+                for count in (n for n in counts if n <= options.objects):
+                    anchors = shapes * side * side * 4 / 3 / 64
+                    gigabytes = anchors * count * batch * 4 * 8 / 2**30
+                    torch.manual_seed(options.seed)
+                    model, call = make(name, count, batch, side, options.step, options.seed)
+                    row = {"peer": name, "what": "step" if options.step else "loss", "side": side}
+                    row |= {"batch": batch, "objects": count}
+                    peer = gigabytes <= options.gb
+                    yield row | both(model, call, put, peer, options.repeats)
 
 
 def crowd(options: argparse.Namespace) -> Iterator[dict]:
@@ -181,14 +180,16 @@ def main() -> None:
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sparse_always()
+    if options.crossover:
+        sparse_always()
     rows = []
     for row in crowd(options) if options.crowd else rows_of(options):
         rows.append(row)
         print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(rows))
     if not options.no_record:
-        name = "dropin_crossover" if options.crossover else "dropin"
+        modes = {"crossover": options.crossover, "step": options.step, "crowd": options.crowd}
+        name = "_".join(["dropin", *(mode for mode, on in modes.items() if on)])
         command = " ".join(["python benchmarks/dropin.py", *sys.argv[1:]])
         record(name, command, rows, options.seed, threads=1)
 
