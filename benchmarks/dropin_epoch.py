@@ -105,7 +105,6 @@ def main() -> None:
             rows[-1] |= {f"last {n} loss": v for n, v in zip(("box", "class", "dfl"), curve[-1])}
     differ = sum(a != b for a, b in zip(*curves, strict=True))
     print(table(rows), f"\nsteps whose losses differ: {differ} of {len(curves[0])}")
-    settings = {name: getattr(options, name) for name in ("model", "epochs", "batch", "size")}
     command = f"python benchmarks/dropin_epoch.py {options.data}"
     facts = {"images": images, "objects": objects, "steps_that_differ": differ, "curves": curves}
     facts["settings"] = {n: getattr(options, n) for n in ("model", "epochs", "batch", "size")}
