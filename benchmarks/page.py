@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from _record import ROOT, table
+from page_dropin import dropin
 from page_speed import speed
 
 HEAD = """# Benchmarks
@@ -174,6 +175,7 @@ def main() -> None:
         "Task-aligned assignment of a dense batch",
         "128 images of 640 px, 8,400 points, 75,357 objects, at most 4,967 in one image.",
     )
+    page += dropin(load, facts)
     page += plain("anchor_design", "Anchor design", design_goals())
     page += plain(
         "anchor_design_full",
