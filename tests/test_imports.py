@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 ORDER = [
     "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
     "types", "anchors",
-    "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
+    "coders", "sample", "losses", "assign", "nn", "select", "data", "batches",
+    "report", "proposals",
     "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
     "commands",
     "cli",
