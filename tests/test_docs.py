@@ -186,10 +186,29 @@ def test_the_page_of_detectors():
     assert set(re.findall(r"^\| `(\w+)` \|", tables, re.M)) == set(DETECTORS)
 
 
+def test_the_page_about_scale(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    statistics, plain, keras, cached = blocks("docs/scale.md")
+    names: dict[str, Any] = {}
+    execute(statistics, names)
+    assert (
+        "1,817 boxes in 1 shard"
+        in names["design_statistics"](names["counted"], names["settings"]).text()
+    )
+    execute(plain, names)
+    assert torch.isfinite(names["loss"])
+    execute(cached, names)
+    assert len(list(names["batches"])) == 13
+    assert len(list(Path("assigned").rglob("*.safetensors"))) > 90
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip("keras")
+    execute(keras, names)
+
+
 def test_every_block_of_python_is_run_here():
     count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
     count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
-    count |= {"docs/torchvision.md": 1, "docs/detectors.md": 1}
+    count |= {"docs/torchvision.md": 1, "docs/detectors.md": 1, "docs/scale.md": 4}
     count[INSIDE] = 9
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found = {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages}

@@ -13,6 +13,7 @@ from torch import Tensor
 from kedge import __version__
 from kedge.anchors import Grid
 from kedge.batches.answers import Answer, images_of, joined, split
+from kedge.counted import count
 from kedge.files import replacing
 from kedge.types import Anchors, Assigner, Assignment, Predictions, Targets
 
@@ -69,6 +70,10 @@ class Cached:
                 self._write(keys[image], answer)
         return joined([answer for answer in found if answer is not None], anchors, targets)
 
+    def summary(self) -> str:
+        """How many images were answered from the cache: a line."""
+        return f"{self.hits:,} of {count(self.hits + self.misses, 'answer')} were there already"
+
     def _assign(self, anchors: Anchors[Any], targets: Targets) -> Assignment:
         assignment = self.rule(anchors, targets)
         if assignment.likelihood is not None or assignment.background_weight is not None:
@@ -91,10 +96,10 @@ class Cached:
         ]
         common.update(f"{__version__} {self.rule!r} {anchors.image_size} {places}".encode())
         common.update(f" {anchors.shapes_per_level}".encode() + _bytes(anchors.shapes))
-        count = targets.count.tolist()
+        objects = targets.count.tolist()
         columns = (targets.boxes, targets.labels, targets.ignore)
         keys = []
-        for part in zip(*(column.detach().cpu().split(count) for column in columns)):
+        for part in zip(*(column.detach().cpu().split(objects) for column in columns)):
             digest = common.copy()
             for column in part:
                 digest.update(f"{column.dtype}".encode() + _bytes(column))

@@ -29,6 +29,7 @@ def assign(
     images: int = 1000,
     batch_size: int = 16,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
+    cache: Path | None = None,
     draw: Path | None = None,
     image: str | None = None,
 ) -> None:
@@ -57,6 +58,9 @@ def assign(
         Images assigned at once.
     json
         Write the table here too.
+    cache
+        Folder that keeps the answers of the rules of geometry, and gives them where nothing has
+        changed.
     draw
         Draw what each strategy selects in one image, side by side, into this PNG.
     image
@@ -64,6 +68,7 @@ def assign(
     """
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
+    from kedge.batches import Cached
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
@@ -92,6 +97,12 @@ def assign(
         raise ValueError(f"{found.source}: holds no object: nothing to assign")
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
     strategies = {name: by_name(name) for name in listed(chosen)}
+    kept = {
+        name: Cached(rule, cache)
+        for name, rule in strategies.items()
+        if cache is not None and name.partition(":")[0] in GEOMETRIC.split(",")
+    }
+    strategies |= kept
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]
@@ -102,6 +113,7 @@ def assign(
     if draw is not None:
         _draw(draw, strategies, scene, image)
     _show(rows, scene, len(records), found)
+    say(f"{name}: {rule.summary()}" for name, rule in kept.items())
 
 
 def _draw(path: Path, strategies: dict[str, Any], scene: "Scene", name: str | None) -> None:

@@ -1,13 +1,18 @@
 """``kedge design``"""
 
+import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from kedge.commands.words import PRESETS, Root, Size, say
 from kedge.design.settings import DesignSettings
+
+if TYPE_CHECKING:
+    from kedge.design.statistics import Counted
 
 
 def _flag(field: str) -> str:
@@ -38,9 +43,11 @@ def design(
     ] = None,
     split: str | None = None,
     root: Root = None,
+    on: Literal["stream", "ray"] | None = None,
+    address: str | None = None,
     json: Annotated[Path | None, Parameter(name=["--json", "--out"])] = None,
     html: Path | None = None,
-) -> None:
+) -> int:
     """Anchor shapes from data, compared with what you have, ready to paste.
 
     kedge design DIR --k 9 --image-size 640 --for yolov5
@@ -56,6 +63,12 @@ def design(
         What is asked for.
     split
         Split of the data set; by default the training split.
+    on
+        Design from statistics that are merged from shards, in constant memory: SOURCE is then a
+        glob of tables or data sets, or an s3:// or gs:// table. stream: counted on this machine,
+        one after another. ray: by the workers of a Ray cluster; the same result, bit for bit.
+    address
+        Of the Ray cluster; by default one is started on this machine.
     json
         Write the design to this file: levels, offset, input size, and every number about them.
         --anchors and --in-use take it.
@@ -64,7 +77,7 @@ def design(
     """
     from rich.console import Console
 
-    from kedge.design import design_command
+    from kedge.design import design_command, design_statistics
     from kedge.design.rivals import rivals
     from kedge.design.source import read_boxes
     from kedge.interop.design_snippet import design_snippet
@@ -74,10 +87,20 @@ def design(
         rivals(asked, asked.resizing.canvas)
     except ValueError as problem:
         raise ValueError(f"--in-use, --baselines: {problem}") from None
-    table = read_boxes(source, split, root)
-    say(table.said)
+    failed = {}
+    if on is None:
+        if address is not None:
+            raise ValueError("--address goes with --on ray")
+        table = read_boxes(source, split, root)
+        say(table.said)
+        make = partial(design_command, table, asked)
+    else:
+        if html is not None or root is not None:
+            raise ValueError("--html, --root: leave them out with --on: there are no single boxes")
+        counted = _counted(source, split, asked, on, address)
+        failed, make = counted.failed, partial(design_statistics, counted, asked)
     try:
-        report = design_command(table, asked)
+        report = make()
     except ValueError as problem:
         raise ValueError(f"{source}: {problem}") from None
     try:
@@ -96,3 +119,25 @@ def design(
     console.print(report.text(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nFor {asked.framework}:\n")
     console.print(snippet, markup=False, highlight=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _counted(
+    source: str, split: str | None, asked: DesignSettings, on: str, address: str | None
+) -> "Counted":
+    """All shards counted; those that failed are said, and the exit status will tell."""
+    from kedge.design.on_ray import OnRay
+    from kedge.design.statistics import count_shard, count_shards, failures, in_turn, shards_of
+
+    if address is not None and on != "ray":
+        raise ValueError("--address goes with --on ray")
+    shards = shards_of(source)
+    count = partial(count_shard, recipe=asked.resizing.recipe, split=split)
+    counter = OnRay(address) if on == "ray" else in_turn
+    shown = sys.stderr.isatty()
+    progress = (lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr)) if shown else None
+    counted = count_shards(shards, count, counter, progress)
+    if shown:
+        print(file=sys.stderr)
+    say(failures(counted.failed.items()))
+    return counted

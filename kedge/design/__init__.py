@@ -28,6 +28,7 @@ from kedge.design.saved import SavedDesign, load_design
 from kedge.design.search import METHODS
 from kedge.design.settings import DesignSettings
 from kedge.design.source import read_boxes
+from kedge.design.statistics import Counted, count_shards, design_statistics
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import BoxTable, read_table, table_from_records
 
@@ -39,6 +40,7 @@ __all__ = [
     "RETINANET_STRIDES",
     "BoxTable",
     "Candidate",
+    "Counted",
     "Curve",
     "Design",
     "DesignReport",
@@ -62,7 +64,9 @@ __all__ = [
     "as_seen",
     "assign_levels",
     "compare",
+    "count_shards",
     "design_command",
+    "design_statistics",
     "fit",
     "fit_pyramid",
     "floors",

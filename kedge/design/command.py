@@ -19,6 +19,7 @@ from kedge.design.report import DesignReport
 from kedge.design.result import Design
 from kedge.design.rivals import candidate, rivals
 from kedge.design.settings import DesignSettings
+from kedge.design.sketch import Sketch
 from kedge.design.table import BoxTable
 from kedge.design.threads import one_thread
 
@@ -47,13 +48,13 @@ def design_command(
     seen = everything[np.isfinite(everything.xyxy).all(1) & (everything.wh > 0).all(1)]
     if len(seen) == 0:
         raise ValueError("the data set holds no box with positive, finite sides: nothing to design")
-    canvas = _canvas(seen)
+    canvas = canvas_of(seen)
     wanted = settings.k == "auto" or (settings.curve and settings.pyramid is None)
     curve = _curve(seen, settings) if wanted else None
     if curve is not None and settings.k == "auto":
         settings = replace(settings, k=curve.knee)
     return DesignReport(
-        design=_fit(seen, settings, canvas),
+        design=fit_to(seen.wh, seen.centres, settings, canvas),
         verdict=_verdict(seen, settings, canvas, chosen.passes) if settings.compare else None,
         curve=curve,
         images=len(np.unique(seen.image)),
@@ -64,28 +65,34 @@ def design_command(
     )
 
 
-def _canvas(seen: BoxTable) -> tuple[int, int]:
+def canvas_of(seen: BoxTable) -> tuple[int, int]:
     """Height and width into which every input fits: where the anchors' grid ends."""
     height, width = np.ceil(seen.size.max(0)).tolist()
     return int(height), int(width)
 
 
-def _fit(seen: BoxTable, settings: DesignSettings, canvas: tuple[int, int]) -> Design:
+def fit_to(
+    wh: np.ndarray | Sketch,
+    centres: np.ndarray | None,
+    settings: DesignSettings,
+    canvas: tuple[int, int],
+) -> Design:
+    """The design for sizes, or their sketch; without ``centres`` boxes stand evenly."""
     if settings.pyramid is not None:
         return fit_pyramid(
-            seen.wh,
+            wh,
             *settings.pyramid,
             settings.objective,
             image_size=canvas,
             strides=settings.levels,
             offset=settings.offset,
-            centres=seen.centres,
+            centres=centres,
             threshold=settings.threshold,
             restarts=max(1, settings.restarts // 4),
             seed=settings.seed,
         )
     return fit(
-        seen.wh,
+        wh,
         settings.number,
         settings.objective,
         image_size=canvas,
@@ -93,7 +100,7 @@ def _fit(seen: BoxTable, settings: DesignSettings, canvas: tuple[int, int]) -> D
         per_level=settings.counts,
         in_order=settings.in_order,
         offset=settings.offset,
-        centres=seen.centres,
+        centres=centres,
         threshold=settings.threshold,
         method=settings.method,
         restarts=settings.restarts,
@@ -115,7 +122,8 @@ def _verdict(
         parts = [split_images(image, _HELD_OUT, settings.seed)[1]]
     trials = []
     for held in (part.numpy() for part in parts):
-        design, rest = _fit(seen[~held], settings, canvas), seen[held]
+        kept, rest = seen[~held], seen[held]
+        design = fit_to(kept.wh, kept.centres, settings, canvas)
         assert design.placed is not None, "there are strides"
         trials.append(
             Trial(

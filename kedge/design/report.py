@@ -21,22 +21,30 @@ class DesignReport:
 
     ``verdict`` is None without held-out images, ``curve`` when it was not asked for. ``seen``: the
     usable boxes in pixels of the network's input, each image ``passes`` times. ``dropped``: boxes
-    of the data set that are not usable.
+    of the data set that are not usable. Of statistics there are ``shards`` that were counted, and
+    neither ``images`` nor ``seen``.
     """
 
     design: Design
     verdict: Verdict | None
     curve: Curve | None
-    images: int
+    images: int | None
     settings: DesignSettings
-    seen: BoxTable
+    seen: BoxTable | None
     passes: int = 1
     dropped: int = 0
+    shards: int = 0
 
     @property
     def boxes(self) -> float:
         """Usable boxes of the data set."""
         return self.design.boxes / self.passes
+
+    @property
+    def _where(self) -> str:
+        if self.images is None:
+            return f"{count(self.shards, 'shard')}, taken to stand evenly over the input"
+        return count(self.images, "image")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,7 +119,7 @@ class DesignReport:
         """Everything for a terminal, in plain lines."""
         design = self.design
         lines = [
-            f"{count(round(self.boxes), 'box', 'boxes')} in {count(self.images, 'image')}; "
+            f"{count(round(self.boxes), 'box', 'boxes')} in {self._where}; "
             f"objective {design.objective}, "
             f"{design.seconds:.2f} s",
             f"images {self.settings.resizing.text}",

@@ -1,9 +1,14 @@
 """Box statistics of constant size: a 2-D histogram over log w x log h with exact sums in each bin.
 
 One pass over any number of boxes; two sketches merge into the sketch of all their boxes, in any
-order and grouping, so parts can be counted on different machines. Every bin keeps its count and
-the exact sums of w, h, log w and log h, so means (and k-means updates) over bins are exact, not
-bin centres.
+order and grouping and to the last bit, so parts can be counted on different machines. Every bin
+keeps its count and the sums of w, h, log2 w and log2 h, so means (and k-means updates) over bins
+are exact, not bin centres.
+
+That no order of adding shows comes from what is added: sides rounded to single precision, and
+logarithms to 2^-20. Within a bin all of these are small multiples of one number, so that double
+precision holds the sum of half a billion of them without rounding. Boxes with fractional weights
+are the exception: their sums are rounded.
 """
 
 from dataclasses import dataclass
@@ -19,8 +24,10 @@ LOWEST = -16  # log2 of the smallest side that has a bin of its own; smaller one
 _CELLS = SPAN * SPAN
 _DENSE = 4_000_000  # largest table that is cheaper to count densely than to sort
 BINS_PER_OCTAVE = 32
+LOG_STEP = 2.0**-20  # logarithms to the base of 2 are whole multiples of it
 
-_FIELDS = ("count", "w", "h", "log_w", "log_h")
+FIELDS = ("count", "w", "h", "log_w", "log_h")
+_FORM = 2  # of a saved sketch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,8 +35,8 @@ class Sketch:
     """Occupied bins and their sums. Build it with ``Sketch.of``; join two with ``+``.
 
     ``keys`` (m,) int64, ascending: ``((label + 1) * 1024 + bin of w) * 1024 + bin of h``, label -1
-    where classes are not told apart. ``sums`` (m, 5) float64: count, sum of w, h, log w and log h
-    (natural logarithm). ``dropped``: boxes left out because a side is not a positive finite
+    where classes are not told apart. ``sums`` (m, 5) float64: count, sum of w, h, log2 w and
+    log2 h. ``dropped``: boxes left out because a side is not a positive finite
     number.
     """
 
@@ -40,7 +47,7 @@ class Sketch:
     @staticmethod
     def empty() -> "Sketch":
         """The sketch of no boxes: merging it changes nothing."""
-        return Sketch(np.empty(0, np.int64), np.empty((0, len(_FIELDS))), 0)
+        return Sketch(np.empty(0, np.int64), np.empty((0, len(FIELDS))), 0)
 
     @staticmethod
     def of(wh: Any, label: Any = None, weight: Any = None) -> "Sketch":
@@ -67,7 +74,7 @@ class Sketch:
         first = np.ones(len(keys), bool)
         first[1:] = keys[1:] != keys[:-1]
         keys = keys[first]
-        sums = np.zeros((len(keys), len(_FIELDS)))
+        sums = np.zeros((len(keys), len(FIELDS)))
         sums[np.searchsorted(keys, self.keys)] = self.sums
         sums[np.searchsorted(keys, other.keys)] += other.sums  # keys of a sketch are unique
         return Sketch(keys, sums, self.dropped + other.dropped)
@@ -115,8 +122,8 @@ class Sketch:
             raise ValueError(f"factor: expected a positive finite number, got {factor}")
         sums = self.sums.copy()
         sums[:, 1:3] *= factor
-        sums[:, 3:] += np.log(factor) * sums[:, :1]
-        mean = sums[:, 3:] / sums[:, :1] / np.log(2)
+        sums[:, 3:] += np.log2(factor) * sums[:, :1]
+        mean = sums[:, 3:] / sums[:, :1]
         keys = self.keys // _CELLS * _CELLS + _bin(mean[:, 0]) * SPAN + _bin(mean[:, 1])
         return Sketch(*_combine(keys, sums), self.dropped)
 
@@ -129,7 +136,7 @@ class Sketch:
 
         A bin of the sketch counts whole at its mean, which is exact to 1/32 octave.
         """
-        mean = self.sums[:, 3:] / self.sums[:, :1] / np.log(2)
+        mean = self.sums[:, 3:] / self.sums[:, :1]
         x, y = mean[:, 0], mean[:, 1]
         choices = {"w": x, "h": y, "sqrt_area": (x + y) / 2, "h_over_w": y - x}
         if of not in choices:
@@ -144,13 +151,15 @@ class Sketch:
     def save(self, path: str | Path) -> None:
         """Write to an ``.npz`` file."""
         with open(path, "wb") as file:
-            np.savez_compressed(file, keys=self.keys, sums=self.sums, dropped=self.dropped)
+            parts = {"keys": self.keys, "sums": self.sums, "dropped": self.dropped}
+            np.savez_compressed(file, form=_FORM, **parts)
 
     @staticmethod
     def load(path: str | Path) -> "Sketch":
         """Read what ``save`` wrote; ``ValueError`` when the file holds something else."""
         with np.load(path, allow_pickle=False) as data:
-            if set(data.files) != {"keys", "sums", "dropped"}:
+            parts = {"form", "keys", "sums", "dropped"}
+            if set(data.files) != parts or int(data["form"]) != _FORM:
                 raise ValueError(f"{path}: not a saved sketch (it holds {', '.join(data.files)})")
             return Sketch(data["keys"], data["sums"], int(data["dropped"]))
 
@@ -166,6 +175,8 @@ def _sides(wh: Any) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0), np.empty(0)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"wh: expected (n, 2) widths and heights, got shape {array.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32).astype(np.float64)
     return array[:, 0], array[:, 1]
 
 
@@ -188,9 +199,9 @@ def _count(
     if group is not None:
         keys += group * _CELLS
     keys, index = _index(keys)
-    natural = np.log(2)
-    columns = [np.bincount(index, c * count, len(keys)) for c in (1, w, h, log_w, log_h)]
-    sums = np.stack(columns, 1) * (1, 1, 1, natural, natural)
+    logs = (np.rint(log / LOG_STEP) * LOG_STEP for log in (log_w, log_h))
+    columns = [np.bincount(index, c * count, len(keys)) for c in (1, w, h, *logs)]
+    sums = np.stack(columns, 1)
     found = np.bincount(index, minlength=len(keys)) > 0
     return keys[found], sums[found]
 

@@ -5,33 +5,60 @@ from typing import Any
 
 import numpy as np
 
-from kedge.design.sketch import BINS_PER_OCTAVE, LOWEST, SPAN, Sketch
+from kedge.design.network import Letterbox, Recipe, Resize, ShorterSide, Stretch
+from kedge.design.sketch import BINS_PER_OCTAVE, FIELDS, LOG_STEP, LOWEST, SPAN, Sketch
 from kedge.design.table import COLUMNS, scan
 
 
-def sketch_of_table(path: str | Path, long_side: int | None = None) -> Sketch:
+def sketch_of_table(
+    path: str | Path, recipe: Recipe | None = None, by_class: bool = False
+) -> Sketch:
     """The sketch of the boxes of a ``.csv``, ``.parquet`` or ``.jsonl`` file, or a glob of them.
 
-    Constant memory: polars streams the rows and adds up bins. With ``long_side`` boxes are scaled
-    as by letterbox resizing, which needs the columns ``width`` and ``height`` of the image. Crowd
-    rows (``iscrowd``) are left out; boxes without positive finite sides are counted in
-    ``dropped``.
+    Constant memory: polars streams the rows and adds up bins. With ``recipe`` boxes are scaled as
+    its resizing does, once at every size of it, which needs the columns ``width`` and ``height`` of
+    the image. ``by_class``: bins of every ``category_id`` (whole numbers from 0). Crowd rows
+    (``iscrowd``) are left out; boxes without positive finite sides are counted in ``dropped``.
+
+    Errors: ``ValueError`` that names the file and the columns it lacks, and for a recipe that
+    scales or crops at random.
     """
     import polars as pl
 
+    try:
+        return _sketch(path, recipe, by_class, pl)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _sketch(path: str | Path, recipe: Recipe | None, by_class: bool, pl: Any) -> Sketch:
     frame = scan(path)
     names = set(frame.collect_schema().names())
     frame = _sizes(frame, names, path, pl)
     if "iscrowd" in names:
         frame = frame.filter(~pl.col("iscrowd").cast(pl.Boolean))
-    if long_side is not None:
-        factor = long_side / pl.max_horizontal("width", "height")
-        frame = frame.with_columns(pl.col("w") * factor, pl.col("h") * factor)
+    missing = [name for name in ("width", "height") if recipe is not None and name not in names]
+    missing += ["category_id"] if by_class and "category_id" not in names else []
+    if missing:
+        raise ValueError(f"{path}: has no column {', '.join(missing)}")
+    label = pl.col("category_id").cast(pl.Int64) + 1 if by_class else pl.lit(0, pl.Int64)
+    sketch = Sketch.empty()
+    for resize in (None,) if recipe is None else _plain(recipe):
+        sketch += _counted(frame if resize is None else _resized(frame, resize, pl), label, pl)
+    return sketch
+
+
+def _counted(frame: Any, label: Any, pl: Any) -> Sketch:
+    """One pass over sides ``w`` and ``h``."""
+    w, h = (pl.col(side).cast(pl.Float32).cast(pl.Float64) for side in ("w", "h"))
+    frame = frame.select(w, h, label=label)
     good = pl.all_horizontal(
         (pl.col(side).is_finite() & (pl.col(side) > 0)).fill_null(False) for side in ("w", "h")
     )
     x, y = (((pl.col(side).log(2) - LOWEST) * BINS_PER_OCTAVE).floor() for side in ("w", "h"))
     key = x.clip(0, SPAN - 1).cast(pl.Int64) * SPAN + y.clip(0, SPAN - 1).cast(pl.Int64)
+    key = pl.col("label") * SPAN**2 + key
+    log_w, log_h = (((pl.col(side).log(2) / LOG_STEP).round() * LOG_STEP).sum() for side in "wh")
     sums = (
         frame.with_columns(key=pl.when(good).then(key).otherwise(-1))
         .group_by("key")
@@ -39,16 +66,46 @@ def sketch_of_table(path: str | Path, long_side: int | None = None) -> Sketch:
             pl.len().cast(pl.Float64).alias("count"),
             pl.col("w").sum(),
             pl.col("h").sum(),
-            pl.col("w").log().sum().alias("log_w"),
-            pl.col("h").log().sum().alias("log_h"),
+            log_w.alias("log_w"),
+            log_h.alias("log_h"),
         )
         .sort("key")
         .collect(engine="streaming")
     )
     keys = sums["key"].to_numpy()
-    values = sums.drop("key").to_numpy()
+    values = sums.select(FIELDS).to_numpy()
     bad = keys < 0
     return Sketch(keys[~bad], np.ascontiguousarray(values[~bad]), int(values[bad, 0].sum()))
+
+
+def _plain(recipe: Recipe) -> tuple[Resize, ...]:
+    """The resizes of a recipe that does nothing else."""
+    if recipe.scale != (1.0, 1.0) or recipe.crop is not None:
+        raise ValueError("recipe: a stream of boxes can be resized, not scaled or cropped")
+    return tuple(recipe.resizes[i % len(recipe.resizes)] for i in range(recipe.passes))
+
+
+def _resized(frame: Any, resize: Resize, pl: Any) -> Any:
+    """Sides on the network's input, whose image has whole pixels, as ``as_seen`` has them."""
+    width, height = (pl.col(side).cast(pl.Float64) for side in ("width", "height"))
+    match resize:
+        case Stretch(size=(high, wide)):
+            to_width, to_height = wide / width, high / height
+        case Letterbox(size=(high, wide)):
+            rate = pl.min_horizontal(high / height, wide / width)
+            to_width, to_height = _whole(width, rate), _whole(height, rate)
+        case ShorterSide(side=side, longest=longest):
+            short, long = pl.min_horizontal(width, height), pl.max_horizontal(width, height)
+            rate = pl.min_horizontal(side / short, longest / long)
+            to_width, to_height = _whole(width, rate), _whole(height, rate)
+        case _:
+            raise ValueError(f"recipe: {resize!r} cannot be applied to a stream of boxes")
+    return frame.with_columns(pl.col("w") * to_width, pl.col("h") * to_height)
+
+
+def _whole(side: Any, rate: Any) -> Any:
+    """The factor on an image's side that makes it a whole number of pixels."""
+    return (side * rate).round().clip(1) / side
 
 
 def _sizes(frame: Any, names: set[str], path: str | Path, pl: Any) -> Any:

@@ -38,7 +38,7 @@ def facts(report: DesignReport, source: str) -> Mapping[str, str]:
     settings = report.settings
     return {
         "data": f"{source}: {count(round(report.boxes), 'box', 'boxes')} in "
-        f"{count(report.images, 'image')}",
+        f"{count(report.images or 0, 'image')}",
         "input": f"images {settings.resizing.text}; strides "
         + ", ".join(f"{s:g}" for s in settings.levels),
         "objective": report.design.objective,
@@ -52,6 +52,7 @@ def sections(report: DesignReport, snippet: str) -> list[Any]:
     from kedge.report import figures as draw
 
     design, seen = report.design, report.seen
+    assert seen is not None, "statistics have no page"
     sets = {"new": design.shapes.numpy(), **_others(report)}
     rng = np.random.default_rng(report.settings.seed)
     wh = seen.wh[rng.permutation(len(seen))[:200_000]]

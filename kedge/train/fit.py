@@ -54,6 +54,8 @@ def fit(
         last = config.out / LAST
         checkpoint = last if resume and last.exists() else None
         _fit(trainer, module, loader, checkpoint)
+    if console is not None and module.cached is not None:
+        console.print(f"assign_cache: {module.cached.summary()}", markup=False, highlight=False)
     detector.load_state_dict(keeper.ema.weights())
     scores = keeper.score_now(trainer.global_step)
     result = replace(keeper.result(), scores=scores, finished=True, steps=steps)

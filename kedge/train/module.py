@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from kedge.batches.cached import Cached
 from kedge.detectors.detector import Detector
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
@@ -14,6 +15,7 @@ from kedge.predict.proposals import Given
 from kedge.train.checkpoint import check_fit
 from kedge.train.config import TrainConfig
 from kedge.train.result import LAST
+from kedge.train.stages import first_stage
 from kedge.train.step_facts import step_facts
 from kedge.types import Targets
 
@@ -50,6 +52,7 @@ class DetectionModule(LightningModule):
         self.total_steps = total_steps
         self.warmup_steps = 0
         self.warmup = self._make_warmup()
+        self.cached = self._make_cache()
         self.last_losses: dict[str, float] = {}
         self.last_facts: dict[str, float] = {}
 
@@ -68,6 +71,17 @@ class DetectionModule(LightningModule):
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
 
+    def _make_cache(self) -> Cached | None:
+        folder, config = self.config.assign_cache, self.config
+        if folder is None:
+            return None
+        if config.learn_anchors:
+            raise ValueError("assign_cache: shapes that are learned give new answers at every step")
+        stage = first_stage(self.detector)
+        if stage is None:
+            raise ValueError(f"assign_cache: {config.detector} has no anchors to assign")
+        return Cached(stage.assign, folder)
+
     @property
     def warmup_active(self) -> bool:
         """Whether the next step still belongs to the warm-up of the shapes."""
@@ -79,7 +93,7 @@ class DetectionModule(LightningModule):
         targets = Targets.from_list(rows)
         detector, shapes = self.detector, self.detector.shapes
         detector.progress = self.global_step / self.total_steps
-        warmup, assign = self.warmup if self.warmup_active else None, None
+        warmup, assign = self.warmup if self.warmup_active else None, self.cached
         if isinstance(warmup, AnnealedWarmup):
             assert shapes is not None
             warmup.update(shapes, targets)

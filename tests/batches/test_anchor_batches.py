@@ -51,7 +51,8 @@ def test_labels_and_offsets_are_those_of_a_table_of_all_pairs(dataset):
             assert torch.allclose(decoded[positive], boxes[best][positive], atol=1e-3)
             assert not batch.dense_offsets[i][~positive].any()
             seen += int(positive.sum())
-    assert seen > 50 and crowds > 1
+    assert seen > 50
+    assert crowds > 1
 
 
 @pytest.mark.parametrize("rule", [ATSS(), YOLOv5(), MaxIoU()])
@@ -102,7 +103,8 @@ def test_arrays_and_devices(dataset):
     }
     assert all(isinstance(array, np.ndarray) for array in arrays.values())
     moved = batch.to("cpu")
-    assert torch.equal(moved.labels, batch.labels) and torch.equal(moved.offsets, batch.offsets)
+    assert torch.equal(moved.labels, batch.labels)
+    assert torch.equal(moved.offsets, batch.offsets)
 
 
 def test_wrong_sizes_and_wrong_rules_are_named(dataset):

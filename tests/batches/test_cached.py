@@ -50,7 +50,8 @@ def test_a_cached_answer_is_the_rules(name, tmp_path):
         for images in (IMAGES[:3], IMAGES[3:]):
             targets = Targets.from_list(images)
             same(cached(grid(), targets), rule(grid(), targets))
-        assert cached.misses == 5 and cached.hits == (0 if first else 5)
+        assert cached.misses == 5
+        assert cached.hits == (0 if first else 5)
     mixed = Targets.from_list([IMAGES[4], image(7, 20), IMAGES[1], IMAGES[0]])
     same(cached(grid(), mixed), rule(grid(), mixed))
     assert (cached.misses, cached.hits) == (6, 8)
@@ -83,9 +84,7 @@ def changed(key: str, value) -> dict:
 def test_whatever_changes_is_computed(rule, anchors, objects, tmp_path):
     Cached(MaxIoU(), tmp_path)(grid(), Targets.from_list([IMAGES[0]]))
     cached = Cached(rule, tmp_path)
-    same(
-        cached(anchors, Targets.from_list([objects])), rule(anchors, Targets.from_list([objects]))
-    )
+    same(cached(anchors, Targets.from_list([objects])), rule(anchors, Targets.from_list([objects])))
     assert (cached.misses, cached.hits) == (1, 0)
 
 
@@ -97,7 +96,8 @@ def test_a_damaged_file_is_computed_and_written_anew(tmp_path):
     file.write_bytes(whole[: len(whole) // 2])
     cached = Cached(ATSS(), tmp_path)
     same(cached(grid(), targets), ATSS()(grid(), targets))
-    assert cached.misses == 1 and file.read_bytes() == whole
+    assert cached.misses == 1
+    assert file.read_bytes() == whole
     assert list(tmp_path.rglob("*.part")) == []
 
 

@@ -1,0 +1,69 @@
+"""The cache where a user stands: kedge train --assign-cache, kedge assign --cache."""
+
+import io
+import re
+
+import pytest
+import torch
+from rich.console import Console
+
+from kedge.cli import run
+from kedge.data import read
+from kedge.train.config import TrainConfig
+from kedge.train.result import load_run
+from kedge.train.run import train
+
+
+def settings(out, **changes) -> TrainConfig:
+    given = {
+        "data": "toy", "train_split": "val", "eval_split": "val", "image_size": (128, 160),
+        "detector": "retinanet", "anchors": "identical", "num_anchors": 1, "epochs": 1,
+        "batch_size": 25, "scale": (1, 1), "flip": 0, "colour": 0, "seed": 0, "out": out,
+    }  # fmt: skip
+    return TrainConfig(**(given | changes))
+
+
+def test_a_training_with_a_cache_is_the_training_without(tmp_path):
+    """The second epoch, and the second training, find what the first has computed."""
+    cache = tmp_path / "kept"
+    plain = train(settings(tmp_path / "plain", epochs=2))
+    said = []
+    for name in ("first", "second"):
+        console = Console(file=io.StringIO(), width=200)
+        cached = train(settings(tmp_path / name, epochs=2, assign_cache=cache), console=console)
+        said.append(console.file.getvalue())
+        one, other = (load_run(run.out).detector.state_dict() for run in (plain, cached))
+        assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)
+    empty = sum(len(record.boxes) == 0 for record in read("toy", "val").records)
+    first, second = (re.search(r"assign_cache: (\d+) of 200 answers", text) for text in said)
+    assert first is not None
+    assert 100 <= int(first[1]) <= 100 + empty
+    assert second is not None
+    assert int(second[1]) == 200
+
+
+def test_the_command_keeps_the_rules_of_geometry(tmp_path, capsys):
+    words = ["assign", "--data", "toy", "--split", "val", "--strategy", "max_iou,tal"]
+    words += ["--image-size", "128", "--cache", str(tmp_path)]
+    assert run(words) == 0
+    first = capsys.readouterr()
+    assert run(words) == 0
+    second = capsys.readouterr()
+    assert "max_iou: 100 of 100 answers were there already" in second.err
+    assert "max_iou: 100 of 100" not in first.err
+    assert "tal: " not in second.err  # it reads predictions
+    counts = [line.split()[:6] for line in first.out.splitlines() if "max_iou" in line]
+    assert counts == [line.split()[:6] for line in second.out.splitlines() if "max_iou" in line]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learn_anchors": True}, "assign_cache: shapes that are learned"),
+        ({"detector": "tood"}, "predictions"),
+        ({"detector": "yolov1"}, "predictions"),
+    ],
+)
+def test_a_training_that_cannot_use_it_says_so(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train(settings(tmp_path / "run", assign_cache=tmp_path / "kept", **changes))

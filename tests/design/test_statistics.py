@@ -1,0 +1,179 @@
+"""Design from shards: the sketch does not know who counted, nor in which order."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kedge.cli import run
+from kedge.design.network import Recipe, as_seen, letterbox
+from kedge.design.resizing import Resizing
+from kedge.design.settings import DesignSettings
+from kedge.design.sketch import Sketch
+from kedge.design.source import read_boxes
+from kedge.design.statistics import count_shard, count_shards, design_statistics, shards_of
+from kedge.design.streaming import sketch_of_table
+
+pl = pytest.importorskip("polars")
+
+
+def table(seed: int, count: int):
+    """Boxes of COCO's spread in images of several sizes, two of them unusable, one a crowd."""
+    random = np.random.default_rng(seed)
+    width, height = random.choice([320, 480, 641], count), random.choice([240, 427, 999], count)
+    w = width * random.uniform(0.05, 1, count) ** 2
+    h = height * random.uniform(0.05, 1, count) ** 2
+    w[0], h[1] = 0, np.nan
+    columns = {"x": w * 0, "y": h * 0, "w": w, "h": h, "width": width, "height": height}
+    columns["image_id"] = np.arange(count)
+    columns["iscrowd"] = np.arange(count) == 2
+    columns["category_id"] = np.arange(count) % 3
+    return pl.DataFrame(columns)
+
+
+def bits(sketch: Sketch) -> tuple:
+    return sketch.keys.tobytes(), sketch.sums.tobytes(), sketch.dropped
+
+
+@given(st.data())
+def test_no_partition_and_no_order_changes_a_bit(data):
+    count = data.draw(st.integers(1, 300))
+    sides = st.one_of(
+        st.floats(-1, 2000), st.sampled_from([float("nan"), float("inf"), 1e-45, 1e39])
+    )
+    wh = np.array(data.draw(st.lists(st.tuples(sides, sides), min_size=count, max_size=count)))
+    label = np.arange(count) % 3
+    whole = Sketch.of(wh, label)
+    order = np.array(data.draw(st.permutations(range(count))))
+    cuts = sorted(data.draw(st.lists(st.integers(0, count), max_size=5)))
+    parts = [Sketch.of(wh[part], label[part]) for part in np.split(order, cuts) if len(part)]
+    parts = data.draw(st.permutations(parts))
+    merged = Sketch.empty()
+    for part in parts:
+        merged = part + merged
+    assert bits(merged) == bits(whole)
+
+
+def test_a_stream_in_parts_is_the_stream_of_the_whole(tmp_path):
+    """Also of boxes near each other, whose sums are long."""
+    whole = pl.concat([table(seed, 4000) for seed in range(5)])
+    whole.write_parquet(tmp_path / "all.parquet")
+    cuts = [0, 1, 900, 901, 7000, 20_000]
+    for i, (low, high) in enumerate(pairwise(cuts)):
+        whole.sample(fraction=1, shuffle=True, seed=0)[low:high].write_parquet(
+            tmp_path / f"part{i}.parquet"
+        )
+    recipe = Resizing.of("letterbox", 640, (320, 640)).recipe
+    for by_class in (False, True):
+        merged = Sketch.empty()
+        for i in (3, 0, 4, 2, 1):
+            merged += sketch_of_table(tmp_path / f"part{i}.parquet", recipe, by_class)
+        expected = sketch_of_table(tmp_path / "all.parquet", recipe, by_class)
+        assert bits(merged) == bits(expected)
+        assert merged.labels == ((0, 1, 2) if by_class else (-1,))
+        assert merged.dropped == recipe.passes * 2 * 5
+
+
+@pytest.mark.parametrize("rule", ["letterbox", "stretch", "short-side"])
+@pytest.mark.parametrize("size", [640, (200, 512)])
+def test_a_stream_is_resized_as_single_boxes_are(rule, size, tmp_path):
+    table(0, 3000).write_parquet(tmp_path / "boxes.parquet")
+    recipe = Resizing.of(rule, size).recipe
+    seen = as_seen(read_boxes(str(tmp_path / "boxes.parquet")), recipe)
+    expected, found = Sketch.of(seen.wh), sketch_of_table(tmp_path / "boxes.parquet", recipe)
+    assert (found.count, found.dropped) == (expected.count, expected.dropped)
+    np.testing.assert_allclose(found.sums.sum(0), expected.sums.sum(0), rtol=1e-6)
+    moved = set(found.keys.tolist()) ^ set(expected.keys.tolist())  # within a rounding of an edge
+    assert len(moved) < 0.01 * len(found)
+
+
+def test_a_recipe_that_draws_is_refused(tmp_path):
+    table(0, 10).write_csv(tmp_path / "boxes.csv")
+    drawn = Recipe(resizes=letterbox(640).resizes, scale=(0.5, 2))
+    with pytest.raises(ValueError, match="resized, not scaled or cropped"):
+        sketch_of_table(tmp_path / "boxes.csv", drawn)
+    table(0, 10).drop("width", "category_id").write_csv(tmp_path / "bare.csv")
+    with pytest.raises(ValueError, match=r"bare.csv: has no column width, category_id"):
+        sketch_of_table(tmp_path / "bare.csv", letterbox(640), by_class=True)
+
+
+def test_shards_of_every_kind_and_one_that_fails(tmp_path):
+    table(0, 500).write_csv(tmp_path / "a.csv")
+    table(1, 700).write_parquet(tmp_path / "b.parquet")
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n")
+    recipe = letterbox(640)
+    shards = [*shards_of(str(tmp_path / "*")), "toy"]
+    seen = []
+    counted = count_shards(
+        shards, lambda shard: count_shard(shard, recipe, None), progress=seen.append
+    )
+    assert counted.boxes == {shards[0]: 497, shards[1]: 697, "toy": 1817}
+    assert list(counted.failed) == [shards[2]]
+    assert "x1, y1" in counted.failed[shards[2]]
+    assert len(seen) == 4
+    assert seen[-1].startswith("4 of 4: ")
+    report = design_statistics(counted, DesignSettings(k=3, restarts=4))
+    assert report.boxes == 3011
+    assert report.dropped == 4
+    assert report.shards == 3
+    with pytest.raises(ValueError, match="no such file"):
+        shards_of(str(tmp_path / "nothing*"))
+
+
+def test_the_command_on_shards(tmp_path, capsys):
+    for seed in range(3):
+        table(seed, 400).write_parquet(tmp_path / f"s{seed}.parquet")
+    out = tmp_path / "design.json"
+    words = ["design", str(tmp_path / "s*.parquet"), "--on", "stream", "--restarts", "4"]
+    assert run([*words, "--json", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "1,191 boxes in 3 shards, taken to stand evenly over the input" in shown
+    assert "left out: 6 boxes without positive finite sides" in shown
+    design = json.loads(out.read_text())
+    assert design["boxes"] == 1191
+    assert sum(len(x["shapes"]) for x in design["levels"]) == 9
+    assert run(["design", "toy", "--anchors", "x"]) == 2
+    capsys.readouterr()
+    (tmp_path / "s9.parquet").write_bytes(b"PAR1")
+    assert run(words) == 1  # the rest goes on; the status says so
+    printed = capsys.readouterr()
+    assert f"not counted: {tmp_path / 's9.parquet'}" in printed.err
+    assert "1,191 boxes in 3 shards" in printed.out
+    for more in (["--k", "auto"], ["--html", "x.html"], ["--address", "auto"]):
+        assert run([*words[:2], *words[2:], *more]) == 2, more
+
+
+@pytest.mark.slow
+def test_ray_counts_the_same_bits_though_a_worker_dies(tmp_path):
+    pytest.importorskip("ray")
+    import ray
+
+    from kedge.design.on_ray import OnRay
+
+    for seed in range(8):
+        table(seed, 2000).write_parquet(tmp_path / f"s{seed}.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    shards, recipe = shards_of(str(tmp_path / "*.parquet")), letterbox(640)
+    here = count_shards(shards, lambda shard: count_shard(shard, recipe))
+    died = tmp_path / "died"
+
+    def count(shard: str) -> Sketch:
+        import os
+
+        if shard.endswith("s3.parquet") and not died.exists():
+            died.touch()
+            os._exit(1)  # as a killed worker does
+        return count_shard(shard, recipe)
+
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    try:
+        there = count_shards(shards, count, OnRay())
+    finally:
+        ray.shutdown()
+    assert died.exists()
+    assert bits(there.sketch) == bits(here.sketch)
+    assert there.boxes == here.boxes
+    assert set(there.failed) == set(here.failed)
