@@ -17,7 +17,7 @@ _ANCHORS = (
 
 
 class Flags(TrainConfig):
-    """The settings as they are typed: two of them have a spelling of their own."""
+    """The settings as they are typed: three of them have a spelling of their own."""
 
     image_size: Annotated[
         tuple[int, int],
@@ -25,6 +25,13 @@ class Flags(TrainConfig):
         Parameter(n_tokens=-1, consume_multiple=True),
     ] = TrainConfig.model_fields["image_size"].default
     """Side, or height and width, of the network's input; images are letterboxed into it."""
+    crop: Annotated[
+        tuple[int, int] | None,
+        BeforeValidator(as_size),
+        Parameter(n_tokens=-1, consume_multiple=True),
+    ] = None
+    """Side, or height and width, of what is cut from each image for training, at a random place, at
+    the scale that image_size gives it; whole images are scored. By default whole images."""
     anchors: Annotated[str, Parameter(help=_ANCHORS, allow_leading_hyphen=True)] = "kmeans"
 
 

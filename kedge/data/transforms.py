@@ -62,7 +62,8 @@ class Fit(v2.Transform):
 class RandomPlace(v2.Transform):
     """Scale at random, put at a random place of a canvas of `size` (cropped or padded), flip.
 
-    scale: range of the factor on the size at which the whole image fits; log-uniform.
+    scale: range of the factor on the size at which the whole image fits `within` (H, W), by
+    default the canvas; log-uniform.
     flip: probability of a horizontal flip. min_visible: objects of which the crop leaves a
     smaller share, and objects under one pixel wide or high, become crowd regions: they are
     neither a fair object nor background. What lies wholly outside is removed.
@@ -74,6 +75,7 @@ class RandomPlace(v2.Transform):
         scale: tuple[float, float] = (0.8, 1.2),
         flip: float = 0.5,
         min_visible: float = 0.3,
+        within: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         if not 0 < scale[0] <= scale[1]:
@@ -82,6 +84,7 @@ class RandomPlace(v2.Transform):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
         self.size, self.scale = _checked(size), scale
+        self.within = self.size if within is None else _checked(within)
         self.flip, self.min_visible = flip, min_visible
 
     def forward(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
@@ -89,7 +92,7 @@ class RandomPlace(v2.Transform):
         draw = torch.rand(4).tolist()
         low, high = self.scale
         rate = low * (high / low) ** draw[0]
-        rate *= min(self.size[0] / height, self.size[1] / width)
+        rate *= min(self.within[0] / height, self.within[1] / width)
         inner = (max(1, round(height * rate)), max(1, round(width * rate)))
         room_y, room_x = self.size[0] - inner[0], self.size[1] - inner[1]
         plan = Placement(inner, self.size, _between(room_x, draw[1]), _between(room_y, draw[2]))
@@ -157,15 +160,18 @@ def train_transforms(
     scale: tuple[float, float] = (0.8, 1.2),
     min_visible: float = 0.3,
     colour: float = 0.2,
+    crop: tuple[int, int] | None = None,
 ) -> Pipeline:
-    """Random scale, place (crop or pad), horizontal flip and colours, on a canvas of `size` (H, W).
+    """Random scale, place (crop or pad), horizontal flip and colours, on a canvas of `size` (H, W),
+    or on one of `crop` (H, W), with the image as large as `size` makes it.
 
     Images are first shrunk to what the largest scale needs, and never enlarged before the one
     random resize. scale=(1, 1), flip=0, colour=0 still places the image at random where its
     aspect ratio leaves room. See `RandomPlace` and `ColourJitter`.
     """
     room = max(1.0, scale[1])
-    place = RandomPlace(size, scale=scale, flip=flip, min_visible=min_visible)
+    canvas = size if crop is None else crop
+    place = RandomPlace(canvas, scale=scale, flip=flip, min_visible=min_visible, within=size)
     rest: list[Transform] = [place]
     if colour:
         rest.append(ColourJitter(colour))

@@ -69,6 +69,9 @@ class DataSettings(BaseModel):
     """What to do with a box that cannot be right."""
     image_size: Annotated[tuple[int, int], BeforeValidator(as_size)] = (256, 320)
     """Side, or height and width, of the network's input; images are letterboxed into it."""
+    crop: Annotated[tuple[int, int] | None, BeforeValidator(as_size)] = None
+    """Side, or height and width, of what is cut from each image for training, at a random place, at
+    the scale that image_size gives it; whole images are scored. By default whole images."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of a horizontal flip."""
     scale: tuple[float, float] = (0.8, 1.2)
@@ -83,9 +86,11 @@ class DataSettings(BaseModel):
     workers: int = Field(0, ge=0, le=256)
     """Processes that load images; 0: the training process itself."""
 
-    @field_validator("image_size")
+    @field_validator("image_size", "crop")
     @classmethod
-    def _sides(cls, value: tuple[int, int]) -> tuple[int, int]:
+    def _sides(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is None:
+            return None
         if min(value) < 32 or any(side % 32 for side in value):
             raise ValueError("height and width must be positive multiples of 32")
         return value

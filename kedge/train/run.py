@@ -153,6 +153,7 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
         config.image_size,
         flip=config.flip,
         scale=config.scale,
+        crop=config.crop,
         colour=config.colour if colour else 0.0,
     )
 

@@ -180,3 +180,25 @@ def test_colour_jitter_zero_is_the_identity():
 def test_bad_arguments_are_refused(make):
     with pytest.raises(ValueError, match="must be"):
         make()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000))
+def test_a_crop_is_cut_from_the_image_at_the_size_of_scoring(seed):
+    """100 x 200 scored at 50 x 100: half as large, of which 32 x 48 are trained on."""
+    image, target = sample(100, 200, [(20, 10, 80, 60), (120, 30, 180, 90)])
+    torch.manual_seed(seed)
+    pipeline = train_transforms((50, 100), flip=0, scale=(1, 1), colour=0, crop=(32, 48))
+    cut, moved = pipeline(image, target)
+    assert cut.shape == (3, 32, 48)
+    scale_x, scale_y, dx, dy = moved["letterbox"].tolist()
+    assert (scale_x, scale_y) == (0.5, 0.5)
+    assert -52 <= dx <= 0
+    assert -18 <= dy <= 0
+    whole = target["boxes"].as_subclass(Tensor)[moved["labels"]] * 0.5
+    expected = whole + torch.tensor([dx, dy, dx, dy])
+    expected = torch.minimum(expected.clamp(min=0), torch.tensor([48.0, 32, 48, 32]))
+    assert torch.allclose(moved["boxes"].as_subclass(Tensor), expected)
+    for x1, y1, x2, y2 in expected.round().int().tolist():
+        if min(x2 - x1, y2 - y1) > 4:  # resizing blurs the edges
+            assert (cut[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2] > 250).all()
