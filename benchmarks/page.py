@@ -9,6 +9,7 @@ from pathlib import Path
 from _record import ROOT, table
 from page_dropin import dropin
 from page_speed import speed
+from page_study import study
 
 HEAD = """# Benchmarks
 
@@ -201,6 +202,7 @@ def main() -> None:
         "A batch of 8 images of 640 px on the nine anchors of RetinaNet's five levels, processor time; what is kept comes "
         "back from memory or from a file an image. It pays wherever images come back unmoved.",
     )
+    page += study(ROOT / "results" / "study.jsonl")
     page += strategies()
     page += detectors()
     page += plain(

@@ -1,0 +1,86 @@
+"""The page's section about the study of learned anchors, written from its rows alone."""
+
+import json
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from _record import table
+from paired import paired
+
+Rows = list[dict[str, Any]]
+
+
+def study(path: Path) -> str:
+    """A table for each data set and detector; empty where no run is finished."""
+    if not path.exists():
+        return ""
+    rows: Rows = [json.loads(line) for line in path.read_text().splitlines()]
+    parts = []
+    for data, detector in unique((row["data"], row["detector"]) for row in rows):
+        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+        parts.append(f"### `{data}`, `{detector}`\n\n{table(lines(mine))}\n\n{said(mine)}")
+    commits = ", ".join(unique(row["commit"] for row in rows))
+    return (
+        "\n## Do learned anchors help?\n\nAP50 in points, mean and standard deviation over seeds; *gain*: the paired "
+        "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, each with a "
+        "95 % bootstrap interval over seeds. *Fit*: mean best IoU of the shapes with the training boxes.\n\n"
+        + "\n".join(parts)
+        + f"\n{len(rows)} runs, `results/study.jsonl`, at {commits}.\n"
+    )
+
+
+def lines(rows: Rows) -> Rows:
+    """A line for each start and kind of anchors."""
+    out = []
+    for start, anchors in unique((row["start"], row["anchors"]) for row in rows):
+        mine = of(rows, start, anchors)
+        scores = [100 * row["scores"]["AP50"] for row in mine]
+        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+        gain = paired(rows, same(start, anchors), same(start, "fixed"))
+        single = paired(rows, same(start, anchors), same("one", "fixed"))
+        out.append(
+            {
+                "start": start,
+                "anchors": anchors,
+                "seeds": len(mine),
+                "AP50": f"{statistics.mean(scores):.1f}{spread}",
+                "gain": "" if anchors == "fixed" else str(gain or "-"),
+                "to one shape": "" if start == "one" else str(single or "-"),
+                "fit before": fit(mine, "initial"),
+                "fit after": fit(mine, "final"),
+            }
+        )
+    return out
+
+
+def said(rows: Rows) -> str:
+    """What the rows bear, counted."""
+    kinds = {"+": [], "-": [], "~": []}
+    for start, anchors in unique((row["start"], row["anchors"]) for row in rows):
+        found = paired(rows, same(start, anchors), same(start, "fixed"))
+        if anchors != "fixed" and found is not None:
+            kinds[found.verdict].append(f"{anchors} from {start}")
+    words = {"+": "Better than fixed", "-": "Worse than fixed", "~": "Not told apart"}
+    return "".join(f"{words[k]}: {', '.join(v)}. " for k, v in kinds.items() if v).strip() + "\n"
+
+
+def of(rows: Rows, start: str, anchors: str) -> Rows:
+    return [row for row in rows if same(start, anchors)(row)]
+
+
+def same(start: str, anchors: str):
+    """Whether a row is of this start and kind."""
+    return lambda row: (row["start"], row["anchors"]) == (start, anchors)
+
+
+def fit(rows: Rows, station: str) -> str:
+    values = [row["fit"].get(station) for row in rows]
+    known = [value for value in values if value is not None]
+    return f"{statistics.mean(known):.3f}" if known else "-"
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Each once, in the order of their first."""
+    return list(dict.fromkeys(values))

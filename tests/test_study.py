@@ -1,0 +1,120 @@
+"""The study: every run of a plan once, rows that outlive a kill, differences paired by seed."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+sys.path.append(str(REPOSITORY / "benchmarks"))
+import paired
+import study
+from page_study import study as page
+
+PLAN = REPOSITORY / "benchmarks" / "plans" / "learned_anchors.yaml"
+MINI = """
+name: mini
+seeds: 2
+common: {data: toy, train_split: val, eval_split: val, image_size: [64, 96], batch_size: 50}
+data: {toy: {epochs: 1}}
+detectors: {yolov2: {}, ssd: {seeds: 1}}
+anchors: {fixed: {}, learned: {learn_anchors: true}}
+starts: {kmeans: {anchors: kmeans}, one: {anchors: kmeans, num_anchors: 1}}
+cells:
+  - {detectors: yolov2, starts: kmeans}
+  - {anchors: fixed, starts: [kmeans, one]}
+"""
+
+
+def test_the_plan_of_learned_anchors_says_what_is_to_run(tmp_path):
+    plan = yaml.safe_load(PLAN.read_text())
+    cells = study.cells_of(plan, tmp_path)
+    keys = [cell.key for cell in cells]
+    assert len(keys) == len(set(keys)) == len({cell.config.out for cell in cells})
+    seeds = [cell.seed for cell in cells]
+    assert seeds == sorted(seeds)
+    wanted = {cell.names for cell in cells}
+    for data in ("hit_uav", "receipt_lines", "aerial_cars", "bccd"):
+        for start in ("identical", "uniform", "kmeans", "coco"):
+            assert {(data, "yolov2", kind, start) for kind in ("fixed", "learned")} <= wanted
+        mine = [c for c in cells if c.names == (data, "yolov2", "learned", "identical")]
+        assert len(mine) == 5
+        assert all(cell.config.learn_anchors for cell in mine)
+    with pytest.raises(ValueError, match="starts has no 'kmens'; there are identical"):
+        study.cells_of(plan | {"cells": [{"starts": "kmens"}]}, tmp_path)
+
+
+def test_finished_runs_are_rows_and_are_not_trained_again(tmp_path, monkeypatch):
+    plan, rows = tmp_path / "mini.yaml", tmp_path / "rows.jsonl"
+    plan.write_text(MINI)
+    cells = study.cells_of(yaml.safe_load(MINI), tmp_path / "runs")
+    assert [cell.key.removeprefix("mini/toy/") for cell in cells] == [
+        "yolov2/fixed/kmeans/0", "yolov2/learned/kmeans/0", "yolov2/fixed/one/0",
+        "ssd/fixed/kmeans/0", "ssd/fixed/one/0",
+        "yolov2/fixed/kmeans/1", "yolov2/learned/kmeans/1", "yolov2/fixed/one/1",
+    ]  # fmt: skip
+    rows.write_text(json.dumps({"key": "another/study", "old": True}) + "\n")
+    monkeypatch.setattr(study.keep, "__defaults__", (rows,))
+    words = ["study.py", str(plan), "--runs", str(tmp_path / "runs"), "--only", "toy/yolov2"]
+    monkeypatch.setattr(sys, "argv", [*words, "--seeds", "1"])
+    study.main()
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [row["key"] for row in found] == [
+        "another/study", "mini/toy/yolov2/fixed/kmeans/0", "mini/toy/yolov2/fixed/one/0",
+        "mini/toy/yolov2/learned/kmeans/0",
+    ]  # fmt: skip
+    fixed, one, learned = found[1:]
+    assert fixed["shapes"]["initial"] == fixed["shapes"]["final"] != learned["shapes"]["final"]
+    assert len(one["shapes"]["final"]) == 1
+    assert learned["settings"]["learn_anchors"] is True
+    assert "learn_anchors" not in fixed["settings"]
+    assert len(fixed["AP50 by class"]) > 1
+    assert 0 <= fixed["scores"]["AP50"] <= 1
+    monkeypatch.setattr(study, "train", None)  # would fail: nothing is left to train
+    study.main()
+    assert [json.loads(line) for line in rows.read_text().splitlines()] == found
+
+
+def test_differences_are_paired_by_seed():
+    rows = [
+        {"start": start, "seed": seed, "scores": {"AP50": value}}
+        for start, values in (("a", (0.5, 0.6, 0.7)), ("b", (0.4, 0.52, 0.59, 0.9)))
+        for seed, value in enumerate(values)
+    ]
+    found = paired.paired(rows, lambda r: r["start"] == "a", lambda r: r["start"] == "b")
+    assert found is not None
+    assert found.pairs == 3
+    assert found.mean == pytest.approx((10 + 8 + 11) / 3)
+    # every mean of three of 8, 10, 11 with replacement, by their number
+    means = sorted((a + b + c) / 3 for a in (8, 10, 11) for b in (8, 10, 11) for c in (8, 10, 11))
+    low, high = np.percentile(np.repeat(means, 400), [2.5, 97.5])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.2)
+    assert found.verdict == "+"
+    assert paired.bootstrap([-1, 2, 0.5]).verdict == "~"
+    assert paired.bootstrap([-1, -2, -0.5]).verdict == "-"
+    assert paired.bootstrap([5, 6]).verdict == "~"
+    assert paired.paired(rows, lambda r: False, lambda r: True) is None
+
+
+def test_the_page_says_what_the_rows_bear(tmp_path):
+    def row(start, anchors, seed, score):
+        return {
+            "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
+            "scores": {"AP50": score}, "fit": {"initial": 0.5, "final": 0.6}, "commit": "abc",
+        }  # fmt: skip
+
+    rows = [row("kmeans", "fixed", s, 0.5 + s / 100) for s in range(3)]
+    rows += [row("kmeans", "learned", s, 0.55 + s / 100) for s in range(3)]
+    rows += [row("coco", "fixed", s, 0.5) for s in range(3)]
+    rows += [row("coco", "learned", s, (0.4, 0.45, 0.47)[s]) for s in range(3)]
+    rows += [row("one", "fixed", s, 0.52 + s / 100) for s in range(3)]
+    path = tmp_path / "study.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    text = page(path)
+    assert "Better than fixed: learned from kmeans. Worse than fixed: learned from coco." in text
+    assert "+5.0 [+5.0, +5.0]" in text
+    assert "+3.0 [+3.0, +3.0]" in text  # to one shape
+    assert "15 runs" in text
+    assert page(tmp_path / "none.jsonl") == ""
