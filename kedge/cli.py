@@ -21,7 +21,8 @@ app = App(
 _COMMANDS = {
     "train": "Train a detector, with learned or fixed anchors.",
     "evaluate": "Score a run, or anybody's results file, on a data set.",
-    "predict": "Detect objects in an image or a folder.",
+    "predict": "Detect objects in an image, a folder, a video or a camera.",
+    "export": "Write a run as a file that runs elsewhere: ONNX, int8, OpenVINO, torch.export.",
     "data": "Read a data set and say what is in it and what is wrong with it.",
     "proposals": "Where objects may be, without learning: find, keep and judge proposals.",
     "design": "Anchor shapes from data, compared with what you have, ready to paste.",

@@ -14,7 +14,7 @@ ORDER = [
     "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
     "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
-    "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
+    "detectors", "export", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
     "commands",
     "cli",
 ]  # fmt: skip

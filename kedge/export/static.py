@@ -1,0 +1,165 @@
+"""What a detector says of images of one size, with all that the size decides made beforehand.
+
+A graph must not depend on values: which anchors there are is known, how many boxes pass is not. So
+anchors become constants here, and every anchor answers."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from kedge.detectors.dense import Dense, Maps
+from kedge.detectors.detector import Detector
+from kedge.detectors.images import pad_to_multiple
+from kedge.detectors.on_proposals import OnProposals
+from kedge.detectors.refinement import Refining
+from kedge.detectors.two_stage import TwoStage
+from kedge.select import Selection
+from kedge.types import Coder, Predictions
+
+
+class Answers(NamedTuple):
+    """At every anchor: scores (B, N, C) in [0, 1], codes (B, N, D), and the anchor (B, N, 4)."""
+
+    scores: Tensor
+    codes: Tensor
+    anchors: Tensor
+
+
+class Static(nn.Module, ABC):
+    """A detector for images of ``size`` (H, W), a network whose outputs have fixed sizes.
+
+    ``coder`` writes the codes, ``levels`` are the numbers of anchors of each level, ``selection``
+    says which become detections.
+    """
+
+    strides: Tensor
+
+    def __init__(
+        self, detector: Detector, size: tuple[int, int], coder: Coder, selection: Selection
+    ) -> None:
+        super().__init__()
+        self.detector, self.size = detector, size
+        self.coder, self.selection = coder, selection
+        padded = tuple(side + -side % detector.multiple for side in size)
+        grid = detector.grid((padded[0], padded[1]))
+        assert grid is not None, "a static form is of a detector with anchors"
+        self.grid = grid
+        self.levels = grid.anchors_per_level
+        self.register_buffer("anchors", grid.boxes().detach().float())
+        self.register_buffer("strides", grid.stride().detach().float())
+
+    @abstractmethod
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Raw outputs by name, (B, N, ...), of images (B, 3, H, W)."""
+
+    @abstractmethod
+    def answers(self, images: Tensor) -> Answers:
+        """What it says at every anchor."""
+
+    def boxes(self, anchors: Tensor, codes: Tensor, strides: Tensor) -> Tensor:
+        """(B, K, 4) the boxes that codes (B, K, D) write beside anchors (B, K, 4)."""
+        rows = self.coder.decode(anchors.flatten(0, 1), codes.flatten(0, 1), strides.flatten(0, 1))
+        return rows.unflatten(0, anchors.shape[:2])
+
+    def _shared(self, table: Tensor, batch: int) -> Tensor:
+        return table.expand(batch, *table.shape)
+
+    def strides_of(self, batch: int) -> Tensor:
+        """(B, N, 2) the cell sizes of the anchors."""
+        return self._shared(self.strides, batch)
+
+
+class StaticDense(Static):
+    """Of a detector of one stage."""
+
+    detector: Dense
+    anchors: Tensor
+
+    def __init__(self, detector: Dense, size: tuple[int, int]) -> None:
+        super().__init__(detector, size, detector.coder, detector.selection)
+
+    def _said(self, images: Tensor) -> Maps:
+        return self.detector.predict_maps(pad_to_multiple(images, self.detector.multiple))
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        said = self._said(images)
+        return {"logits": said.logits, "codes": said.codes, **said.branches}
+
+    def answers(self, images: Tensor) -> Answers:
+        said = self._said(images)
+        predictions = Predictions.from_dense(
+            said.logits, said.codes, self.grid, self.coder, self.detector.loss.class_scores,
+            **said.branches,
+        )  # fmt: skip
+        scores = self.detector.scores(predictions).unflatten(0, said.logits.shape[:2])
+        return Answers(scores, said.codes, self._shared(self.anchors, images.shape[0]))
+
+
+class StaticRefining(Static):
+    """Of a detector whose second step answers at the anchors that the first has moved."""
+
+    detector: Refining
+    anchors: Tensor
+
+    def __init__(self, detector: Refining, size: tuple[int, int]) -> None:
+        super().__init__(detector, size, detector.regions.coder, detector.regions.selection)
+
+    def _steps(self, images: Tensor) -> tuple[Predictions, Tensor, Tensor]:
+        maps = self.detector.features(pad_to_multiple(images, self.detector.multiple))
+        first = self.detector.proposals.predict(maps, self.grid)
+        logits, codes = self.detector.regions.layers(maps)
+        return first, logits, codes
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        first, logits, codes = self._steps(images)
+        return {
+            "logits": logits, "codes": codes, "first_logits": first.logits,
+            "first_codes": first.codes,
+        }  # fmt: skip
+
+    def answers(self, images: Tensor) -> Answers:
+        first, logits, codes = self._steps(images)
+        batch = images.shape[0]
+        coder = self.detector.proposals.coder
+        moved = coder.decode(
+            self._shared(self.anchors, batch).flatten(0, 1),
+            first.codes.flatten(0, 1),
+            self.strides_of(batch).flatten(0, 1),
+        )
+        scores = self.detector.regions.loss.class_scores.probability(logits)
+        easy = self.detector.easy(first).unflatten(0, logits.shape[:2])
+        scores = torch.where(easy[..., None], torch.zeros_like(scores), scores)
+        return Answers(scores, codes, moved.unflatten(0, logits.shape[:2]))
+
+
+def static(detector: Detector, size: tuple[int, int]) -> Static:
+    """The static form of a detector for images of ``size`` (H, W), in evaluation mode.
+
+    Raises ``ValueError`` for a detector that has none, with the reason.
+    """
+    if min(size) < detector.smallest:
+        raise ValueError(
+            f"image_size {size[0]} x {size[1]}: less than one cell of the detector's finest level "
+            f"({detector.smallest} px)"
+        )
+    name, kind = type(detector).__name__, type(detector)
+    if isinstance(detector, Dense) and (kind.detect, kind.head, kind.select) == (
+        Dense.detect, Dense.head, Dense.select,
+    ):  # fmt: skip
+        return StaticDense(detector, size).eval()
+    if isinstance(detector, Refining) and kind.detect is Refining.detect:
+        return StaticRefining(detector, size).eval()
+    raise ValueError(f"{name} cannot be exported: {_reason(detector)}")
+
+
+def _reason(detector: Detector) -> str:
+    if isinstance(detector, OnProposals):
+        return "its boxes come from a source outside the network, which a graph cannot hold"
+    if isinstance(detector, TwoStage):
+        return (
+            "its second stage looks at as many proposals as the image gives, and a graph has fixed "
+            "sizes; train a detector of one stage (gfl, ssd, yolox ...) to export one"
+        )
+    return "it finds boxes in a way of its own, for which there is no graph"
