@@ -111,6 +111,7 @@ def _of_run(
     """The data to score on, what the detector of a run or a weights file finds in it, and the
     recall of its proposals where ``proposals`` asks for it."""
     from kedge.detectors.detector import HasProposals
+    from kedge.export import is_exported
     from kedge.predict import score as scoring
     from kedge.predict.detect import detect, propose
     from kedge.train.config import load_config
@@ -124,7 +125,8 @@ def _of_run(
         if data is None:
             data, root = config.data, root or config.root
     if data is None:
-        raise ValueError("evaluate: a file needs --data: what is the truth?")
+        what = "an exported file" if is_exported(run) else "a weights file"
+        raise ValueError(f"evaluate: {what} needs --data: what is the truth?")
     source = read(data, root=root)
     scoring.check_classes(detector.class_names, source)
     if proposals and not isinstance(detector, HasProposals):

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kedge.commands.words import Root, Sides, height_and_width, say
+from kedge.commands.words import Root, Sides, height_and_width
 from kedge.counted import count
 
 if TYPE_CHECKING:
     from kedge.data import Data
     from kedge.detectors import Detector
+    from kedge.export import Exported
 
 
 def export(
@@ -22,13 +23,14 @@ def export(
     split: str | None = None,
     root: Root = None,
     images: int = 100,
-    score: bool = True,
 ) -> None:
     """Write a run as a file that runs elsewhere: ONNX, int8, OpenVINO, torch.export.
 
     kedge export runs/a --out a.onnx
 
     kedge export runs/a --to int8 --out a.onnx
+
+    kedge predict a.onnx photo.jpg
 
     Parameters
     ----------
@@ -43,34 +45,91 @@ def export(
         nms: detections, best first, padded, with their count. decoded: all boxes and scores.
         maps: what the network says, raw.
     image_size
-        Side, or height and width, of the input; by default that of the training. Batches may have
+        Side, or height and width, of the input; by default that of the training. A batch may have
         any number of images.
     data
-        Data set for int8: its training images calibrate, its test images give the AP before and
-        after; by default the one of the run.
+        Data set whose images are looked at; by default that of the run.
     split
-        Split that calibrates; by default the training split.
+        Split that calibrates int8, or in whose images file and detector are compared; by default
+        the training split.
     images
-        So many images calibrate, spread over the split.
-    score
-        Print the AP before and after for int8.
+        So many images calibrate int8, spread over the split. The AP before and after is that of the
+        test split.
     """
+    from kedge.data.sources import read_data
     from kedge.export import export as write
     from kedge.export import open_exported
-    from kedge.export.check import largest_difference
+    from kedge.export.calibration import calibration_images
     from kedge.train.loading import load
 
     if images < 1:
         raise ValueError(f"--images {images}: must be at least 1")
-    detector = load(run)
-    size = height_and_width(image_size)
+    detector, size = load(run), height_and_width(image_size)
+    data, root = _of_run(run, data, root)
+    seen = None if data is None else read_data(data, split, root=root)
+    size = size or detector.input_size
+    batches = ()
     if to == "int8":
-        data, root = _of_run(run, data, root)
-        from kedge.predict.calibration import calibration_images
-
-        found = _read(data, split, root)
-        batches = calibration_images(found, size or detector.input_size, images)
-        write(detector, out, to=to, form=form, image_size=size, calibration=batches)
+        if seen is None:
+            raise ValueError("export: int8 of a weights file needs --data: images to calibrate it")
+        if size is not None:
+            batches = calibration_images(seen, size, images)
+    write(detector, out, to=to, form=form, image_size=size, calibration=batches)
+    print(f"{out}: {_bytes(out) / 1e6:.2f} MB, {to}, {form}, {_sides(size)}")
+    if form == "maps" or seen is None or data is None:
+        return
+    file = open_exported(out)
+    if to == "int8":
+        _before_and_after(detector, file, data, root)
     else:
-        write(detector, out, to=to, form=form, image_size=size)
-    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+        _compare(detector, file, seen)
+
+
+def _of_run(run: Path, data: str | None, root: Path | None) -> tuple[str | None, Path | None]:
+    """The data set asked for, by default that of the run; None for a weights file's."""
+    from kedge.train.config import load_config
+    from kedge.train.result import CONFIG
+
+    if data is not None or not run.is_dir():
+        return data, root
+    config = load_config(run / CONFIG)
+    return config.data, root or config.root
+
+
+def _sides(size: tuple[int, int] | None) -> str:
+    return "" if size is None else f"{size[0]} x {size[1]} px (height x width)"
+
+
+def _bytes(path: Path) -> int:
+    """Of the file, and of the weights beside it."""
+    beside = path.with_suffix(".bin")
+    more = beside.stat().st_size if path.suffix == ".xml" and beside.exists() else 0
+    return path.stat().st_size + more
+
+
+def _compare(detector: "Detector", file: "Exported", data: "Data") -> None:
+    from kedge.export.calibration import spread
+    from kedge.predict.compare import compared
+
+    print(compared(detector, file, spread(data, 8)))
+
+
+def _before_and_after(
+    detector: "Detector", file: "Exported", data: str, root: Path | None
+) -> None:
+    """Prints the scores of both on the test split."""
+    from rich.console import Console
+
+    from kedge.commands.tables import scores_table
+    from kedge.predict import score as scoring
+    from kedge.predict.detect import detect
+
+    truth = scoring.read_to_score(data, None, "drop", root)
+    scoring.check_classes(detector.class_names, truth)
+    rows = []
+    for name, one in (("float32", detector), ("int8", file)):
+        every = detect(one, truth, file.input_size)
+        found, _ = scoring.relabelled(every, detector.class_names or (), truth)
+        rows.append((name, scoring.score(found, truth)))
+    title = f"On {count(len(truth.records), 'image')} of {truth.source}"
+    Console().print(scores_table(rows, title=title + (f", {truth.split}" if truth.split else "")))
