@@ -87,6 +87,8 @@ def _explain(error: Exception) -> str:
             from kedge.train.config import explain
 
             return explain(cause, "settings")  # pyright: ignore[reportArgumentType]
+        if isinstance(cause, ImportError) and "pip install" in str(cause):
+            break  # it says itself which extra
         if isinstance(cause, ModuleNotFoundError):  # and that a command cannot be imported
             if (cause.name or "").startswith("kedge"):
                 raise error
@@ -94,7 +96,7 @@ def _explain(error: Exception) -> str:
         cause = cause.__cause__
     from kedge.parse import shown
 
-    return shown(" ".join(str(error).split())) or type(error).__name__
+    return shown(" ".join(str(cause or error).split())) or type(error).__name__
 
 
 def _say(message: str, status: int) -> int:

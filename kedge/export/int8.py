@@ -30,13 +30,15 @@ def quantised(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
 
     ``images`` (1, 3, H, W) calibrate it: the range of every activation is what they make of it.
     Nodes behind the last convolutions stay in float: codes, boxes and scores need the digits.
+    Weights take 7 of the 8 bits: on processors without VNNI sums of two products in 16 bits would
+    overflow, which cost a tiny SSD on bccd 6.5 points of AP, and so costs it none.
     """
     with tempfile.TemporaryDirectory() as name, quietly():
         source, ready, made = (Path(name) / f"{step}.onnx" for step in ("float", "ready", "int8"))
         onnx.save_model(model, str(source))  # from memory it would move the weights elsewhere
         quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
         quantize_static(
-            str(ready), str(made), _Images(images), per_channel=True,
+            str(ready), str(made), _Images(images), per_channel=True, reduce_range=True,
             nodes_to_exclude=behind_convolutions(onnx.load(str(ready))),
         )  # fmt: skip
         return onnx.load(str(made))
