@@ -14,9 +14,8 @@ ORDER = [
     "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
     "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
-    "detectors", "export", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
-    "commands",
-    "cli",
+    "detectors", "export", "design", "evaluate", "predict", "train", "doctor", "interop", "pages",
+    "demo", "commands", "cli",
 ]  # fmt: skip
 CORE = [*ORDER[: ORDER.index("select") + 1], "detectors"]
 LIGHT = {"torch", "torchvision", "numpy", "kedge"}

@@ -107,7 +107,7 @@ def doctor(
         from kedge.interop.doctor_model import setup_of_model
 
         context = replace(context, setup=setup_of_model(model, context.image_size))
-    findings, place = examine(context), height_and_width(deploy)
+    findings, place = examine(context), height_and_width(deploy, "--deploy")
     there = None if place is None else deployed(context, place)
     if there is not None:
         findings = by_severity([*findings, there.finding()])

@@ -114,9 +114,7 @@ def _compare(detector: "Detector", file: "Exported", data: "Data") -> None:
     print(compared(detector, file, spread(data, 8)))
 
 
-def _before_and_after(
-    detector: "Detector", file: "Exported", data: str, root: Path | None
-) -> None:
+def _before_and_after(detector: "Detector", file: "Exported", data: str, root: Path | None) -> None:
     """Prints the scores of both on the test split."""
     from rich.console import Console
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kedge.detectors.pictures import extra
 from kedge.export.facts import Facts
-from kedge.export.fixed_selection import select_fixed
+from kedge.export.fixed_selection import Padded, select_fixed
+from kedge.select import Selection
 
 OPENERS = {
     ".onnx": ("to_onnx", "OnnxSession", "export"),
@@ -74,6 +75,14 @@ class Exported:
 
     def __call__(self, images: Sequence[Tensor] | Tensor) -> list[dict[str, Tensor]]:
         """Of images (3, H, W) in [0, 1] of the file's size: ``boxes``, ``labels``, ``scores``."""
+        rows = zip(*self.padded(images), strict=True)
+        return [
+            {"boxes": boxes[:count], "labels": labels[:count], "scores": scores[:count]}
+            for boxes, scores, labels, count in rows
+        ]
+
+    def padded(self, images: Sequence[Tensor] | Tensor) -> Padded:
+        """The same as the file gives them: padded, with their count."""
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
         if tuple(batch.shape[1:]) != (3, *self.input_size):
             raise ValueError(
@@ -81,18 +90,11 @@ class Exported:
                 f"got {tuple(batch.shape[1:])}: letterbox them, as predict does"
             )
         columns = self._session(batch.float().contiguous())
-        if self._rule is not None:
-            columns = self._select(*columns)
-        rows = zip(*columns, strict=True)
-        return [
-            {"boxes": boxes[:count], "labels": labels[:count], "scores": scores[:count]}
-            for boxes, scores, labels, count in rows
-        ]
+        return Padded(*columns) if self._rule is None else self._select(self._rule, *columns)
 
-    def _select(self, boxes: Tensor, scores: Tensor) -> Sequence[Tensor]:
-        assert self._rule is not None
+    def _select(self, rule: Selection, boxes: Tensor, scores: Tensor) -> Padded:
         return select_fixed(
-            self._rule,
+            rule,
             scores,
             lambda rows: boxes.gather(1, rows[..., None].expand(-1, -1, 4)),
             levels=self.facts.levels,
@@ -100,7 +102,7 @@ class Exported:
         )
 
 
-def _rule(facts: Facts, path: Path):
+def _rule(facts: Facts, path: Path) -> Selection:
     try:
         return facts.rule()
     except (ValueError, TypeError, KeyError) as error:

@@ -53,9 +53,7 @@ class OnnxSession:
             )
         except Exception as error:  # its own exceptions share no public base
             raise ValueError(f"{path}: ONNX Runtime cannot read it ({error})") from None
-        self.facts = facts_from(
-            self._session.get_modelmeta().custom_metadata_map.get(KEY), path
-        )
+        self.facts = facts_from(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
 
     def __call__(self, images: Tensor) -> Sequence[Tensor]:
         """The outputs for images (B, 3, H, W)."""

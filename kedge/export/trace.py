@@ -36,8 +36,6 @@ def example(graph: Graph, batch: int = 2) -> torch.Tensor:
 def traced(graph: Graph) -> ExportedProgram:
     """The program of a graph; it holds no images."""
     with quietly(), torch.no_grad():
-        program = torch.export.export(
-            graph, (example(graph),), dynamic_shapes=({0: Dim("batch")},)
-        )
+        program = torch.export.export(graph, (example(graph),), dynamic_shapes=({0: Dim("batch")},))
     program.example_inputs = None  # they would be pickled
     return program

@@ -1,5 +1,9 @@
-"""Every detector leaves the workshop with the same detections, or says why it cannot."""
+"""Every detector leaves the workshop with the same detections, or says why it cannot.
 
+The form of fixed sizes is compared as torch runs it; what becomes of it in ONNX Runtime is slow
+(``make test-slow``), but for the one detector of ``tests/export``."""
+
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +12,18 @@ import torch
 from detectors.scenes import PROPOSED, SMALL, make
 from torch import nn
 
-from kedge.export.forms import FORMS, DetectionsGraph
+from kedge.export.fixed_selection import Padded
+from kedge.export.forms import DecodedGraph, DetectionsGraph
 from kedge.export.static import static
+from kedge.export.write import export
 
 EVERY = [*SMALL, *PROPOSED]
 SIZE = (64, 96)  # not square, no multiple of the coarsest strides
 REFUSED = {"faster_rcnn", "faster_rcnn_c4", "cascade_rcnn", "rfcn", "fast_rcnn", "rcnn"}
 IMAGES = torch.rand(3, 3, *SIZE, generator=torch.Generator().manual_seed(5))
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "edge.md"
+
+exported = pytest.mark.parametrize("detector", [name for name in EVERY if name not in REFUSED])
 
 
 def sharp(name: str):
@@ -31,26 +40,79 @@ def sharp(name: str):
         nn.init.constant_(model.output.conv.bias, 0.5)
     if name == "paa":
         model.selection = replace(model.selection, vote=None)
+    model.input_size = SIZE
     return model
 
 
-def agree(found, model) -> None:
-    """``Padded`` detections are the detector's own."""
-    boxes, scores, labels, count = (torch.as_tensor(column) for column in found)
+def agree(found: Padded, model) -> None:
+    """Detections of ``IMAGES`` are the detector's own."""
     rows = model(IMAGES)
     assert sum(len(row["boxes"]) for row in rows) > 9
     for image, row in enumerate(rows):
-        assert int(count[image]) == len(row["boxes"])
-        real = slice(0, int(count[image]))
-        assert torch.equal(labels[image, real], row["labels"])
-        torch.testing.assert_close(boxes[image, real], row["boxes"], atol=1e-3, rtol=0)
-        torch.testing.assert_close(scores[image, real], row["scores"], atol=1e-5, rtol=0)
-        assert not boxes[image, real.stop :].any()
-        assert not scores[image, real.stop :].any()
+        assert int(found.count[image]) == len(row["boxes"])
+        real = slice(0, int(found.count[image]))
+        assert torch.equal(found.labels[image, real], row["labels"])
+        torch.testing.assert_close(found.boxes[image, real], row["boxes"], atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.scores[image, real], row["scores"], atol=1e-5, rtol=0)
+        assert not found.boxes[image, real.stop :].any()
+        assert not found.scores[image, real.stop :].any()
 
 
-@pytest.mark.parametrize("detector", [name for name in EVERY if name not in REFUSED])
+@exported
 @torch.no_grad()
 def test_the_form_of_fixed_sizes_finds_what_the_detector_finds(detector):
     model = sharp(detector)
-    agree(DetectionsGraph(static(model, SIZE)).eval()(IMAGES), model)
+    agree(Padded(*DetectionsGraph(static(model, SIZE)).eval()(IMAGES)), model)
+
+
+@exported
+@torch.no_grad()
+def test_all_boxes_and_scores_hold_what_it_finds(detector):
+    model = sharp(detector)
+    boxes, scores = DecodedGraph(static(model, SIZE)).eval()(IMAGES)
+    assert boxes.shape[:2] == scores.shape[:2]
+    height, width = SIZE
+    boxes = torch.minimum(boxes.clamp(min=0), torch.tensor([width, height, width, height]))
+    for image, row in enumerate(model(IMAGES)):
+        best = row["boxes"][0]
+        near = (boxes[image] - best).abs().amax(-1).argmin()
+        torch.testing.assert_close(boxes[image, near], best, atol=1e-3, rtol=0)
+        assert float((scores[image, near] - row["scores"][0]).abs().min()) < 1e-5
+
+
+@pytest.mark.parametrize("detector", sorted(REFUSED))
+def test_what_no_graph_can_hold_is_refused_by_name(detector, tmp_path):
+    model = make(detector)
+    with pytest.raises(ValueError, match=rf"^{type(model).__name__} cannot be exported: .+"):
+        export(model, tmp_path / "a.onnx", image_size=SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_tells_of_every_detector():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (yes|no)", DOCS.read_text(), flags=re.MULTILINE))
+    assert rows == {name: "no" if name in REFUSED else "yes" for name in EVERY}
+
+
+@pytest.mark.slow
+@exported
+def test_onnx_runtime_finds_what_the_detector_finds(detector, tmp_path):
+    from kedge.export.opened import open_exported
+
+    model = sharp(detector)
+    export(model, tmp_path / "a.onnx")
+    found = open_exported(tmp_path / "a.onnx")
+    agree(found.padded(IMAGES), model)
+    assert len(found(IMAGES[:1])) == 1
+    assert torch.equal(found(IMAGES)[2]["labels"], found(IMAGES[2:])[0]["labels"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", ["yolov1", "gfl_tiny", "refinedet", "tood"])
+@pytest.mark.parametrize("to", ["openvino", "torch-export"])
+def test_other_formats_find_the_same(detector, to, tmp_path):
+    from kedge.export.opened import open_exported
+
+    model = sharp(detector)
+    path = tmp_path / ("a.xml" if to == "openvino" else "a.pt2")
+    export(model, path, to=to)
+    agree(open_exported(path).padded(IMAGES), model)
