@@ -20,7 +20,8 @@ def save_openvino(model: onnx.ModelProto, facts: Facts, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         source, made = Path(folder) / "model.onnx", Path(folder) / "model.xml"
         onnx.save_model(model, str(source))
-        converted: Any = openvino.convert_model(str(source))
+        core: Any = openvino.Core()  # its converter would tell its makers of every use
+        converted = core.read_model(str(source))
         converted.set_rt_info(facts.as_text(), KEY)
         openvino.save_model(converted, str(made), compress_to_fp16=False)
         for suffix in (".bin", ".xml"):

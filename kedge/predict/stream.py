@@ -26,7 +26,7 @@ class Seen:
 
 
 class Meter:
-    """How a stream is kept up with: every second a line of ``tell``, by the seconds of ``clock``."""
+    """How a stream is kept up with: every second of ``clock`` a line to ``tell``."""
 
     def __init__(
         self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic

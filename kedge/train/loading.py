@@ -55,7 +55,7 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
 
 
 def load_any(path: Path) -> Detector | Exported:
-    """A detector that can be asked: ``load``, or of a file of ``kedge export`` ``open_exported``."""
+    """A detector that can be asked: of a file of ``kedge export``, or what ``load`` takes."""
     return open_exported(path) if is_exported(path) else load(path)
 
 
