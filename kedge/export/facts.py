@@ -101,7 +101,7 @@ def facts_from(text: str | None, file: object) -> Facts:
     try:
         values = json.loads(text)
         written = int(values["format"])
-        known = {key: values[key] for key in Facts.__dataclass_fields__}
+        known: dict[str, Any] = {key: values[key] for key in Facts.__dataclass_fields__}
         facts = Facts(**(known | {key: tuple(known[key]) for key in _TUPLES}))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(

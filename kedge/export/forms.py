@@ -1,5 +1,6 @@
 """The three forms of an exported detector: raw maps, all boxes decoded, or detections."""
 
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -40,8 +41,7 @@ class DecodedGraph(Graph):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         said = self.static.answers(images)
-        strides = self.static.strides_of(images.shape[0])
-        return self.static.boxes(said.anchors, said.codes, strides), said.scores
+        return self.static.boxes(said), said.scores
 
 
 class DetectionsGraph(Graph):
@@ -55,13 +55,12 @@ class DetectionsGraph(Graph):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         static, said = self.static, self.static.answers(images)
-        strides = static.strides_of(images.shape[0])
-
-        def boxes_at(rows: Tensor) -> Tensor:
-            return static.boxes(*(_picked(x, rows) for x in (said.anchors, said.codes, strides)))
-
         found = select_fixed(
-            static.selection, said.scores, boxes_at, levels=static.levels, size=static.size
+            static.selection,
+            said.scores,
+            partial(static.boxes, said),
+            levels=static.levels,
+            size=static.size,
         )
         return tuple(found)  # a file knows plain tuples only
 
@@ -71,8 +70,3 @@ FORMS: dict[Form, type[Graph]] = {
     "decoded": DecodedGraph,
     "nms": DetectionsGraph,
 }
-
-
-def _picked(table: Tensor, rows: Tensor) -> Tensor:
-    """(B, K, D) rows (B, K) of a table (B, N, D)."""
-    return table.gather(1, rows[..., None].expand(-1, -1, table.shape[-1]))

@@ -1,6 +1,7 @@
 """An exported file, open: images to detections, by whichever runtime the file is for."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ from torch import Tensor
 from kedge.detectors.pictures import extra
 from kedge.export.facts import Facts
 from kedge.export.fixed_selection import Padded, select_fixed
+from kedge.export.static import picked
 from kedge.select import Selection
 
 OPENERS = {
@@ -96,7 +98,7 @@ class Exported:
         return select_fixed(
             rule,
             scores,
-            lambda rows: boxes.gather(1, rows[..., None].expand(-1, -1, 4)),
+            partial(picked, boxes),
             levels=self.facts.levels,
             size=self.input_size,
         )

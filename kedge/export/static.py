@@ -20,20 +20,23 @@ from kedge.types import Coder, Predictions
 
 
 class Answers(NamedTuple):
-    """At every anchor: scores (B, N, C) in [0, 1], codes (B, N, D), and the anchor (B, N, 4)."""
+    """At every anchor: scores (B, N, C) in [0, 1], codes (B, N, D), or (B, N, C, D) of each class,
+    the anchor (B, N, 4) and the size of its cell (B, N, 2)."""
 
     scores: Tensor
     codes: Tensor
     anchors: Tensor
+    strides: Tensor
 
 
 class Static(nn.Module, ABC):
     """A detector for images of ``size`` (H, W), a network whose outputs have fixed sizes.
 
-    ``coder`` writes the codes, ``levels`` are the numbers of anchors of each level, ``selection``
+    ``coder`` writes the codes, ``levels`` are the numbers of answers of each level, ``selection``
     says which become detections.
     """
 
+    anchors: Tensor
     strides: Tensor
 
     def __init__(
@@ -58,24 +61,22 @@ class Static(nn.Module, ABC):
     def answers(self, images: Tensor) -> Answers:
         """What it says at every anchor."""
 
-    def boxes(self, anchors: Tensor, codes: Tensor, strides: Tensor) -> Tensor:
-        """(B, K, 4) the boxes that codes (B, K, D) write beside anchors (B, K, 4)."""
-        rows = self.coder.decode(anchors.flatten(0, 1), codes.flatten(0, 1), strides.flatten(0, 1))
-        return rows.unflatten(0, anchors.shape[:2])
+    def boxes(self, said: Answers, rows: Tensor | None = None) -> Tensor:
+        """(B, K, 4) the boxes of rows (B, K), by default of all, where classes share them."""
+        columns = (said.anchors, said.codes, said.strides)
+        return decoded(self.coder, *(x if rows is None else picked(x, rows) for x in columns))
 
-    def _shared(self, table: Tensor, batch: int) -> Tensor:
-        return table.expand(batch, *table.shape)
-
-    def strides_of(self, batch: int) -> Tensor:
-        """(B, N, 2) the cell sizes of the anchors."""
-        return self._shared(self.strides, batch)
+    def of_grid(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Anchors (B, N, 4) and cell sizes (B, N, 2) of the grid."""
+        batch = images.shape[0]
+        anchors, strides = self.anchors, self.strides
+        return anchors.expand(batch, *anchors.shape), strides.expand(batch, *strides.shape)
 
 
 class StaticDense(Static):
     """Of a detector of one stage."""
 
     detector: Dense
-    anchors: Tensor
 
     def __init__(self, detector: Dense, size: tuple[int, int]) -> None:
         super().__init__(detector, size, detector.coder, detector.selection)
@@ -94,14 +95,13 @@ class StaticDense(Static):
             **said.branches,
         )  # fmt: skip
         scores = self.detector.scores(predictions).unflatten(0, said.logits.shape[:2])
-        return Answers(scores, said.codes, self._shared(self.anchors, images.shape[0]))
+        return Answers(scores, said.codes, *self.of_grid(images))
 
 
 class StaticRefining(Static):
     """Of a detector whose second step answers at the anchors that the first has moved."""
 
     detector: Refining
-    anchors: Tensor
 
     def __init__(self, detector: Refining, size: tuple[int, int]) -> None:
         super().__init__(detector, size, detector.regions.coder, detector.regions.selection)
@@ -121,17 +121,23 @@ class StaticRefining(Static):
 
     def answers(self, images: Tensor) -> Answers:
         first, logits, codes = self._steps(images)
-        batch = images.shape[0]
-        coder = self.detector.proposals.coder
-        moved = coder.decode(
-            self._shared(self.anchors, batch).flatten(0, 1),
-            first.codes.flatten(0, 1),
-            self.strides_of(batch).flatten(0, 1),
-        )
+        anchors, strides = self.of_grid(images)
+        moved = decoded(self.detector.proposals.coder, anchors, first.codes, strides)
         scores = self.detector.regions.loss.class_scores.probability(logits)
         easy = self.detector.easy(first).unflatten(0, logits.shape[:2])
         scores = torch.where(easy[..., None], torch.zeros_like(scores), scores)
-        return Answers(scores, codes, moved.unflatten(0, logits.shape[:2]))
+        return Answers(scores, codes, moved, strides)
+
+
+def decoded(coder: Coder, anchors: Tensor, codes: Tensor, strides: Tensor) -> Tensor:
+    """(B, K, 4) the boxes that codes (B, K, D) write beside anchors (B, K, 4)."""
+    rows = coder.decode(anchors.flatten(0, 1), codes.flatten(0, 1), strides.flatten(0, 1))
+    return rows.unflatten(0, anchors.shape[:2])
+
+
+def picked(table: Tensor, rows: Tensor) -> Tensor:
+    """(B, K, D) rows (B, K) of a table (B, N, D)."""
+    return table.gather(1, rows[..., None].expand(-1, -1, table.shape[-1]))
 
 
 def static(detector: Detector, size: tuple[int, int]) -> Static:

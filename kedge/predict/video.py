@@ -1,7 +1,7 @@
 """Videos, streams and cameras: opened, read frame by frame, written. Needs the extra ``video``."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,7 +47,7 @@ class Source:
             return cls(name=text, live=not text.startswith("file://"))
         return cls(name=text, live=False) if Path(text).suffix.lower() in SUFFIXES else None
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Generator[Frame]:
         """The frames, decoded as they come; what is damaged is passed over.
 
         Raises ``ValueError`` naming the source where it cannot be opened or has no picture, and
