@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -41,35 +42,33 @@ def check_selection(selection: Selection) -> None:
             f"selection: {type(selection.suppress).__name__} has no fixed form, only NMS; export "
             "--form decoded, or train with --selection suppress=nms"
         )
-    if selection.apart == "level":
-        raise ValueError("selection: apart=level has no fixed form; take apart=class")
 
 
 def select_fixed(
     selection: Selection,
     scores: Tensor,
-    boxes_at: Callable[[Tensor], Tensor],
+    boxes_at: Callable[[Tensor, Tensor], Tensor],
     *,
     levels: tuple[int, ...],
     size: tuple[int, int],
 ) -> Padded:
     """The detections that ``selection`` makes of ``scores`` (B, N, C), in tensors of fixed sizes.
 
-    ``boxes_at`` gives the boxes (B, K, 4) of anchors (B, K); ``levels`` the numbers of anchors of
-    every level; ``size`` (H, W) of the images. The same as ``Selection``, but for scores that are
-    equal to the last bit, whose order is open. K is ``selection.most``.
+    ``boxes_at`` gives the boxes (B, K, 4) of anchors (B, K) for labels (B, K); ``levels`` the
+    numbers of anchors of every level; ``size`` (H, W) of the images. K is ``selection.most``. The
+    same as ``Selection``, but for scores that are equal to the last bit, whose order is open.
     """
     classes = scores.shape[-1]
     scores = torch.where(scores > selection.score, scores, -torch.inf)
     value, label, anchor = _candidates(selection, scores, levels)
-    boxes = boxes_at(anchor).clamp(min=0)
+    boxes = boxes_at(anchor, label).clamp(min=0)
     height, width = size
     boxes = torch.minimum(boxes, boxes.new_tensor([width, height, width, height]))
     good = (boxes[..., 2:] - boxes[..., :2] > selection.min_side).all(-1) & (value > -torch.inf)
     value = torch.where(good, value, -torch.inf)
     if isinstance(selection.suppress, NMS):
-        group = label if selection.apart == "class" else torch.zeros_like(label)
-        places = _apart(boxes, group, classes, float(max(size)) + 1)
+        group, groups = _groups(selection, label, anchor, classes, levels)
+        places = _apart(boxes, group, groups, float(max(size)) + 1)
         places = torch.where(good[..., None], places, boxes.new_tensor(NOWHERE))
         value = _suppressed(places, value, selection.suppress.threshold)
     return _best(boxes, value, label, selection.most)
@@ -93,6 +92,20 @@ def _candidates(
         start += count
     value, label, anchor = (torch.cat(column, 1) for column in zip(*found))
     return value, label, anchor
+
+
+def _groups(
+    selection: Selection, label: Tensor, anchor: Tensor, classes: int, levels: tuple[int, ...]
+) -> tuple[Tensor, int]:
+    """What suppression keeps apart, (B, K), and how many such groups there are."""
+    if selection.apart == "class":
+        return label, classes
+    group = torch.zeros_like(label)
+    if selection.apart == "level":
+        for start in accumulate(levels[:-1]):
+            group = group + (anchor >= start).to(group.dtype)
+        return group, len(levels)
+    return group, 1
 
 
 def _least(most: int | None, count: int) -> int:

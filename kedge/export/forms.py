@@ -41,7 +41,7 @@ class DecodedGraph(Graph):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         said = self.static.answers(images)
-        return self.static.boxes(said), said.scores
+        return self.static.every_box(said), said.scores
 
 
 class DetectionsGraph(Graph):

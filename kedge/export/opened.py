@@ -1,7 +1,6 @@
 """An exported file, open: images to detections, by whichever runtime the file is for."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -98,7 +97,7 @@ class Exported:
         return select_fixed(
             rule,
             scores,
-            partial(picked, boxes),
+            lambda rows, labels: picked(boxes, rows),
             levels=self.facts.levels,
             size=self.input_size,
         )

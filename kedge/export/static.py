@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from kedge.detectors.dense import Dense, Maps
 from kedge.detectors.detector import Detector
 from kedge.detectors.images import pad_to_multiple
-from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.refinement import Refining
-from kedge.detectors.two_stage import TwoStage
 from kedge.select import Selection
 from kedge.types import Coder, Predictions
 
@@ -61,10 +59,23 @@ class Static(nn.Module, ABC):
     def answers(self, images: Tensor) -> Answers:
         """What it says at every anchor."""
 
-    def boxes(self, said: Answers, rows: Tensor | None = None) -> Tensor:
-        """(B, K, 4) the boxes of rows (B, K), by default of all, where classes share them."""
-        columns = (said.anchors, said.codes, said.strides)
-        return decoded(self.coder, *(x if rows is None else picked(x, rows) for x in columns))
+    def boxes(self, said: Answers, rows: Tensor, labels: Tensor) -> Tensor:
+        """(B, K, 4) the boxes of anchors (B, K), those of class ``labels`` (B, K) where every class
+        has its own."""
+        codes, at = said.codes, rows
+        if codes.ndim == 4:
+            codes, at = codes.flatten(1, 2), rows * codes.shape[2] + labels
+        anchors, strides = picked(said.anchors, rows), picked(said.strides, rows)
+        return decoded(self.coder, anchors, picked(codes, at), strides)
+
+    def every_box(self, said: Answers) -> Tensor:
+        """(B, N, 4) the boxes of all anchors, where classes share them; ``ValueError`` else."""
+        if said.codes.ndim == 4:
+            raise ValueError(
+                "--form decoded: every class has a box of its own here: take nms, or train with "
+                "class_specific=false"
+            )
+        return decoded(self.coder, said.anchors, said.codes, said.strides)
 
     def of_grid(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Anchors (B, N, 4) and cell sizes (B, N, 2) of the grid."""
@@ -138,34 +149,3 @@ def decoded(coder: Coder, anchors: Tensor, codes: Tensor, strides: Tensor) -> Te
 def picked(table: Tensor, rows: Tensor) -> Tensor:
     """(B, K, D) rows (B, K) of a table (B, N, D)."""
     return table.gather(1, rows[..., None].expand(-1, -1, table.shape[-1]))
-
-
-def static(detector: Detector, size: tuple[int, int]) -> Static:
-    """The static form of a detector for images of ``size`` (H, W), in evaluation mode.
-
-    Raises ``ValueError`` for a detector that has none, with the reason.
-    """
-    if min(size) < detector.smallest:
-        raise ValueError(
-            f"image_size {size[0]} x {size[1]}: less than one cell of the detector's finest level "
-            f"({detector.smallest} px)"
-        )
-    name, kind = type(detector).__name__, type(detector)
-    if isinstance(detector, Dense) and (kind.detect, kind.head, kind.select) == (
-        Dense.detect, Dense.head, Dense.select,
-    ):  # fmt: skip
-        return StaticDense(detector, size).eval()
-    if isinstance(detector, Refining) and kind.detect is Refining.detect:
-        return StaticRefining(detector, size).eval()
-    raise ValueError(f"{name} cannot be exported: {_reason(detector)}")
-
-
-def _reason(detector: Detector) -> str:
-    if isinstance(detector, OnProposals):
-        return "its boxes come from a source outside the network, which a graph cannot hold"
-    if isinstance(detector, TwoStage):
-        return (
-            "its second stage looks at as many proposals as the image gives, and a graph has fixed "
-            "sizes; train a detector of one stage (gfl, ssd, yolox ...) to export one"
-        )
-    return "it finds boxes in a way of its own, for which there is no graph"

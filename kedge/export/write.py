@@ -12,7 +12,7 @@ from kedge.detectors.detector import Detector
 from kedge.detectors.pictures import extra
 from kedge.export.facts import Facts, facts_of
 from kedge.export.forms import FORMS, Form
-from kedge.export.static import static
+from kedge.export.static_of import static
 from kedge.export.to_torch import save_torch
 
 Kind = Literal["onnx", "int8", "openvino", "torch-export"]

@@ -50,7 +50,7 @@ class RoIPool(nn.Module):
     def forward(self, maps: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
         rois = torch.cat([image[:, None].to(boxes), boxes], 1)
         level = self.levels(boxes)
-        out = maps[0].new_zeros(len(boxes), maps[0].shape[1], self.size, self.size)
+        out = maps[0].new_zeros(boxes.shape[0], maps[0].shape[1], self.size, self.size)
         for number, (x, stride) in enumerate(zip(maps, self.strides)):
             mine = (level == number).nonzero()[:, 0]
             wide = torch.promote_types(x.dtype, torch.float32)  # half knows no pixel 301

@@ -10,7 +10,8 @@ from kedge.predict.video import Frame, Source
 
 
 class Arrived(NamedTuple):
-    """A frame and when it was decoded, on the clock of ``time.monotonic``."""
+    """A frame and when it was decoded, or of a file when its turn came, on the clock of
+    ``time.monotonic``."""
 
     frame: Frame
     at: float
@@ -58,6 +59,8 @@ class Reader:
             self._changed.notify_all()
         if arrived is None and self._error is not None:
             raise self._error
+        if arrived is not None and not self.source.live:
+            return arrived._replace(at=time.monotonic())
         return arrived
 
     def _put(self, frame: Frame) -> None:

@@ -18,7 +18,7 @@ from kedge.types import Detections
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """A frame, the detections in its pixels, and the ``latency`` in seconds from the decoded frame
-    to them."""
+    to them; of a file the wait for its turn is not counted."""
 
     frame: Frame
     found: Detections
