@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kedge.commands.words import Root, Sides, height_and_width
+from kedge.commands.words import Root, Sides, height_and_width, say
 from kedge.counted import count
 
 if TYPE_CHECKING:
@@ -64,11 +64,16 @@ def export(
 
     if images < 1:
         raise ValueError(f"--images {images}: must be at least 1")
-    detector, size = load(run), height_and_width(image_size)
+    detector, size, named = load(run), height_and_width(image_size), data is not None
     data, root = _of_run(run, data, root)
-    seen = None if data is None else read_data(data, split, root=root)
     size = size or detector.input_size
-    batches = ()
+    seen, batches = None, ()
+    try:
+        seen = None if data is None else read_data(data, split, root=root)
+    except (ValueError, OSError) as error:  # who only exports need not have the data any more
+        if named or to == "int8":
+            raise
+        say([f"not compared with the detector: {error}"])
     if to == "int8":
         if seen is None:
             raise ValueError("export: int8 of a weights file needs --data: images to calibrate it")
