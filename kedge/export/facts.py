@@ -102,7 +102,9 @@ def facts_from(text: str | None, file: object) -> Facts:
         values = json.loads(text)
         written = int(values["format"])
         known: dict[str, Any] = {key: values[key] for key in Facts.__dataclass_fields__}
-        facts = Facts(**(known | {key: tuple(known[key]) for key in _TUPLES}))
+        for key in _TUPLES:
+            known[key] = tuple(known[key])
+        facts = Facts(**known)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{file}: its metadata are not what kedge export writes ({error!r})"

@@ -41,7 +41,9 @@ def quantised(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
             str(ready), str(made), _Images(images), per_channel=True, reduce_range=True,
             nodes_to_exclude=behind_convolutions(onnx.load(str(ready))),
         )  # fmt: skip
-        return onnx.load(str(made))
+        small = onnx.load(str(made))
+        del small.graph.value_info[:]  # shapes of what is inside
+        return small
 
 
 def behind_convolutions(model: onnx.ModelProto) -> list[str]:

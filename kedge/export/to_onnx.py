@@ -14,6 +14,8 @@ from kedge.export.forms import Graph
 from kedge.export.trace import example, quietly, traced
 from kedge.files import replacing
 
+_PATH = "static.detector."
+
 
 def onnx_model(graph: Graph) -> onnx.ModelProto:
     """The ONNX form of a graph: "images" to the names of its outputs, any number of images."""
@@ -25,12 +27,22 @@ def onnx_model(graph: Graph) -> onnx.ModelProto:
         )  # fmt: skip
     assert made is not None, "the exporter with dynamo=True gives the program"
     model: onnx.ModelProto = made.model_proto
+    _rename(model.graph)
     for node in model.graph.node:  # where it came from in the source: kilobytes
         del node.metadata_props[:]
         node.doc_string = ""
     for value in [*model.graph.value_info, *model.graph.initializer]:
         del value.metadata_props[:]
     return model
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Takes from every name the path to the detector, which says nothing and fills small files."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [name.removeprefix(_PATH) for name in names]
+    for value in (*graph.initializer, *graph.value_info):
+        value.name = value.name.removeprefix(_PATH)
 
 
 def save_onnx(model: onnx.ModelProto, facts: Facts, path: Path) -> None:

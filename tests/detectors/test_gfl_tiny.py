@@ -38,7 +38,7 @@ def test_the_head_answers_in_order_and_starts_at_its_prior():
     logits, codes = head([torch.zeros(1, 10, 4, 6), torch.zeros(1, 10, 2, 3)])
     assert logits.shape == (1, 30, 3)
     assert codes.shape == (1, 30, 32)
-    assert float(logits.sigmoid().mean()) == pytest.approx(0.02, rel=0.05)
+    assert float(logits.detach().sigmoid().mean()) == pytest.approx(0.02, rel=0.05)
 
 
 def test_the_micro_tier_is_small():
@@ -52,9 +52,9 @@ def test_it_learns_with_either_strategy():
     for assign in (None, DynamicSoftLabel()):
         torch.manual_seed(0)
         model = GFLTiny(num_classes=3, backbone="micro", width=16, assign=assign)
-        optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
         losses = []
-        for _ in range(12):
+        for _ in range(15):
             named = model(images, targets)
             assert named.keys() == {"classification", "box"}
             loss = torch.stack(list(named.values())).sum()
@@ -62,7 +62,7 @@ def test_it_learns_with_either_strategy():
             loss.backward()
             optimiser.step()
             losses.append(float(loss.detach()))
-        assert losses[-1] < 0.8 * losses[0]
+        assert losses[-1] < 0.7 * losses[0]
 
 
 @pytest.mark.slow
