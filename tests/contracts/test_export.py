@@ -12,6 +12,7 @@ import torch
 from detectors.scenes import PROPOSED, SMALL, make
 from torch import nn
 
+from kedge.detectors import TwoStage
 from kedge.export.facts import facts_of
 from kedge.export.fixed_selection import Padded
 from kedge.export.forms import DecodedGraph, DetectionsGraph
@@ -42,6 +43,8 @@ def sharp(name: str):
     if name == "yolov1":  # or many say 1, where it cuts them off
         model.output.conv.weight.data /= 20
         nn.init.constant_(model.output.conv.bias, 0.5)
+    if isinstance(model, TwoStage):  # or proposals, and the rounding in them, grow without bound
+        model.proposals.layers.codes.weight.data /= 20
     if name == "paa":
         model.selection = replace(model.selection, vote=None)
     model.input_size = SIZE
