@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kedge.detectors.detector import Detector
 from kedge.detectors.pictures import extra
+from kedge.detectors.predict import evaluating
 from kedge.export.facts import Facts, facts_of
 from kedge.export.forms import FORMS, Form
 from kedge.export.static_of import static
@@ -54,26 +55,37 @@ def export(
             "image_size: this detector resizes images itself; say the (H, W) of the file's input, "
             "into which images are letterboxed"
         )
-    modes = [(part, part.training) for part in detector.modules()]
+    home = next(detector.parameters()).device
     try:
-        fixed = static(detector, size)
-        graph = FORMS[form](fixed).eval()
-        facts = facts_of(detector, type(detector).__name__, form, fixed, tuple(graph.outputs))
-        if to == "torch-export":
-            save_torch(graph, facts, path)
-            return facts
-        onnx = _module("to_onnx", "export")
-        model = onnx.onnx_model(graph)
-        if to == "openvino":
-            _module("to_openvino", "openvino").save_openvino(model, facts, path)
-            return facts
-        if to == "int8":
-            model, facts = _module("int8", "export").quantised(model, calibration), facts.in_int8()
-        onnx.save_onnx(model, facts, path)
-        return facts
+        with evaluating(detector.cpu()):
+            return _write(detector, path, size, to, form, calibration)
     finally:
-        for part, training in modes:
-            part.training = training
+        detector.to(home)
+
+
+def _write(
+    detector: Detector,
+    path: Path,
+    size: tuple[int, int],
+    to: Kind,
+    form: Form,
+    calibration: Iterable[NDArray[np.float32]],
+) -> Facts:
+    fixed = static(detector, size)
+    graph = FORMS[form](fixed).eval()
+    facts = facts_of(detector, type(detector).__name__, form, fixed, tuple(graph.outputs))
+    if to == "torch-export":
+        save_torch(graph, facts, path)
+        return facts
+    onnx = _module("to_onnx", "export")
+    model = onnx.onnx_model(graph)
+    if to == "openvino":
+        _module("to_openvino", "openvino").save_openvino(model, facts, path)
+        return facts
+    if to == "int8":
+        model, facts = _module("int8", "export").quantised(model, calibration), facts.in_int8()
+    onnx.save_onnx(model, facts, path)
+    return facts
 
 
 def _module(name: str, needs: str) -> Any:

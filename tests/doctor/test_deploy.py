@@ -8,7 +8,8 @@ import pytest
 from kedge.cli import run
 from kedge.doctor import Context, of_detector
 from kedge.doctor import deploy as module
-from kedge.doctor.deploy import SizeBand, deploy
+from kedge.doctor.deploy import deploy
+from kedge.doctor.deployment import SizeBand
 
 
 def squares(*sides):
