@@ -54,6 +54,7 @@ from kedge.detectors import FasterRCNN as FasterRCNN
 from kedge.detectors import FasterRCNNC4 as FasterRCNNC4
 from kedge.detectors import FastRCNN as FastRCNN
 from kedge.detectors import Found as Found
+from kedge.detectors import GFLTiny as GFLTiny
 from kedge.detectors import RefineDet as RefineDet
 from kedge.detectors import RetinaNet as RetinaNet
 from kedge.detectors import RTMDet as RTMDet

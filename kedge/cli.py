@@ -21,7 +21,8 @@ app = App(
 _COMMANDS = {
     "train": "Train a detector, with learned or fixed anchors.",
     "evaluate": "Score a run, or anybody's results file, on a data set.",
-    "predict": "Detect objects in an image or a folder.",
+    "predict": "Detect objects in an image, a folder, a video or a camera.",
+    "export": "Write a run as a file that runs elsewhere: ONNX, int8, OpenVINO, torch.export.",
     "data": "Read a data set and say what is in it and what is wrong with it.",
     "proposals": "Where objects may be, without learning: find, keep and judge proposals.",
     "design": "Anchor shapes from data, compared with what you have, ready to paste.",
@@ -86,6 +87,8 @@ def _explain(error: Exception) -> str:
             from kedge.train.config import explain
 
             return explain(cause, "settings")  # pyright: ignore[reportArgumentType]
+        if isinstance(cause, ImportError) and "pip install" in str(cause):
+            break  # it says itself which extra
         if isinstance(cause, ModuleNotFoundError):  # and that a command cannot be imported
             if (cause.name or "").startswith("kedge"):
                 raise error
@@ -93,7 +96,7 @@ def _explain(error: Exception) -> str:
         cause = cause.__cause__
     from kedge.parse import shown
 
-    return shown(" ".join(str(error).split())) or type(error).__name__
+    return shown(" ".join(str(cause or error).split())) or type(error).__name__
 
 
 def _say(message: str, status: int) -> int:

@@ -13,11 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 ORDER = [
     "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
     "types", "anchors",
-    "coders", "sample", "losses", "assign", "nn", "select", "data", "batches",
-    "report", "proposals",
-    "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
-    "commands",
-    "cli",
+    "coders", "sample", "losses", "assign", "nn", "select", "data", "batches", "report",
+    "proposals", "detectors", "export", "design", "evaluate", "predict", "train", "doctor",
+    "interop", "pages", "demo", "commands", "cli",
 ]  # fmt: skip
 CORE = [*ORDER[: ORDER.index("select") + 1], "detectors"]
 LIGHT = {"torch", "torchvision", "numpy", "kedge"}

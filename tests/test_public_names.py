@@ -14,7 +14,7 @@ NAMES = [
     "ATSS", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell", "Boxes", "ByNWD",
     "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
     "DistributionCoder", "DynamicSoftLabel", "FCOS", "FastRCNN", "FasterRCNN", "FasterRCNNC4",
-    "Found", "Free", "FreeAnchor", "GFL", "Grid", "Hungarian", "LADA", "LTRBCoder",
+    "Found", "Free", "FreeAnchor", "GFL", "GFLTiny", "Grid", "Hungarian", "LADA", "LTRBCoder",
     "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions",
     "RCNN", "RFCN", "RFLA", "RTMDet", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
     "SSDMatch", "Selection", "SimOTA", "SlidingWindowDetector", "SoftCell", "Stage", "TAL",

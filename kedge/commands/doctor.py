@@ -20,6 +20,7 @@ def doctor(
     run: Path | None = None,
     model: str | None = None,
     image_size: Sides = None,
+    deploy: Sides = None,
     strict: bool = False,
     verbose: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -37,6 +38,8 @@ def doctor(
     kedge doctor --data DIR --model yolo11n.yaml
 
     kedge doctor --run runs/a --html doctor.html
+
+    kedge doctor --run runs/a --deploy 256x320
 
     Parameters
     ----------
@@ -59,6 +62,10 @@ def doctor(
         Side, or height and width, of the network's input, into which images are letterboxed; by
         default that of --config or --run, else the square that the anchors were published for, or
         640.
+    deploy
+        Side, or height and width (256x320), of the input where the detector is to work: how many
+        cells the objects have there, and what size or stride they need; with --run also its recall
+        by size, AP and latency there.
     strict
         Exit with status 1 where there is an error. Warnings and notes do not count.
     verbose
@@ -75,6 +82,8 @@ def doctor(
     from kedge.data import said
     from kedge.design.saved import not_as_designed
     from kedge.doctor import examine, open_context
+    from kedge.doctor.deploy import deploy as deployed
+    from kedge.doctor.finding import by_severity
     from kedge.doctor.show import print_findings, to_json
 
     others = (detector, config, run)
@@ -98,7 +107,10 @@ def doctor(
         from kedge.interop.doctor_model import setup_of_model
 
         context = replace(context, setup=setup_of_model(model, context.image_size))
-    findings = examine(context)
+    findings, place = examine(context), height_and_width(deploy, "--deploy")
+    there = None if place is None else deployed(context, place)
+    if there is not None:
+        findings = by_severity([*findings, there.finding()])
     if json is not None:
         to_json(findings, json)
     if html is not None:
@@ -106,4 +118,6 @@ def doctor(
 
         write_page(html, context, findings)
     print_findings(Console(), context, findings, verbose)
+    for line in () if there is None else there.lines():
+        print(line)
     return int(strict and any(finding.severity == "error" for finding in findings))

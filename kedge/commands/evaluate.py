@@ -31,10 +31,13 @@ def evaluate(
 
     kedge evaluate --results results.json --data DIR
 
+    kedge evaluate model.onnx --data DIR --split test
+
     Parameters
     ----------
     run
-        Folder of a run, or a weights file. Classes are those of the data of the same names.
+        Folder of a run, a weights file, or a file of `kedge export`. Classes are those of the data
+        of the same names.
     data
         Data set; by default the one the run was trained on.
     split
@@ -108,20 +111,22 @@ def _of_run(
     """The data to score on, what the detector of a run or a weights file finds in it, and the
     recall of its proposals where ``proposals`` asks for it."""
     from kedge.detectors.detector import HasProposals
+    from kedge.export import is_exported
     from kedge.predict import score as scoring
     from kedge.predict.detect import detect, propose
     from kedge.train.config import load_config
-    from kedge.train.loading import load
+    from kedge.train.loading import load_any
     from kedge.train.result import CONFIG, PROPOSALS
 
-    detector, kept = load(run), None
+    detector, kept = load_any(run), None
     if run.is_dir():
         config = load_config(run / CONFIG)
         kept = config.proposals or run / PROPOSALS
         if data is None:
             data, root = config.data, root or config.root
     if data is None:
-        raise ValueError("evaluate: a weights file needs --data: what is the truth?")
+        what = "an exported file" if is_exported(run) else "a weights file"
+        raise ValueError(f"evaluate: {what} needs --data: what is the truth?")
     source = read(data, root=root)
     scoring.check_classes(detector.class_names, source)
     if proposals and not isinstance(detector, HasProposals):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -11,29 +11,64 @@ from kedge.counted import count
 
 def predict(
     run: Path,
-    images: Path,
+    source: str,
     *,
     save: Path | None = None,
-    json: Annotated[Path | None, Parameter(name="--json")] = None,
+    json: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     min_score: float = 0.3,
+    show: Literal["fps"] | None = None,
+    reconnect: bool = False,
 ) -> None:
-    """Detect objects in an image or a folder.
+    """Detect objects in an image, a folder, a video or a camera.
 
     kedge predict runs/a photo.jpg --save out.jpg --json out.json
+
+    kedge predict a.onnx rtsp://camera/street --save out.mp4 --show fps
 
     Parameters
     ----------
     run
-        Folder of a run, or a weights file.
-    images
-        An image, or a folder of images.
+        Folder of a run, a weights file, or a file of `kedge export`.
+    source
+        An image, a folder of images, a video, the address of a stream (rtsp://...), or the number
+        of a camera (0). Of a video every frame is looked at, of what is live the newest.
     save
-        Write the image with its detections drawn; for a folder of images, a folder.
+        Write the image or the video with its detections drawn; for a folder of images, a folder.
     json
-        Write all detections as COCO results; image ids count from 1 in order of file names.
+        Write all detections as COCO results; image ids count from 1 in order of file names. Of a
+        video: the detections of at least --min-score, a line of JSON a frame; - prints them.
     min_score
         Draw and list detections of at least this score.
+    show
+        fps: say every second how many frames were seen, the latency from the decoded frame to its
+        detections, and how many were dropped.
+    reconnect
+        Open a live source again where it ends or breaks.
     """
+    from kedge.predict.video import Source
+    from kedge.train.loading import load_any
+
+    if save is not None and save.resolve() == Path(source).resolve():
+        raise ValueError(f"--save {save}: would overwrite the images; choose another place")
+    video = Source.of(source)
+    if video is None:
+        if show is not None or reconnect:
+            raise ValueError("--show, --reconnect: are for a video, a stream or a camera")
+        _images(load_any(run), Path(source), save, json, min_score)
+        return
+    if reconnect and not video.live:
+        raise ValueError(f"--reconnect: {source} is a file, which ends")
+    from kedge.commands.watching import watch_source
+
+    watch_source(
+        load_any(run), video, save=save, json=json, min_score=min_score, show=show is not None,
+        reconnect=reconnect,
+    )  # fmt: skip
+
+
+def _images(
+    detector: Any, images: Path, save: Path | None, json: Path | None, min_score: float
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -41,11 +76,7 @@ def predict(
     from kedge.predict.detect import above, detect
     from kedge.predict.image_files import image_files, unlabelled
     from kedge.predict.score import write_detections
-    from kedge.train.loading import load
 
-    if save is not None and save.resolve() == images.resolve():
-        raise ValueError(f"--save {save}: would overwrite the images; choose another place")
-    detector = load(run)
     labels = range(detector.num_classes)
     names = detector.class_names or tuple(f"class {label}" for label in labels)
     files = image_files(images)

@@ -30,14 +30,16 @@ Anchors = Annotated[
 ]
 
 
-def height_and_width(values: Sequence[str | int] | None) -> tuple[int, int] | None:
-    """``--image-size``: one number is a square, two are height and width, also as 480x640."""
+def height_and_width(
+    values: Sequence[str | int] | None, flag: str = "--image-size"
+) -> tuple[int, int] | None:
+    """What ``flag`` says: one number is a square, two are height and width, also as 480x640."""
     if values is None:
         return None
     try:
         return parse_size(" ".join(map(str, values)))
     except ValueError as problem:
-        raise ValueError(f"--image-size: {problem}") from None
+        raise ValueError(f"{flag}: {problem}") from None
 
 
 def _size(type_: object, tokens: Sequence[Token]) -> int | tuple[int, int] | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.fcos import FCOS as FCOS
     from kedge.detectors.found import Found as Found
     from kedge.detectors.gfl import GFL as GFL
+    from kedge.detectors.gfl_tiny import GFLTiny as GFLTiny
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.lada import LADA as LADA
     from kedge.detectors.on_proposals import OnProposals as OnProposals
@@ -67,6 +68,7 @@ DETECTORS = {
     "atss": "ATSS",
     "paa": "PAA",
     "gfl": "GFL",
+    "gfl_tiny": "GFLTiny",
     "vfnet": "VFNet",
     "tood": "TOOD",
     "autoassign": "AutoAssign",

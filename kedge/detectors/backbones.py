@@ -22,6 +22,7 @@ from kedge.nn.csp_backbones import SIZES
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "tiny": Tiny,
+    "micro": partial(Tiny, 8),
     "darknet19": Darknet19,
     "darknet24": Darknet24,
     "darknet53": Darknet53,

@@ -7,6 +7,8 @@ from kedge.nn.darknet import Darknet19, Darknet53
 from kedge.nn.darknet24 import Darknet24
 from kedge.nn.decoupled import DecoupledHead
 from kedge.nn.depression import Schedule, depress, depression_ratio
+from kedge.nn.depthwise_head import DepthwiseHead
+from kedge.nn.depthwise_pan import DepthwisePAN
 from kedge.nn.dilated_encoder import DilatedEncoder
 from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.fpn import PoolPyramid, Pyramid
@@ -47,6 +49,8 @@ __all__ = [
     "Darknet24",
     "Darknet53",
     "DecoupledHead",
+    "DepthwiseHead",
+    "DepthwisePAN",
     "DilatedEncoder",
     "Extended",
     "L2Norm",

@@ -18,6 +18,19 @@ def conv_bn(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> n
     )
 
 
+def depthwise(inputs: int, outputs: int, kernel: int = 5, *, stride: int = 1) -> nn.Sequential:
+    """A convolution in each channel, then one of 1 x 1, each with batch norm and leaky ReLU; (B,
+    inputs, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, inputs, kernel, stride, padding=kernel // 2, groups=inputs, bias=False),
+        CellNorm(inputs),
+        nn.LeakyReLU(LEAK, inplace=True),
+        nn.Conv2d(inputs, outputs, 1, bias=False),
+        CellNorm(outputs),
+        nn.LeakyReLU(LEAK, inplace=True),
+    )
+
+
 class Residual(nn.Module):
     """``x + conv(conv(x))`` at one width and resolution."""
 

@@ -45,12 +45,12 @@ class RoIPool(nn.Module):
         side = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1).sqrt()
         wanted = torch.log2(side / self.canonical + 1e-12) + math.log2(self.canonical_stride)
         first, last = (math.log2(stride) for stride in (self.strides[0], self.strides[-1]))
-        return (wanted - first + 1e-6).floor().clamp(0, last - first).long()  # strides double
+        return (wanted - first + 1e-6).floor().clamp(0.0, last - first).long()  # strides double
 
     def forward(self, maps: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
         rois = torch.cat([image[:, None].to(boxes), boxes], 1)
         level = self.levels(boxes)
-        out = maps[0].new_zeros(len(boxes), maps[0].shape[1], self.size, self.size)
+        out = maps[0].new_zeros(boxes.shape[0], maps[0].shape[1], self.size, self.size)
         for number, (x, stride) in enumerate(zip(maps, self.strides)):
             mine = (level == number).nonzero()[:, 0]
             wide = torch.promote_types(x.dtype, torch.float32)  # half knows no pixel 301
@@ -112,7 +112,7 @@ class BlockMean(RegionOutputs):
         self.block, self.width = block, width
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        if len(features) == 0:  # of which batch norm would learn NaN
+        if self.training and len(features) == 0:  # of which batch norm would learn NaN
             return super().forward(features.new_zeros(0, self.width))
         return super().forward(self.block(features).mean((2, 3)))
 

@@ -1,6 +1,7 @@
 """Detections of a trained detector: of a data set, on the CPU, in original pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kedge.data.transforms import Target
 from kedge.detectors.detector import Detector, HasProposals
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.predict import evaluating
+from kedge.export.opened import Exported
 from kedge.predict.proposals import given_to
 from kedge.proposals.kept import Proposals
 
@@ -26,7 +28,7 @@ def pick_device() -> torch.device:
 
 
 def detect(
-    detector: Detector,
+    detector: Detector | Exported,
     data: Data,
     image_size: tuple[int, int] | None,
     *,
@@ -44,9 +46,9 @@ def detect(
     `image_size`: (H, W) of the network's input; images are letterboxed into it. None: a detector
     that came from elsewhere resizes them itself. `progress` is told the number of images after each
     batch. `proposals`: the file that keeps what a source found, for detectors that are given such
-    boxes. The detector returns to the mode and device it had.
+    boxes. The detector returns to the mode and device it had; an exported one stays on the CPU.
     """
-    given = given_to(detector, data, proposals)
+    given = given_to(detector, data, proposals) if isinstance(detector, Detector) else None
 
     def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
         if given is None:
@@ -95,30 +97,41 @@ def _loader(
     return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=join)
 
 
+@contextmanager
+def ready(detector: Detector | Exported, device: torch.device) -> Iterator[torch.device]:
+    """A detector in evaluation on `device`, back as it was afterwards; an exported one is always
+    ready, on the CPU. Gives the device that images are wanted on."""
+    if isinstance(detector, Exported):
+        yield torch.device("cpu")
+        return
+    home = next(detector.parameters()).device
+    detector.to(device)
+    try:
+        with evaluating(detector):
+            yield device
+    finally:
+        detector.to(home)
+
+
 def _ask(
-    detector: Detector,
+    detector: Detector | Exported,
     loader: DataLoader[Any],
     answer: Callable[[Tensor | list[Tensor], list[Target]], Rows],
     device: torch.device,
     progress: Callable[[int], None] | None,
 ) -> Rows:
-    home = next(detector.parameters()).device
-    detector.to(device)
     found: Rows = []
-    try:
-        with evaluating(detector):
-            for images, targets in loader:
-                whole = isinstance(images, Tensor)
-                moved = images.to(device) if whole else [image.to(device) for image in images]
-                outputs = answer(moved, targets)
-                for output, target in zip(outputs, targets, strict=True):
-                    row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
-                    row["boxes"] = to_original(row["boxes"], target)
-                    found.append(row)
-                if progress is not None:
-                    progress(len(targets))
-    finally:
-        detector.to(home)
+    with ready(detector, device) as place:
+        for images, targets in loader:
+            whole = isinstance(images, Tensor)
+            moved = images.to(place) if whole else [image.to(place) for image in images]
+            outputs = answer(moved, targets)
+            for output, target in zip(outputs, targets, strict=True):
+                row = {key: output[key].cpu() for key in ("boxes", "labels", "scores")}
+                row["boxes"] = to_original(row["boxes"], target)
+                found.append(row)
+            if progress is not None:
+                progress(len(targets))
     return found
 
 

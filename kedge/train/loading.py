@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from kedge.detectors import DETECTORS, detector_class
 from kedge.detectors.detector import Detector
 from kedge.detectors.torchvision_weights.convertible import Convertible
+from kedge.export.opened import Exported, is_exported, open_exported
 from kedge.train.checkpoint import fit_weights, load_weights, save_weights
 from kedge.train.config import ModelSettings, TrainConfig, make_config
 from kedge.train.provenance import versions
@@ -34,6 +35,11 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
         return load_run(path).detector.to(device)
     if not path.exists():
         raise ValueError(f"{path}: no such run folder or weights file")
+    if is_exported(path):
+        raise ValueError(
+            f"{path}: an exported file runs, but cannot be changed any more: "
+            "kedge.export.open_exported opens it, kedge predict and kedge evaluate take it"
+        )
     facts = read_facts(path)
     if "torchvision" in facts:
         return _converted(facts, path).to(device)
@@ -46,6 +52,11 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Detector:
             "it beside the run.json and config.yaml of its run"
         )
     return restore(*_described(facts, path), path).to(device)
+
+
+def load_any(path: Path) -> Detector | Exported:
+    """A detector that can be asked: of a file of ``kedge export``, or what ``load`` takes."""
+    return open_exported(path) if is_exported(path) else load(path)
 
 
 def save(detector: Detector, path: Path | str) -> None:

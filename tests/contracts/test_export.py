@@ -1,0 +1,130 @@
+"""Every detector leaves the workshop with the same detections, or says why it cannot.
+
+The form of fixed sizes is compared as torch runs it; what becomes of it in ONNX Runtime is slow
+(``make test-slow``), but for the one detector of ``tests/export``."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from detectors.scenes import PROPOSED, SMALL, make
+from torch import nn
+
+from kedge.detectors import TwoStage
+from kedge.export.facts import facts_of
+from kedge.export.fixed_selection import Padded
+from kedge.export.forms import DecodedGraph, DetectionsGraph
+from kedge.export.opened import Exported, open_exported
+from kedge.export.static_of import static
+from kedge.export.write import export
+
+EVERY = [*SMALL, *PROPOSED]
+SIZE = (64, 96)  # not square, no multiple of the coarsest strides
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "edge.md"
+TOLD = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", DOCS.read_text(), flags=re.MULTILINE))
+REFUSED = [name for name in EVERY if TOLD.get(name) == "no"]
+CLASS_BOXES = ("faster_rcnn", "faster_rcnn_c4")  # of every class its own: not one table of boxes
+IMAGES = torch.rand(3, 3, *SIZE, generator=torch.Generator().manual_seed(5))
+
+exported = pytest.mark.parametrize("detector", [name for name in EVERY if name not in REFUSED])
+
+
+def sharp(name: str):
+    """A detector whose scores differ, so that no order hangs on the last bit."""
+    model = make(name).eval()
+    torch.manual_seed(2)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.normal_(layer.bias, std=0.3)
+    if name == "yolov1":  # or many say 1, where it cuts them off
+        model.output.conv.weight.data /= 20
+        nn.init.constant_(model.output.conv.bias, 0.5)
+    if isinstance(model, TwoStage):  # or proposals, and the rounding in them, grow without bound
+        model.proposals.layers.codes.weight.data /= 20
+    if name == "paa":
+        model.selection = replace(model.selection, vote=None)
+    model.input_size = SIZE
+    return model
+
+
+def agree(found: Padded, model) -> None:
+    """Detections of ``IMAGES`` are the detector's own."""
+    rows = model(IMAGES)
+    assert sum(len(row["boxes"]) for row in rows) > 9
+    for image, row in enumerate(rows):
+        assert int(found.count[image]) == len(row["boxes"])
+        real = slice(0, int(found.count[image]))
+        assert torch.equal(found.labels[image, real], row["labels"])
+        torch.testing.assert_close(found.boxes[image, real], row["boxes"], atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.scores[image, real], row["scores"], atol=1e-5, rtol=0)
+        assert not found.boxes[image, real.stop :].any()
+        assert not found.scores[image, real.stop :].any()
+
+
+@exported
+@torch.no_grad()
+def test_the_form_of_fixed_sizes_finds_what_the_detector_finds(detector):
+    model = sharp(detector)
+    agree(Padded(*DetectionsGraph(static(model, SIZE)).eval()(IMAGES)), model)
+
+
+class AsFile:
+    """A graph in place of a file with it."""
+
+    def __init__(self, model, graph):
+        self.graph = graph
+        self.facts = facts_of(model, "x", "decoded", graph.static, graph.outputs)
+
+    def __call__(self, images):
+        return self.graph(images)
+
+
+@pytest.mark.parametrize(
+    "detector", ["yolov2", "ssd", "gfl", "refinedet", "cascade_rcnn", *CLASS_BOXES]
+)
+@torch.no_grad()
+def test_all_boxes_and_scores_hold_what_it_finds(detector):
+    model = sharp(detector)
+    if detector in CLASS_BOXES:
+        with pytest.raises(ValueError, match="every class has a box of its own"):
+            DecodedGraph(static(model, SIZE))(IMAGES)
+        return
+    file = AsFile(model, DecodedGraph(static(model, SIZE)).eval())
+    agree(Exported(file, Path("a.onnx")).padded(IMAGES), model)
+
+
+@pytest.mark.parametrize("detector", REFUSED)
+def test_what_no_graph_can_hold_is_refused_by_name(detector, tmp_path):
+    model = make(detector)
+    with pytest.raises(ValueError, match=rf"^{type(model).__name__} cannot be exported: .+"):
+        export(model, tmp_path / "a.onnx", image_size=SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_tells_of_every_detector():
+    assert TOLD.keys() == set(EVERY)
+
+
+@pytest.mark.slow
+@exported
+def test_onnx_runtime_finds_what_the_detector_finds(detector, tmp_path):
+    model = sharp(detector)
+    export(model, tmp_path / "a.onnx")
+    found = open_exported(tmp_path / "a.onnx")
+    agree(found.padded(IMAGES), model)
+    assert len(found(IMAGES[:1])) == 1
+    assert torch.equal(found(IMAGES)[2]["labels"], found(IMAGES[2:])[0]["labels"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", ["yolov1", "gfl_tiny", "refinedet", "tood"])
+@pytest.mark.parametrize("to", ["openvino", "torch-export"])
+def test_other_formats_find_the_same(detector, to, tmp_path):
+    model = sharp(detector)
+    path = tmp_path / ("a.xml" if to == "openvino" else "a.pt2")
+    export(model, path, to=to)
+    agree(open_exported(path).padded(IMAGES), model)
