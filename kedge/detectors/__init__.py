@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
     from kedge.detectors.fcos import FCOS as FCOS
     from kedge.detectors.found import Found as Found
+    from kedge.detectors.ga_faster_rcnn import GAFasterRCNN as GAFasterRCNN
+    from kedge.detectors.ga_retinanet import GARetinaNet as GARetinaNet
+    from kedge.detectors.ga_rpn import GARPN as GARPN
     from kedge.detectors.gfl import GFL as GFL
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.lada import LADA as LADA
@@ -75,6 +78,9 @@ DETECTORS = {
     "ssd": "SSD",
     "ssdlite": "SSDLite",
     "refinedet": "RefineDet",
+    "ga_rpn": "GARPN",
+    "ga_retinanet": "GARetinaNet",
+    "ga_faster_rcnn": "GAFasterRCNN",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

@@ -10,6 +10,7 @@ from kedge.nn.depression import Schedule, depress, depression_ratio
 from kedge.nn.dilated_encoder import DilatedEncoder
 from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.fpn import PoolPyramid, Pyramid
+from kedge.nn.guided import GuidedRPNLayers, GuidedSubnets
 from kedge.nn.heads import Subnet, YoloOutput
 from kedge.nn.l2_norm import L2Norm
 from kedge.nn.mobilenet import MobileNetV3
@@ -49,6 +50,8 @@ __all__ = [
     "DecoupledHead",
     "DilatedEncoder",
     "Extended",
+    "GuidedRPNLayers",
+    "GuidedSubnets",
     "L2Norm",
     "MobileNetV3",
     "MultiBoxHead",

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from kedge.detectors import (
+    GARPN,
     RCNN,
     RFCN,
     SSD,
@@ -13,6 +14,8 @@ from kedge.detectors import (
     FasterRCNN,
     FasterRCNNC4,
     FastRCNN,
+    GAFasterRCNN,
+    GARetinaNet,
     Keypoint,
     RefineDet,
     RetinaNet,
@@ -36,6 +39,7 @@ OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
 POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+GUIDED = ("ga_rpn", "ga_retinanet", "ga_faster_rcnn")  # their anchors are lists, predicted
 OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {
     "yolov2": lambda **k: YOLOv2(num_classes=CLASSES, shapes=SHAPES, **k),
@@ -60,6 +64,13 @@ SMALL = {
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
+    "ga_rpn": lambda **k: GARPN(num_classes=CLASSES, shapes=REGIONS, width=8, **k),
+    "ga_retinanet": lambda **k: GARetinaNet(
+        num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
+    ),
+    "ga_faster_rcnn": lambda **k: GAFasterRCNN(
+        num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
+    ),
 }  # fmt: skip
 
 # those that are given their boxes: no anchors, no strategy to choose among them
