@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.atss import ATSS as ATSS
     from kedge.detectors.autoassign import AutoAssign as AutoAssign
     from kedge.detectors.cascade_rcnn import CascadeRCNN as CascadeRCNN
+    from kedge.detectors.cornernet import CornerNet as CornerNet
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
@@ -81,6 +82,7 @@ DETECTORS = {
     "ga_rpn": "GARPN",
     "ga_retinanet": "GARetinaNet",
     "ga_faster_rcnn": "GAFasterRCNN",
+    "cornernet": "CornerNet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

@@ -18,7 +18,16 @@ from contracts.steps import (
     step,
     train_on,
 )
-from detectors.scenes import CLASSES, GUIDED, OWN_CODER, PROPOSED, SMALL, make, target
+from detectors.scenes import (
+    CLASSES,
+    GUIDED,
+    KEYPOINTS,
+    OWN_CODER,
+    PROPOSED,
+    SMALL,
+    make,
+    target,
+)
 
 from kedge.assign.by_name import STRATEGIES
 from kedge.coders.by_name import CODERS
@@ -34,6 +43,7 @@ with_anchors = pytest.mark.parametrize(
     "detector", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in SMALL]
 )
 every = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED])
+with_keypoints = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *KEYPOINTS])
 WITHOUT_CODES = "sliding_window"  # its boxes are the anchors
 CELLS = {"best_in_cell", "best_prediction_in_cell", "yolov3", "yolov5", "soft_cell"}
 LARGE_ONLY = ("ga_rpn",)  # below an IoU of .3 it rescues no object
@@ -49,7 +59,7 @@ def with_loss(detector):
 
 
 def test_all_detectors_are_here():
-    assert {*SMALL, *PROPOSED} == set(DETECTORS)
+    assert {*SMALL, *PROPOSED, *KEYPOINTS} == set(DETECTORS)
 
 
 @with_anchors
@@ -121,7 +131,7 @@ def test_every_sampler_is_obeyed(detector):
         assert (step(model) == whole) == (name == "all"), name
 
 
-@every
+@with_keypoints
 def test_every_suppression_selects_its_boxes(detector):
     model = make(detector)
     for name, suppress in SUPPRESSIONS.items():
@@ -135,24 +145,25 @@ def test_every_suppression_selects_its_boxes(detector):
 
 def of_objects(losses):
     """The losses that need an object, together."""
-    return sum(loss for name, loss in losses.items() if "box" in name or "positive" in name)
+    words = ("box", "positive", "offset", "pull", "push")
+    return sum(loss for name, loss in losses.items() if any(word in name for word in words))
 
 
-@every
+@with_keypoints
 def test_images_without_objects_teach_background_only(detector):
     losses = train_on(make(detector), [target([])] * 3)
     assert of_objects(losses) == 0
     assert sum(losses.values()) > 0
 
 
-@every
+@with_keypoints
 def test_a_crowd_is_no_object(detector):
     crowd = target([[0, 0, 96, 64]], [1], [1])
     losses = train_on(make(detector), [crowd, target([]), crowd])
     assert of_objects(losses) == 0
 
 
-@every
+@with_keypoints
 def test_tiny_and_many_objects_do_no_harm(detector):
     g = torch.Generator().manual_seed(0)
     corner = torch.rand(1000, 2, generator=g) * torch.tensor([80.0, 50.0])
@@ -163,7 +174,7 @@ def test_tiny_and_many_objects_do_no_harm(detector):
     assert (of_objects(losses) > 0) == (detector not in (WITHOUT_CODES, *LARGE_ONLY))
 
 
-@every
+@with_keypoints
 def test_half_precision_gives_finite_losses_in_float32(detector):
     model = make(detector).train()
     with torch.autocast("cpu", torch.bfloat16):
@@ -172,7 +183,7 @@ def test_half_precision_gives_finite_losses_in_float32(detector):
     torch.stack(list(losses.values())).sum().backward()
 
 
-@every
+@with_keypoints
 def test_its_state_is_the_detector(detector):
     model, other = make(detector), copy.deepcopy(make(detector))
     with torch.no_grad():
@@ -184,7 +195,7 @@ def test_its_state_is_the_detector(detector):
         assert all(torch.equal(one[key], same[key]) for key in one)
 
 
-@every
+@with_keypoints
 @pytest.mark.parametrize(
     ("images", "targets", "message"),
     [

@@ -11,6 +11,7 @@ from kedge.detectors import (
     YOLOF,
     YOLOX,
     CascadeRCNN,
+    CornerNet,
     FasterRCNN,
     FasterRCNNC4,
     FastRCNN,
@@ -80,6 +81,11 @@ PROPOSED = {
     "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
 }
 
+# those without anchors: points on maps
+KEYPOINTS = {
+    "cornernet": lambda **k: CornerNet(num_classes=CLASSES, width=8, **k),
+}
+
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
 
 
@@ -89,7 +95,7 @@ def point_detector(name: str, **settings):
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return (SMALL | PROPOSED)[name](**settings)
+    return (SMALL | PROPOSED | KEYPOINTS)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):
