@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.gfl import GFL as GFL
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.lada import LADA as LADA
+    from kedge.detectors.metaanchor import MetaAnchor as MetaAnchor
     from kedge.detectors.on_proposals import OnProposals as OnProposals
     from kedge.detectors.paa import PAA as PAA
     from kedge.detectors.point_detector import PointDetector as PointDetector
@@ -82,6 +83,7 @@ DETECTORS = {
     "ga_rpn": "GARPN",
     "ga_retinanet": "GARetinaNet",
     "ga_faster_rcnn": "GAFasterRCNN",
+    "metaanchor": "MetaAnchor",
     "cornernet": "CornerNet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""

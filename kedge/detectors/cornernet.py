@@ -109,7 +109,7 @@ class CornerNet(Keypoint):
             offset.append(offset_loss(points.read(maps[f"{said}offset"]), points.offset))
             tags.append(points.read(maps[f"{said}embedding"])[:, 0])
         batch, _, _, _ = points.heat.shape
-        pull, push = pull_push_loss(*tags, points.image, batch)
+        pull, push = pull_push_loss(tags[0], tags[1], points.image, batch)
         weight = self.embedding_weight
         return {
             "heat": sum(heat), "offset": sum(offset), "pull": weight * pull, "push": weight * push

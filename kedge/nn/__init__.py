@@ -12,6 +12,7 @@ from kedge.nn.dilated_encoder import DilatedEncoder
 from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.finest import FinestMap
 from kedge.nn.fpn import PoolPyramid, Pyramid
+from kedge.nn.generated import GeneratedSubnet
 from kedge.nn.guided import GuidedRPNLayers, GuidedSubnets
 from kedge.nn.heads import Subnet, YoloOutput
 from kedge.nn.hourglass import HourglassNet
@@ -57,6 +58,7 @@ __all__ = [
     "DilatedEncoder",
     "Extended",
     "FinestMap",
+    "GeneratedSubnet",
     "GuidedRPNLayers",
     "GuidedSubnets",
     "HourglassNet",

@@ -38,7 +38,7 @@ from kedge.sample.by_name import SAMPLERS
 from kedge.select import Selection
 from kedge.select.by_name import SUPPRESSIONS
 
-SLOW = {"ga_rpn"}  # whose stages are another detector's, too
+SLOW = {"ga_rpn", "metaanchor"}  # whose stages are another detector's, too
 with_anchors = pytest.mark.parametrize(
     "detector", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in SMALL]
 )

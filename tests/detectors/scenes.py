@@ -18,6 +18,7 @@ from kedge.detectors import (
     GAFasterRCNN,
     GARetinaNet,
     Keypoint,
+    MetaAnchor,
     RefineDet,
     RetinaNet,
     RTMDet,
@@ -65,6 +66,9 @@ SMALL = {
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
+    "metaanchor": lambda **k: MetaAnchor(
+        num_classes=CLASSES, shapes=OWN, width=8, depth=1, hidden=4, **k
+    ),
     "ga_rpn": lambda **k: GARPN(num_classes=CLASSES, shapes=REGIONS, width=8, **k),
     "ga_retinanet": lambda **k: GARetinaNet(
         num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
