@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
     from kedge.detectors.dw import DW as DW
+    from kedge.detectors.extremenet import ExtremeNet as ExtremeNet
     from kedge.detectors.fast_rcnn import FastRCNN as FastRCNN
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
     from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
@@ -85,6 +86,7 @@ DETECTORS = {
     "ga_faster_rcnn": "GAFasterRCNN",
     "metaanchor": "MetaAnchor",
     "cornernet": "CornerNet",
+    "extremenet": "ExtremeNet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

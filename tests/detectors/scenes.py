@@ -12,6 +12,7 @@ from kedge.detectors import (
     YOLOX,
     CascadeRCNN,
     CornerNet,
+    ExtremeNet,
     FasterRCNN,
     FasterRCNNC4,
     FastRCNN,
@@ -88,6 +89,7 @@ PROPOSED = {
 # those without anchors: points on maps
 KEYPOINTS = {
     "cornernet": lambda **k: CornerNet(num_classes=CLASSES, width=8, **k),
+    "extremenet": lambda **k: ExtremeNet(num_classes=CLASSES, width=8, **k),
 }
 
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
