@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.autoassign import AutoAssign as AutoAssign
     from kedge.detectors.cascade_rcnn import CascadeRCNN as CascadeRCNN
     from kedge.detectors.cornernet import CornerNet as CornerNet
+    from kedge.detectors.denet import DeNet as DeNet
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
@@ -87,6 +88,7 @@ DETECTORS = {
     "metaanchor": "MetaAnchor",
     "cornernet": "CornerNet",
     "extremenet": "ExtremeNet",
+    "denet": "DeNet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

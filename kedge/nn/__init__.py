@@ -13,6 +13,7 @@ from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.finest import FinestMap
 from kedge.nn.fpn import PoolPyramid, Pyramid
 from kedge.nn.generated import GeneratedSubnet
+from kedge.nn.grid_sample import DeepMLP, GridSample
 from kedge.nn.guided import GuidedRPNLayers, GuidedSubnets
 from kedge.nn.heads import Subnet, YoloOutput
 from kedge.nn.hourglass import HourglassNet
@@ -55,10 +56,12 @@ __all__ = [
     "Darknet24",
     "Darknet53",
     "DecoupledHead",
+    "DeepMLP",
     "DilatedEncoder",
     "Extended",
     "FinestMap",
     "GeneratedSubnet",
+    "GridSample",
     "GuidedRPNLayers",
     "GuidedSubnets",
     "HourglassNet",

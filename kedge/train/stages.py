@@ -5,6 +5,7 @@ from typing import Any
 
 from kedge.assign.by_name import strategy
 from kedge.detectors.cascade import CascadeHead
+from kedge.detectors.denet import DeNet
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
 from kedge.detectors.ga_rpn import GARPN
@@ -25,7 +26,7 @@ def first_stage(detector: Detector) -> Dense | RegionProposals | RegionHead | No
     unless they say otherwise; None where there is no such."""
     if isinstance(detector, Proposer):
         return detector.proposals
-    if isinstance(detector, OnProposals):
+    if isinstance(detector, (OnProposals, DeNet)):
         return detector.regions
     return detector if isinstance(detector, Dense) else None
 
@@ -34,7 +35,7 @@ def last_stage(
     detector: Detector,
 ) -> Dense | GARPN | RegionHead | CascadeHead | RefinedHead | None:
     """What holds the ``selection`` of detections."""
-    if isinstance(detector, (TwoStage, Refining, OnProposals)):
+    if isinstance(detector, (TwoStage, Refining, OnProposals, DeNet)):
         return detector.regions
     return detector if isinstance(detector, (Dense, GARPN)) else None
 

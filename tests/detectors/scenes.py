@@ -12,6 +12,7 @@ from kedge.detectors import (
     YOLOX,
     CascadeRCNN,
     CornerNet,
+    DeNet,
     ExtremeNet,
     FasterRCNN,
     FasterRCNNC4,
@@ -83,6 +84,7 @@ SMALL = {
 WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
 PROPOSED = {
     "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
+    "denet": lambda **k: DeNet(num_classes=CLASSES, width=8, **k),
     "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
 }
 
