@@ -164,6 +164,13 @@ class DeNet(Detector):
         return Boxes(boxes[order], image[order], batch_size=len(sizes))
 
     @torch.no_grad()
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """The four kinds of corners."""
+        corners = self._maps(images)[0].sigmoid()
+        names = ("top left", "top right", "bottom left", "bottom right")
+        return {name: corners[:, kind : kind + 1] for kind, name in enumerate(names)}
+
+    @torch.no_grad()
     def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
         """The boxes between corners of a batch (B, 3, H, W), best first, of class 0."""
         return self._proposals(self._maps(images)[0], sizes_of(images, sizes))

@@ -115,6 +115,11 @@ class GARetinaNet(Dense):
         likely = self.guidance.likely(predictions)
         return super().scores(predictions).masked_fill(~likely[:, None], -float("inf"))
 
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Where anchors are wanted, level by level."""
+        assert self.shapes is not None
+        return self.guidance.location_maps(self.shapes, self.head(images))
+
     def losses(
         self,
         images: Tensor,

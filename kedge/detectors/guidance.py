@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kedge.anchors import Boxes, Grid, LearnedShapes
 from kedge.anchors.best_shape import BestShape
@@ -74,6 +75,22 @@ class Guidance:
     def likely(self, predictions: Predictions) -> Tensor:
         """(M,) bool: cells where an anchor is likely enough to be looked at."""
         return predictions.branch("location").sigmoid() >= self.min_location
+
+    def location_maps(self, shapes: LearnedShapes, predictions: Predictions) -> dict[str, Tensor]:
+        """How likely an anchor is wanted: a map (B, 1, H, W) of every level, by its stride, in the
+        cells of the finest."""
+        assert predictions.anchors is not None
+        assert predictions.anchors.image_size is not None
+        grid, batch = self.squares(shapes(predictions.anchors.image_size)), predictions.shape[0]
+        likely = predictions.branch("location").detach().sigmoid().view(batch, -1)
+        (height, width), finest, found = grid.sizes[0], grid.levels[0].strides[0], {}
+        parts = zip(grid.levels, grid.sizes, likely.split(list(grid.anchors_per_level), 1))
+        for level, size, part in parts:
+            share = F.interpolate(
+                part.view(batch, 1, *size), scale_factor=level.strides[0] / finest
+            )
+            found[f"location, stride {level.strides[0]:g}"] = share[..., :height, :width]
+        return found
 
     def losses(
         self, shapes: LearnedShapes, predictions: Predictions, targets: Targets

@@ -104,6 +104,10 @@ class GuidedProposer(Proposer):
         named = {f"proposal_{name}": loss for name, loss in guided.items()}
         return maps, first, outcome._replace(losses=outcome.losses | named)
 
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Where anchors are wanted, level by level."""
+        return self.proposals.guidance.location_maps(self.shapes, self.head(images))
+
     @property
     def rule(self) -> Assigner:
         """Which cell, by its best shape of ``shapes``, learns an anchor for which object."""

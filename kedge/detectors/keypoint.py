@@ -44,6 +44,17 @@ class Keypoint(Detector):
     def find(self, maps: Mapping[str, Tensor], sizes: Tensor) -> Detections:
         """The detections that the maps show, boxes clipped to ``sizes`` (B, 2), best first."""
 
+    @torch.no_grad()
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """The heat of every kind of point, of the last stack."""
+        maps = self.predict_maps(pad_to_multiple(images, self.multiple))
+        last = {name: heat for name, heat in maps.items() if not name[0].isdigit()}
+        return {
+            name.removesuffix("_heat").replace("_", " "): heat.sigmoid()
+            for name, heat in last.items()
+            if name.endswith("heat")
+        }
+
     def select(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, image: Tensor, sizes: Tensor
     ) -> Detections:
