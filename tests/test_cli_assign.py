@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 
 from kedge.cli import run
+from kedge.data import toy
 
 
 def test_compares_strategies_on_toy_data(tmp_path, capsys):
@@ -57,3 +58,30 @@ def test_without_a_train_split_by_that_name_the_one_that_begins_so_is_taken(tmp_
         np.savez(path, **columns, category_names=np.array(["a"]), images=np.array([[5, 64, 48]]))
     assert run(["assign", "--data", str(tmp_path), "--strategy", "atss"]) == 0
     assert "train2017.npz:1of1image," in "".join(capsys.readouterr().out.split())
+
+
+def trained(detector: str, tmp_path, *settings: str) -> list[str]:
+    """A run of one step on six images, and the words that compare strategies on it."""
+    data, out = toy.write(tmp_path / "data", train=4, val=2, size=(64, 96)), tmp_path / "run"
+    words = ["--data", str(data), "--detector", detector, "--image-size", "64", "96", "--quiet"]
+    words += ["--epochs", "1", "--options", "width=8", "--out", str(out), *settings]
+    assert run(["train", *words]) == 0
+    return ["assign", "--data", str(data), "--run", str(out)]
+
+
+def test_a_detector_of_points_shows_its_maps(tmp_path, capsys):
+    words, sheet = trained("cornernet", tmp_path), tmp_path / "sheet.png"
+    assert run([*words, "--draw", str(sheet)]) == 0
+    assert "no anchors to assign" in capsys.readouterr().err
+    with PIL.Image.open(sheet) as drawn:  # two corners, and what was found
+        assert drawn.size == (3 * 488 - 8, 48 + 320)
+    assert run(words) == 2
+    assert "has no anchors to assign" in capsys.readouterr().err
+
+
+def test_guided_anchors_are_assigned_as_they_are_predicted(tmp_path, capsys):
+    words, sheet = trained("ga_rpn", tmp_path, "--anchors", "identical"), tmp_path / "sheet.png"
+    assert run([*words, "--strategy", "max_iou,yolov3", "--draw", str(sheet)]) == 0
+    assert "Boxes have no cells" in " ".join(capsys.readouterr().out.split())
+    with PIL.Image.open(sheet) as drawn:  # max_iou, below it four levels of locations
+        assert drawn.size == (4 * 488 - 8, 2 * (48 + 320) + 8)

@@ -22,9 +22,9 @@ class BoxList:
     levels: Tensor | None = None
     num_levels: int = 1
     per_image: int | None = None
+    image_size: tuple[int, int] | None = None
 
     shapes = None
-    image_size = None
 
     def __post_init__(self) -> None:
         boxes = self.anchor_boxes

@@ -30,8 +30,9 @@ class Boxes(BoxList):
 
     It answers the same pair queries as ``Grid``, by spatial joins instead of a closed form, and has
     no cells. ``nearest`` compares every object with all anchors of its image, in blocks. Where the
-    boxes came from a grid, ``strides`` (M, 2) and ``levels`` (M,) with their ``num_levels`` say
-    so; otherwise there is one level, and a box's own size stands in for the stride.
+    boxes came from a grid, ``strides`` (M, 2), ``levels`` (M,) with their ``num_levels`` and the
+    ``image_size`` (H, W) say so; otherwise there is one level, a box's own size stands in for the
+    stride, and the image's size is not known.
 
     Errors: ``ValueError`` for other shapes, boxes that are not finite, images out of order or
     outside the batch, and for targets of another number of images.

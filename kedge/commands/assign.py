@@ -11,7 +11,7 @@ from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
     from kedge.data import Data
-    from kedge.doctor.scene import Scene
+    from kedge.doctor.scene import Scene, Sight
 
 GEOMETRIC = "max_iou,ssd,yolov3,yolov5,fcos,centre_region,atss,rfla"
 
@@ -62,7 +62,8 @@ def assign(
         Folder that keeps the answers of the rules of geometry, and gives them where nothing has
         changed.
     draw
-        Draw what each strategy selects in one image, side by side, into this PNG.
+        Draw what each strategy selects in one image, side by side, into this PNG; with --run also
+        the heat maps of a detector of points, and what it finds, or where anchors are wanted.
     image
         The image for --draw, by its name; by default the first with an object.
     """
@@ -72,7 +73,7 @@ def assign(
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
-    from kedge.doctor.scene import measure, scene_of_detector, scene_of_run
+    from kedge.doctor.scene import measure, scene_of_detector, scene_of_run, sight_of_run
     from kedge.doctor.setup import usual_size
     from kedge.parts import listed
 
@@ -88,6 +89,11 @@ def assign(
     say([*said(found), *not_as_designed(anchors, size)])
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
+    sight = None if run is None or draw is None else sight_of_run(run, records, image)
+    if draw is not None and sight is not None and not sight.assigns:
+        say([f"{run}: no anchors to assign; {draw} shows its maps and what it finds"])
+        _save(draw, _heat(sight))
+        return
     scene = (
         scene_of_run(run, records)
         if run is not None
@@ -111,29 +117,50 @@ def assign(
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
     if draw is not None:
-        _draw(draw, strategies, scene, image)
+        _draw(draw, strategies, scene, image, sight)
     _show(rows, scene, len(records), found)
     say(f"{name}: {rule.summary()}" for name, rule in kept.items())
 
 
-def _draw(path: Path, strategies: dict[str, Any], scene: "Scene", name: str | None) -> None:
-    """The sheet of ``draw_strategies``; strategies that lack predictions are left out."""
-    from kedge.files import replacing
+def _draw(
+    path: Path,
+    strategies: dict[str, Any],
+    scene: "Scene",
+    name: str | None,
+    sight: "Sight | None",
+) -> None:
+    """The sheet of ``draw_strategies``; strategies that lack predictions are left out. Below it the
+    maps of a detector that has such."""
+    from kedge.doctor.scene import find_image
     from kedge.report import draw_strategies
+    from kedge.report.selection import below
 
-    at = scene.find(name)
+    at = find_image(scene.records, name)
     targets, predictions = scene.batch(at, at + 1)
-    selected = {}
+    anchors, selected = scene.anchors(predictions), {}
     for title, rule in strategies.items():
         try:
-            selected[title] = rule(scene.grid, targets, predictions)
+            selected[title] = rule(anchors, targets, predictions)
         except ValueError:
             continue  # the table has said why
     try:
         pixels = scene.pixels(at)
     except ValueError as error:
         raise ValueError(f"--draw: {error}") from None
-    sheet = draw_strategies(pixels, scene.grid, selected)
+    sheet = draw_strategies(pixels, anchors, selected)
+    _save(path, sheet if sight is None else below([sheet, _heat(sight)]))
+
+
+def _heat(sight: "Sight") -> Any:
+    from kedge.report import draw_heat
+
+    found = None if sight.assigns else sight.found
+    return draw_heat(sight.pixels, sight.heat, sight.objects, found)
+
+
+def _save(path: Path, sheet: Any) -> None:
+    from kedge.files import replacing
+
     with replacing(path) as part:
         sheet.save(part, format="PNG", optimize=True)
 

@@ -14,19 +14,26 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.atss import ATSS as ATSS
     from kedge.detectors.autoassign import AutoAssign as AutoAssign
     from kedge.detectors.cascade_rcnn import CascadeRCNN as CascadeRCNN
+    from kedge.detectors.cornernet import CornerNet as CornerNet
+    from kedge.detectors.denet import DeNet as DeNet
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
     from kedge.detectors.dw import DW as DW
+    from kedge.detectors.extremenet import ExtremeNet as ExtremeNet
     from kedge.detectors.fast_rcnn import FastRCNN as FastRCNN
     from kedge.detectors.faster_rcnn import FasterRCNN as FasterRCNN
     from kedge.detectors.faster_rcnn_c4 import FasterRCNNC4 as FasterRCNNC4
     from kedge.detectors.fcos import FCOS as FCOS
     from kedge.detectors.found import Found as Found
+    from kedge.detectors.ga_faster_rcnn import GAFasterRCNN as GAFasterRCNN
+    from kedge.detectors.ga_retinanet import GARetinaNet as GARetinaNet
+    from kedge.detectors.ga_rpn import GARPN as GARPN
     from kedge.detectors.gfl import GFL as GFL
     from kedge.detectors.gfl_tiny import GFLTiny as GFLTiny
     from kedge.detectors.keypoint import Keypoint as Keypoint
     from kedge.detectors.lada import LADA as LADA
+    from kedge.detectors.metaanchor import MetaAnchor as MetaAnchor
     from kedge.detectors.on_proposals import OnProposals as OnProposals
     from kedge.detectors.paa import PAA as PAA
     from kedge.detectors.point_detector import PointDetector as PointDetector
@@ -77,6 +84,13 @@ DETECTORS = {
     "ssd": "SSD",
     "ssdlite": "SSDLite",
     "refinedet": "RefineDet",
+    "ga_rpn": "GARPN",
+    "ga_retinanet": "GARetinaNet",
+    "ga_faster_rcnn": "GAFasterRCNN",
+    "metaanchor": "MetaAnchor",
+    "cornernet": "CornerNet",
+    "extremenet": "ExtremeNet",
+    "denet": "DeNet",
 }
 """The detectors by name, which is also the name of the file: the one table of them."""
 

@@ -12,6 +12,8 @@ from kedge.nn import (
     Darknet19,
     Darknet24,
     Darknet53,
+    FinestMap,
+    HourglassNet,
     TimmBackbone,
     Tiny,
     check_backbone,
@@ -47,6 +49,21 @@ def make_backbone(
             f"this detector reads {strides}"
         )
     return backbone  # pyright: ignore[reportReturnType]
+
+
+def make_stacks(
+    backbone: str | nn.Module, *, stride: int, width: int, pretrained: bool = False
+) -> FinestMap | HourglassNet:
+    """A backbone of which one resolution is read: "hourglass104" and "hourglass52", or the finest
+    map, of ``stride`` and ``width`` channels, of a pyramid on any other backbone."""
+    if backbone in ("hourglass104", "hourglass52"):
+        if stride != 4:
+            raise ValueError(f"an hourglass has a map of stride 4, not {stride}")
+        return HourglassNet(stacks=2 if backbone == "hourglass104" else 1)
+    strides = tuple(s for s in (4, 8, 16, 32) if s >= stride)
+    if stride not in strides:
+        raise ValueError(f"stride {stride}: these backbones have maps of stride 4, 8, 16 and 32")
+    return FinestMap(make_backbone(backbone, strides=strides, pretrained=pretrained), width)
 
 
 def cut_backbone(

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
 from kedge.sample import All, Sampler
 from kedge.select import Selection
-from kedge.types import Assigner, Detections, Predictions, Targets
+from kedge.types import Anchors, Assigner, Detections, Predictions, Targets
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,10 +119,15 @@ class Dense(Detector):
                 f"loss reads as {classes.num_classes(width)} ({classes}): give loss= when the "
                 "detector is made"
             )
-        grid = self.grid((images.shape[-2], images.shape[-1]))
+        anchors = self.anchors_of(maps, (images.shape[-2], images.shape[-1]))
         return Predictions.from_dense(
-            maps.logits, maps.codes, grid, self.coder, classes, **maps.branches
+            maps.logits, maps.codes, anchors, self.coder, classes, **maps.branches
         )
+
+    def anchors_of(self, maps: Maps, image_size: tuple[int, int]) -> Anchors[Any]:
+        """What the outputs of images (H, W) are relative to: the grid, unless they say it."""
+        del maps
+        return self.grid(image_size)
 
     @property
     def rule(self) -> Assigner:

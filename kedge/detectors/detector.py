@@ -115,6 +115,12 @@ class Detector(Swappable, ABC):
         """How boxes are written relative to the anchors; None without anchors."""
         return None
 
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """What it sees where, for people: maps (B, C, H, W) in [0, 1] by name, of a batch (B, 3, H,
+        W), padding included; none where it has no such."""
+        del images
+        return {}
+
     @property
     def most(self) -> int | None:
         """Detections of an image that it returns at most; None where nothing limits them."""

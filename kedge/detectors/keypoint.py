@@ -6,18 +6,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from kedge.anchors import Boxes
+from kedge.coders import Fixed
 from kedge.detectors.detector import Detector
 from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
 from kedge.detectors.stage import Outcome
-from kedge.types import Assigner, Detections, Targets
+from kedge.select import Selection
+from kedge.types import Assigner, Detections, Predictions, Targets
 
 
 class Keypoint(Detector):
     """A detector that has no anchors: maps, what they should be, and how boxes are read from them.
 
     ``strides`` are those of the maps. A subclass defines ``predict_maps``, ``map_losses`` and
-    ``find``.
+    ``find``, and has a ``selection``, where it uses ``select``.
     """
+
+    selection: Selection
 
     def __init__(
         self, *, num_classes: int, strides: tuple[float, ...], multiple: int, smallest: int
@@ -38,6 +43,33 @@ class Keypoint(Detector):
     @abstractmethod
     def find(self, maps: Mapping[str, Tensor], sizes: Tensor) -> Detections:
         """The detections that the maps show, boxes clipped to ``sizes`` (B, 2), best first."""
+
+    @torch.no_grad()
+    def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
+        """The heat of every kind of point, of the last stack."""
+        maps = self.predict_maps(pad_to_multiple(images, self.multiple))
+        last = {name: heat for name, heat in maps.items() if not name[0].isdigit()}
+        return {
+            name.removesuffix("_heat").replace("_", " "): heat.sigmoid()
+            for name, heat in last.items()
+            if name.endswith("heat")
+        }
+
+    def select(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, image: Tensor, sizes: Tensor
+    ) -> Detections:
+        """The detections among boxes (K, 4), each with its score, label and image (K,), images
+        ascending, by ``selection``; boxes clipped to ``sizes`` (B, 2)."""
+        table = scores.new_full((len(scores), self.num_classes), -torch.inf)
+        table[torch.arange(len(scores), device=scores.device), labels] = scores
+        anchors = Boxes(boxes, image, batch_size=len(sizes))
+        rows = Predictions(logits=table, codes=boxes[:, :0], anchors=anchors, coder=Fixed())
+        return self.selection(rows, table, sizes)
+
+    @property
+    def most(self) -> int | None:
+        """What its selection lets through."""
+        return self.selection.most if hasattr(self, "selection") else None
 
     def losses(
         self,

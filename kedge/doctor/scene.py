@@ -18,7 +18,7 @@ from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
 from kedge.doctor.setup import of_detector
 from kedge.train.result import load_run
-from kedge.types import Assigner, Predictions, Targets
+from kedge.types import Anchors, Assigner, Predictions, Targets
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,20 +48,66 @@ class Scene:
 
     def pixels(self, row: int) -> Tensor:
         """(3, H, W) uint8: an image as the network sees it."""
-        image = torch.from_numpy(decode(self.records[row])).permute(2, 0, 1)
-        return Fit(self.image_size).pixels(image)
+        return pixels_of(self.records[row], self.image_size)
 
-    def find(self, name: str | None) -> int:
-        """Row of the image called ``name``; without a name the first that has an object."""
-        for i, record in enumerate(self.records):
-            known = name is None and len(record.boxes)
-            if known or (name is not None and name in (record.name, Path(record.name).name)):
-                return i
-        raise ValueError(
-            "--draw: no image has an object"
-            if name is None
-            else f"--image: no image is called {name!r}; there is {self.records[0].name!r}"
-        )
+    def anchors(self, predictions: Predictions | None) -> Anchors[Any]:
+        """What is assigned: the grid, or the anchors that a detector predicts for itself."""
+        if predictions is None or predictions.anchors is None:
+            return self.grid
+        return predictions.anchors
+
+
+def find_image(records: Sequence[Record], name: str | None) -> int:
+    """Row of the image called ``name``; without a name the first that has an object."""
+    for i, record in enumerate(records):
+        known = name is None and len(record.boxes)
+        if known or (name is not None and name in (record.name, Path(record.name).name)):
+            return i
+    raise ValueError(
+        "--draw: no image has an object"
+        if name is None
+        else f"--image: no image is called {name!r}; there is {records[0].name!r}"
+    )
+
+
+def pixels_of(record: Record, image_size: tuple[int, int]) -> Tensor:
+    """(3, H, W) uint8: an image as a network with inputs of ``image_size`` sees it."""
+    image = torch.from_numpy(decode(record)).permute(2, 0, 1)
+    return Fit(image_size).pixels(image)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sight:
+    """What the detector of a run sees in one image: ``pixels`` (3, H, W) uint8 as it gets them, the
+    ``objects`` (g, 4) and what it ``found`` (n, 4), best first, in these pixels; and ``heat``, maps
+    (C, h, w) in [0, 1] by name. ``assigns``: it has anchors."""
+
+    pixels: Tensor
+    objects: Tensor
+    found: Tensor
+    heat: dict[str, Tensor]
+    assigns: bool
+
+
+@torch.no_grad()
+def sight_of_run(folder: Path, records: Sequence[Record], name: str | None) -> Sight | None:
+    """What a run's detector sees in the image called ``name``, by default in the first with an
+    object; None where it has no maps to show."""
+    run = load_run(folder)
+    size, row = run.result.image_size, find_image(records, name)
+    pixels = pixels_of(records[row], size)
+    images = pixels[None].float() / 255
+    heat = run.detector.eval().heat_maps(images)
+    if not heat:
+        return None
+    objects = as_seen(pack([records[row]]), size).targets(0, 1)
+    return Sight(
+        pixels=pixels,
+        objects=objects.boxes[objects.real],
+        found=run.detector.detect(images).boxes,
+        heat={name: maps[0] for name, maps in heat.items()},
+        assigns=run.detector.rule is not None,
+    )
 
 
 def scene_of_detector(
@@ -101,7 +147,7 @@ def measure(rule: Assigner, scene: Scene, batch_size: int) -> dict[str, Any]:
         targets, predictions = scene.batch(start, start + batch_size)
         begin = time.perf_counter()
         try:
-            assignment = rule(scene.grid, targets, predictions)
+            assignment = rule(scene.anchors(predictions), targets, predictions)
         except ValueError as error:
             return {"note": str(error)}
         seconds += time.perf_counter() - begin

@@ -30,6 +30,7 @@ from kedge.losses.class_terms import (
     Varifocal,
 )
 from kedge.losses.codes import codes_of_pairs
+from kedge.losses.corner import gaussian_focal_loss, heat_loss, offset_loss, pull_push_loss
 from kedge.losses.dense import DenseLoss
 from kedge.losses.distribution import distribution_focal_loss
 from kedge.losses.dw import dw_loss
@@ -119,18 +120,22 @@ __all__ = [
     "eiou_loss",
     "focal_loss",
     "free_anchor_loss",
+    "gaussian_focal_loss",
     "giou_loss",
+    "heat_loss",
     "inner_iou_loss",
     "iou_loss",
     "iou_target",
     "mean_max",
     "multibox_loss",
     "nwd_loss",
+    "offset_loss",
     "per_element",
     "per_image",
     "per_positive",
     "per_quality",
     "per_sampled",
+    "pull_push_loss",
     "quality_focal_loss",
     "sampled_loss",
     "siou_loss",

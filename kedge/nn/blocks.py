@@ -77,3 +77,14 @@ def output(inputs: int, outputs: int, *, start: float = 0.0, bias: bool = True) 
     if layer.bias is not None:
         nn.init.constant_(layer.bias, start)
     return layer
+
+
+def conv_norm(
+    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True
+) -> nn.Sequential:
+    """Convolution without bias, batch norm and, with ``relu``, ReLU: the block of the hourglass."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from kedge.boxes import at_least_float32
 from kedge.nn.blocks import output, tower
+from kedge.nn.deformable import deformed
 from kedge.nn.heads import prior_bias, rows
 
 GRADIENT = 0.1  # share of the gradient that the star's points pass on to the first box
@@ -63,14 +63,7 @@ class StarHead(nn.Module):
         (said,) = at_least_float32(self.first(self.first_tower(boxes)))
         first = said * scale
         moves = star(first)
-        (change,) = at_least_float32(self.refine(_along(moves, boxes, self.box_star)))
+        (change,) = at_least_float32(self.refine(deformed(self.box_star, boxes, moves)))
         codes = first.detach() + change * again
-        logits = self.classes(_along(moves, classes, self.class_star))
+        logits = self.classes(deformed(self.class_star, classes, moves))
         return rows(logits, 1), rows(codes, 1), rows(first, 1)
-
-
-def _along(moves: Tensor, features: Tensor, layer: nn.Conv2d) -> Tensor:
-    """The layer's convolution with its taps moved."""
-    features, weight = at_least_float32(features, layer.weight)
-    with torch.autocast(features.device.type, enabled=False):
-        return deform_conv2d(features, moves, weight, padding=(1, 1)).relu()

@@ -18,6 +18,7 @@ from kedge.report.draw import (
     draw_boxes,
     draw_detections,
 )
+from kedge.report.heat import draw_heat
 from kedge.report.page import write_report
 from kedge.report.selection import draw_strategies
 from kedge.report.strokes import save_image, to_image
@@ -37,6 +38,7 @@ __all__ = [
     "draw_assignment",
     "draw_boxes",
     "draw_detections",
+    "draw_heat",
     "draw_strategies",
     "save_image",
     "to_image",

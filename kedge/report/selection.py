@@ -1,7 +1,7 @@
 """One picture, many strategies: a panel each, with the anchors that it selects."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,16 +42,32 @@ def draw_strategies(
     picture = strokes.to_image(image)
     window = _window(next(iter(selected.values())).targets, picture.size)
     panels = [_panel(picture, window, anchors, name, given) for name, given in selected.items()]
+    return sheet(panels, columns)
+
+
+def sheet(panels: Sequence[PIL.Image.Image], columns: int = 4) -> PIL.Image.Image:
+    """Panels of one size beside and below each other."""
     columns = min(columns, len(panels))
     rows = math.ceil(len(panels) / columns)
     width, height = panels[0].size
-    sheet = PIL.Image.new(
+    page = PIL.Image.new(
         "RGB", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP), _PAPER
     )
-    for i, panel in enumerate(panels):
+    for i, one in enumerate(panels):
         row, column = divmod(i, columns)
-        sheet.paste(panel, (column * (width + _GAP), row * (height + _GAP)))
-    return sheet
+        page.paste(one, (column * (width + _GAP), row * (height + _GAP)))
+    return page
+
+
+def below(pages: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
+    """Sheets below each other, as one."""
+    width = max(page.width for page in pages)
+    whole = PIL.Image.new("RGB", (width, sum(page.height + _GAP for page in pages) - _GAP), _PAPER)
+    top = 0
+    for page in pages:
+        whole.paste(page, (0, top))
+        top += page.height + _GAP
+    return whole
 
 
 def _window(targets: Targets, size: tuple[int, int]) -> _Window:
@@ -73,14 +89,6 @@ def _window(targets: Targets, size: tuple[int, int]) -> _Window:
 def _panel(
     image: PIL.Image.Image, window: _Window, anchors: Anchors, name: str, given: Assignment
 ) -> PIL.Image.Image:
-    picture = _drawn(image, window, anchors, given)
-    picture = picture.resize(
-        (_PANEL, max(1, round(picture.height * _PANEL / picture.width))),
-        PIL.Image.Resampling.LANCZOS,
-    )
-    panel = PIL.Image.new("RGB", (_PANEL, picture.height + _TITLE), _PAPER)
-    panel.paste(picture, (0, _TITLE))
-    pen = PIL.ImageDraw.Draw(panel)
     real = ~given.targets.ignore
     counts = np.bincount(numbers(given.target, np.int64), minlength=len(real))[numbers(real, bool)]
     facts = count(int(counts.sum()), "positive")
@@ -88,15 +96,27 @@ def _panel(
         facts += f", {(counts == 0).sum()} of {count(len(counts), 'object')} without"
     if (window[2] - window[0], window[3] - window[1]) != image.size:
         facts += f"; seen: {window[2] - window[0]} x {window[3] - window[1]} px around the largest"
+    return panel(_drawn(image, window, anchors, given), name, facts)
+
+
+def panel(picture: PIL.Image.Image, name: str, facts: str) -> PIL.Image.Image:
+    """A picture of the width of all panels, under its name and a line about it."""
+    picture = picture.resize(
+        (_PANEL, max(1, round(picture.height * _PANEL / picture.width))),
+        PIL.Image.Resampling.LANCZOS,
+    )
+    whole = PIL.Image.new("RGB", (_PANEL, picture.height + _TITLE), _PAPER)
+    whole.paste(picture, (0, _TITLE))
+    pen = PIL.ImageDraw.Draw(whole)
     pen.text((2, 1), name, fill=_INK, font=PIL.ImageFont.load_default(size=22))
     pen.text((2, 26), facts, fill=_FAINT, font=PIL.ImageFont.load_default(size=16))
-    return panel
+    return whole
 
 
 def _drawn(
     image: PIL.Image.Image, window: _Window, anchors: Anchors, given: Assignment
 ) -> PIL.Image.Image:
-    canvas = strokes.new_canvas(_paler(image.crop(window)))
+    canvas = strokes.new_canvas(paler(image.crop(window)))
     corner = np.array([*window[:2], *window[:2]])
     boxes = numbers(given.targets.boxes).reshape(-1, 4) - corner
     count = np.bincount(numbers(given.target, np.int64), minlength=len(boxes))
@@ -118,6 +138,6 @@ def _drawn(
     return canvas.image
 
 
-def _paler(picture: PIL.Image.Image) -> PIL.Image.Image:
+def paler(picture: PIL.Image.Image) -> PIL.Image.Image:
     """The picture stepping back a little behind what is drawn on it."""
     return PIL.Image.blend(picture, PIL.Image.new("RGB", picture.size, "#20262c"), 0.35)

@@ -2,6 +2,7 @@
 
 from kedge.select.fusion import weighted_box_fusion
 from kedge.select.nms import diou_nms, matrix_nms, nms, soft_nms
+from kedge.select.peaks import Peaks, peaks
 from kedge.select.selection import Selection
 from kedge.select.suppress import NMS, DIoUNMS, Fusion, KeepAll, MatrixNMS, SoftNMS, Suppression
 from kedge.select.vote import ScoreVoting, score_voting
@@ -12,6 +13,7 @@ __all__ = [
     "Fusion",
     "KeepAll",
     "MatrixNMS",
+    "Peaks",
     "ScoreVoting",
     "Selection",
     "SoftNMS",
@@ -19,6 +21,7 @@ __all__ = [
     "diou_nms",
     "matrix_nms",
     "nms",
+    "peaks",
     "score_voting",
     "soft_nms",
     "weighted_box_fusion",

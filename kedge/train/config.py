@@ -114,7 +114,8 @@ class ModelSettings(BaseModel):
     """tiny, darknet19, darknet24, darknet53, cspdarknet_s, cspnext_s (and _tiny, _m, _l, _x), or a
     name of timm's."""
     stride: int | None = None
-    """YOLOv1, YOLOv2, YOLOF: step of the map that they predict on; by default 16 for tiny."""
+    """Step of the one map that a detector predicts on: YOLOv1, YOLOv2, YOLOF (by default 16 for
+    tiny), CornerNet, ExtremeNet (8 for tiny, else 4) and DeNet (8)."""
     pretrained: bool = False
     """Start a timm backbone from its published weights (downloads them)."""
     assign: Annotated[str | None, BeforeValidator(_as_text)] = None

@@ -5,8 +5,10 @@ from typing import Any
 
 from kedge.assign.by_name import strategy
 from kedge.detectors.cascade import CascadeHead
+from kedge.detectors.denet import DeNet
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
+from kedge.detectors.ga_rpn import GARPN
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.refinement import RefinedHead, Refining
 from kedge.detectors.regions import RegionHead, RegionProposals
@@ -24,16 +26,18 @@ def first_stage(detector: Detector) -> Dense | RegionProposals | RegionHead | No
     unless they say otherwise; None where there is no such."""
     if isinstance(detector, Proposer):
         return detector.proposals
-    if isinstance(detector, OnProposals):
+    if isinstance(detector, (OnProposals, DeNet)):
         return detector.regions
     return detector if isinstance(detector, Dense) else None
 
 
-def last_stage(detector: Detector) -> Dense | RegionHead | CascadeHead | RefinedHead | None:
+def last_stage(
+    detector: Detector,
+) -> Dense | GARPN | RegionHead | CascadeHead | RefinedHead | None:
     """What holds the ``selection`` of detections."""
-    if isinstance(detector, (TwoStage, Refining, OnProposals)):
+    if isinstance(detector, (TwoStage, Refining, OnProposals, DeNet)):
         return detector.regions
-    return detector if isinstance(detector, Dense) else None
+    return detector if isinstance(detector, (Dense, GARPN)) else None
 
 
 def region_heads(detector: Detector) -> list[RegionHead | RefinedHead]:

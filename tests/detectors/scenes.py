@@ -4,17 +4,24 @@ import torch
 from torch import nn
 
 from kedge.detectors import (
+    GARPN,
     RCNN,
     RFCN,
     SSD,
     YOLOF,
     YOLOX,
     CascadeRCNN,
+    CornerNet,
+    DeNet,
+    ExtremeNet,
     FasterRCNN,
     FasterRCNNC4,
     FastRCNN,
+    GAFasterRCNN,
+    GARetinaNet,
     GFLTiny,
     Keypoint,
+    MetaAnchor,
     RefineDet,
     RetinaNet,
     RTMDet,
@@ -37,6 +44,7 @@ OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
 POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+GUIDED = ("ga_rpn", "ga_retinanet", "ga_faster_rcnn")  # their anchors are lists, predicted
 OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {
     "yolov2": lambda **k: YOLOv2(num_classes=CLASSES, shapes=SHAPES, **k),
@@ -62,13 +70,30 @@ SMALL = {
     "ssd": lambda **k: SSD(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "ssdlite": lambda **k: SSDLite(num_classes=CLASSES, shapes=OWN, width=8, **k),
     "refinedet": lambda **k: RefineDet(num_classes=CLASSES, shapes=OWN[1:], width=8, **k),
+    "metaanchor": lambda **k: MetaAnchor(
+        num_classes=CLASSES, shapes=OWN, width=8, depth=1, hidden=4, **k
+    ),
+    "ga_rpn": lambda **k: GARPN(num_classes=CLASSES, shapes=REGIONS, width=8, **k),
+    "ga_retinanet": lambda **k: GARetinaNet(
+        num_classes=CLASSES, shapes=PYRAMID, width=8, depth=1, **k
+    ),
+    "ga_faster_rcnn": lambda **k: GAFasterRCNN(
+        num_classes=CLASSES, shapes=REGIONS, width=8, hidden=16, **k
+    ),
 }  # fmt: skip
 
 # those that are given their boxes: no anchors, no strategy to choose among them
 WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
 PROPOSED = {
     "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
+    "denet": lambda **k: DeNet(num_classes=CLASSES, width=8, **k),
     "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
+}
+
+# those without anchors: points on maps
+KEYPOINTS = {
+    "cornernet": lambda **k: CornerNet(num_classes=CLASSES, width=8, **k),
+    "extremenet": lambda **k: ExtremeNet(num_classes=CLASSES, width=8, **k),
 }
 
 CORE = ("yolov2", "retinanet", "faster_rcnn")  # one of each kind: crossed with everything
@@ -80,7 +105,7 @@ def point_detector(name: str, **settings):
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return (SMALL | PROPOSED)[name](**settings)
+    return (SMALL | PROPOSED | KEYPOINTS)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):

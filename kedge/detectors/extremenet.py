@@ -1,0 +1,135 @@
+"""ExtremeNet: an object is four extreme points and a centre that fits them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kedge.assign.heatmaps import gaussian_radius, points_of
+from kedge.boxes import centres
+from kedge.boxes import sizes as sides
+from kedge.detectors.backbones import make_stacks
+from kedge.detectors.keypoint import Keypoint
+from kedge.losses import heat_loss, offset_loss
+from kedge.nn import PointMaps
+from kedge.select import Selection, SoftNMS, peaks
+from kedge.select.extremes import aggregated, group_extremes, without_ghosts
+from kedge.types import Detections, Targets
+
+EXTREMES = ("top", "left", "bottom", "right")
+ROWS, COLUMNS = 2, 3  # axes of a map
+
+
+class ExtremeNet(Keypoint):
+    """No anchors, and points that lie on the object: a heat map of every class for its topmost,
+    leftmost, bottommost and rightmost point and for its centre. What belongs together is found out
+    by geometry alone. Losses are ``heat`` and ``offset``.
+
+    This is the box-only form: the extreme points are the middles of a box's sides, as data with
+    boxes have no others.
+
+    Args:
+        num_classes: C; labels are 0 ... C - 1.
+        backbone, stride, width, pretrained: as in ``CornerNet``.
+        candidates: points of each kind looked at in an image.
+        edge_weight: how much a point gains from the edge that rises towards it.
+        min_extreme, min_centre: scores from which a point counts.
+        selection: how boxes are selected; soft NMS as published.
+
+    Source: Zhou et al., arXiv:1901.08043; the authors' code (radii as released, IoU .7; no offset
+    of the centre). Deviations: extreme points from boxes, not masks; as ``CornerNet``'s.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        backbone: str | nn.Module = "tiny",
+        stride: int | None = None,
+        width: int | None = None,
+        candidates: int = 40,
+        edge_weight: float = 0.1,
+        min_extreme: float = 0.1,
+        min_centre: float = 0.1,
+        pretrained: bool = False,
+        selection: Selection | None = None,
+    ) -> None:
+        tiny = backbone == "tiny"
+        body = make_stacks(
+            backbone, stride=stride or (8 if tiny else 4),
+            width=(64 if tiny else 256) if width is None else width, pretrained=pretrained,
+        )  # fmt: skip
+        super().__init__(
+            num_classes=num_classes, strides=body.strides[:1], multiple=32,
+            smallest=int(body.strides[0]),
+        )  # fmt: skip
+        self.backbone, self.maps = body, nn.ModuleDict()
+        for name in (*EXTREMES, "centre"):
+            outputs = {"heat": num_classes} | ({} if name == "centre" else {"offset": 2})
+            self.maps[name] = nn.ModuleList(PointMaps(wide, outputs) for wide in body.channels)
+        self.candidates, self.edge_weight = candidates, edge_weight
+        self.min_extreme, self.min_centre = min_extreme, min_centre
+        usual = Selection(score=0.0, candidates=1000, top="image", suppress=SoftNMS())
+        self.selection = usual if selection is None else selection
+
+    def predict_maps(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Maps called by point and kind; those of stacks before the last behind their number."""
+        found: dict[str, Tensor] = {}
+        stacks = self.backbone(images)
+        for number, x in enumerate(stacks):
+            stack = "" if number == len(stacks) - 1 else f"{number}_"
+            for name, layers in self.maps.items():
+                said = layers[number](x)  # pyright: ignore[reportIndexIssue]
+                found |= {f"{stack}{name}_{kind}": value for kind, value in said.items()}
+        return found
+
+    def map_losses(self, maps: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
+        """Sums over the points of an object, averaged over the stacks."""
+        shape, stride = maps["centre_heat"].shape, self.strides[0]
+        box = targets.boxes[targets.real]
+        radius = gaussian_radius((sides(box) / stride).ceil(), 0.7, roots="released").long()
+        stacks = [key.removesuffix("centre_heat") for key in maps if "centre_heat" in key]
+        heat, offset = [], []
+        for name, place in extreme_points(box).items():
+            points = points_of(place, radius, targets, shape, stride)
+            for stack in stacks:
+                said = f"{stack}{name}_"
+                heat.append(heat_loss(maps[f"{said}heat"], points.heat, points.open))
+                if name != "centre":
+                    wanted = points.read(maps[f"{said}offset"])
+                    offset.append(offset_loss(wanted, points.offset))
+        losses = {"heat": torch.stack(heat).sum(), "offset": torch.stack(offset).sum()}
+        return {name: loss / len(stacks) for name, loss in losses.items()}
+
+    def find(self, maps: Mapping[str, Tensor], sizes: Tensor) -> Detections:
+        """Groups of four points with a centre; boxes that hold several others are taken for
+        ghosts."""
+        found, places = [], []
+        for name in EXTREMES:
+            heat = maps[f"{name}_heat"].sigmoid()
+            axis = COLUMNS if name in ("top", "bottom") else ROWS
+            kind = peaks(aggregated(heat, axis, self.edge_weight), self.candidates)
+            cell = torch.stack([kind.x, kind.y], -1)
+            places.append((cell + kind.read(maps[f"{name}_offset"])) * self.strides[0])
+            found.append(kind)
+        top, left, bottom, right = places
+        fours = group_extremes(
+            (found[0], found[1], found[2], found[3]), maps["centre_heat"].sigmoid(),
+            min_extreme=self.min_extreme, min_centre=self.min_centre,
+        )  # fmt: skip
+        image = fours.image
+        boxes = torch.stack([
+            left[image, fours.left, 0], top[image, fours.top, 1],
+            right[image, fours.right, 0], bottom[image, fours.bottom, 1],
+        ], -1)  # fmt: skip
+        label = found[0].label[image, fours.top]
+        return without_ghosts(self.select(boxes, fours.score, label, image, sizes))
+
+
+def extreme_points(boxes: Tensor) -> dict[str, Tensor]:
+    """The middles (G, 2) of the four sides of boxes (G, 4), by name, and their centres."""
+    x, y = centres(boxes).unbind(-1)
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    places = {"top": (x, y1), "left": (x1, y), "bottom": (x, y2), "right": (x2, y)}
+    found = {name: torch.stack(place, -1) for name, place in places.items()}
+    return found | {"centre": centres(boxes)}
