@@ -14,8 +14,8 @@ ORDER = [
     "lazy", "counted", "files", "shape_text", "parts", "parse", "swappable", "scores", "boxes",
     "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "report", "proposals",
-    "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "demo",
-    "commands",
+    "detectors", "design", "evaluate", "predict", "train", "doctor", "interop", "pages", "live",
+    "demo", "commands",
     "cli",
 ]  # fmt: skip
 CORE = [*ORDER[: ORDER.index("select") + 1], "detectors"]
