@@ -11,6 +11,9 @@ from kedge.assign.by_name import STRATEGIES
 from kedge.parts import keywords, says_none
 
 
+_OVERLAPS = {"min_low_quality", "ignore_above"}  # no strategy refuses an IoU above 1 there
+
+
 class FieldForm(TypedDict):
     """``kind``: "number" (``low`` to ``high`` by ``step``), "choice", "flag" or "text".
 
@@ -99,14 +102,15 @@ def _range(
         )
 
     usual = 1.0 if says_none(default) else float(default)
+    low = next((low for low in (0, 0.01, 1.01) if low < usual and accepts(low)), 0)
     if kind is int:
         return (0 if accepts(0) else 1), max(4 * usual, 8), 1
     limit = next((top for top in (0.5, 1.0) if accepts(top - 1e-3) and not accepts(top + 1e-3)), 0)
-    if limit:
-        return 0, limit, 0.01
-    if usual == 0:  # pixels, or strides
-        return 0, 64, 1
-    return 0, max(4 * usual, 1.0), 0.01 if usual < 1 else 0.1
+    if limit or name in _OVERLAPS:
+        return low, limit or 1, 0.01
+    if usual == 0:  # pixels
+        return low, 64, 1
+    return low, max(4 * usual, 1.0), 0.01 if usual < 1 else 0.1
 
 
 def _makes(make: Callable[..., Any], settings: dict[str, Any]) -> bool:

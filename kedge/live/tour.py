@@ -7,10 +7,10 @@ from kedge.data import Record, toy
 from kedge.live.state import LevelState, State, StrategyState
 
 EXAMPLE = "example"  # the image of the tour: a drawn one, at hand without any data
-_AT = 21
+_AT = 50
 _PYRAMID = (8, 16, 32, 64)
-# what k-means finds in the drawn data, two for each level
-_FITTED = (((10, 13), (17, 18)), ((36, 18), (17, 53)), ((88, 20), (22, 92)), ((60, 62), (90, 86)))
+# what `kedge.design.fit` finds for placed recall in the drawn data, two for each level
+_FITTED = (((15, 16), (16, 46)), ((42, 29), (81, 27)), ((28, 79), (84, 77)), ((65, 19), (44, 69)))
 
 
 @cache
@@ -47,8 +47,8 @@ STEPS: tuple[tuple[str, str, State, tuple[str, ...]], ...] = (
     (
         "What an anchor is",
         "An anchor is a place on a feature map that may answer for an object; each dot is the "
-        "centre of one, a cell of stride 32 apart. A detector says something at every one of them, so "
-        "somebody has to decide which of them should have said what.",
+        "centre of one, a cell of stride 32 apart. A detector says something at every one of them, "
+        "so somebody has to decide which of them should have said what.",
         _state(_squares(2, 32), _STRICT),
         ("negative",),
     ),
@@ -70,8 +70,8 @@ STEPS: tuple[tuple[str, str, State, tuple[str, ...]], ...] = (
     (
         "A threshold",
         "The oldest rule: an anchor answers for the object that it overlaps most, if their IoU is "
-        "at least 0.5. Drag 'positive' down and red objects, which no anchor answers for, come back, "
-        "with anchors that fit them worse.",
+        "at least 0.5. Drag 'positive' down and red objects, which no anchor answers for, come "
+        "back, with anchors that fit them worse.",
         _state(_squares(3, *_PYRAMID), _STRICT),
         (),
     ),
@@ -85,8 +85,8 @@ STEPS: tuple[tuple[str, str, State, tuple[str, ...]], ...] = (
     (
         "Neither yes nor no",
         "Anchors with an IoU between 'negative' and 'positive' are too good to be called "
-        "background and too bad to be called an object: they are ignored, drawn hollow and grey. Raise "
-        "'negative' to 0.5 and none is left.",
+        "background and too bad to be called an object: they are ignored, drawn hollow and grey. "
+        "Raise 'negative' to 0.5 and none is left.",
         _state(_squares(3, *_PYRAMID), ("max_iou", {"positive": 0.5, "negative": 0.3})),
         ("ignored",),
     ),
@@ -118,8 +118,8 @@ STEPS: tuple[tuple[str, str, State, tuple[str, ...]], ...] = (
     (
         "Shapes that fit",
         "The same two rules with shapes that were fitted to this data: more anchors for each "
-        "object, and fewer in red. Kedge finds them before training (kedge design), or learns them in the "
-        "course of it (--learn-anchors); 'Design' and 'Watch' show both.",
+        "object, and fewer in red. Kedge finds them before training (kedge design), or learns them "
+        "in the course of it (--learn-anchors); 'Design' and 'Watch' show both.",
         _state(_levels(*zip(_PYRAMID, _FITTED)), _STRICT, ("atss", {})),
         (),
     ),
