@@ -10,7 +10,6 @@ from typing import Any, Literal, TypedDict, Union
 from kedge.assign.by_name import STRATEGIES
 from kedge.parts import keywords, says_none
 
-
 _OVERLAPS = {"min_low_quality", "ignore_above"}  # no strategy refuses an IoU above 1 there
 
 

@@ -54,8 +54,11 @@ export class AnchorsTab {
       h(
         "div",
         { class: "inline" },
+        h("span", {}, "Input"),
         this.number("height", state.size[0], (v) => this.resizeTo([v, this.store.state.size[1]])),
+        h("span", {}, "high,"),
         this.number("width", state.size[1], (v) => this.resizeTo([this.store.state.size[0], v])),
+        h("span", {}, "wide"),
         this.resizing(),
       ),
       h(

@@ -135,7 +135,8 @@ function unanswered(reason: Reason | undefined, best: number): string[] {
         `${rank}.`,
     );
   }
-  if (reason.threshold !== null) lines.push(`Asked for: ${reason.threshold.toFixed(2)}.`);
+  const said = reason.words.includes("asks for");
+  if (reason.threshold !== null && !said) lines.push(`Asked for: ${reason.threshold.toFixed(2)}.`);
   return lines;
 }
 

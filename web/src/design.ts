@@ -20,9 +20,9 @@ export class DesignTab {
   readonly root = h("div", { class: "tab design" });
   private plane = new Plane();
   private asked = { layout: "free", k: 9, scales: 3, ratios: 3, objective: "mean_iou", framework: "kedge" };
-  private form = h("div");
+  private form = h("div", { class: "form" });
   private note = h("p", { class: "quiet" });
-  private out = h("div", { "aria-live": "polite" });
+  private out = h("div", { class: "form", "aria-live": "polite" });
   private found: Designed | null = null;
   private sized = "";
 

@@ -23,6 +23,7 @@ export function draw(canvas: HTMLCanvasElement, scene: Scene) {
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.setTransform(scale, 0, 0, scale, -camera.x * scale, -camera.y * scale);
   const thin = density / scale; // one pixel of the screen
+  grown = Math.min(2, Math.max(1, canvas.clientWidth / 520)); // larger pictures, larger dots
   picture(pen, scene);
   if (scene.look.heat > -2) heat(pen, scene);
   layers(pen, scene, thin);
@@ -88,7 +89,8 @@ function anchors(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: nu
   pen.globalAlpha = 1;
 }
 
-const radius = (level: number) => 2 + 1.1 * Math.min(level, 7);
+let grown = 1;
+const radius = (level: number) => (2.2 + 1.1 * Math.min(level, 7)) * grown;
 
 function dot(pen: CanvasRenderingContext2D, x: number, y: number, r: number) {
   pen.beginPath();
@@ -106,12 +108,12 @@ function layers(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: num
     }
   };
   if (look.layers.includes("negative")) {
-    pen.fillStyle = "rgb(255 255 255 / 0.5)";
-    show(panel.layers.negative, (x, y, r) => pen.fillRect(x - r / 4, y - r / 4, r / 2, r / 2));
+    pen.fillStyle = "rgb(255 255 255 / 0.6)";
+    show(panel.layers.negative, (x, y, r) => dot(pen, x, y, r * 0.6));
   }
   if (look.layers.includes("sampled")) {
     pen.fillStyle = "#ffffff";
-    show(panel.layers.sampled, (x, y) => dot(pen, x, y, 1.6 * thin));
+    show(panel.layers.sampled, (x, y) => dot(pen, x, y, 1.7 * grown * thin));
   }
   if (look.layers.includes("ignored")) {
     pen.strokeStyle = QUIET;

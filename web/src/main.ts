@@ -193,9 +193,8 @@ function dropping(root: HTMLElement, store: Store, transport: Transport, say: (w
   });
   const picker = h("input", { type: "file", accept: "image/*", class: "file", "aria-label": "Own image" });
   picker.addEventListener("change", () => void take(picker.files?.[0]));
-  root.querySelector(".images")?.append(
-    h("label", { class: "own", title: "Or drop one on the page" }, "Own image", picker),
-  );
+  const own = h("label", { class: "own", title: "Or drop one on the page" }, "Own image", picker);
+  root.querySelector(".images")?.append(own);
 }
 
 function start(root: HTMLElement) {

@@ -63,9 +63,9 @@ export class ObjectsTab {
   }
 
   private item(object: number) {
-    const { answer, look, state } = this.store;
+    const { answer, look, answered } = this.store;
     const numbers = answer!.panels.map((panel, i) => {
-      const words = `${state.strategies[i].name}: ${count(panel.counts[object] ?? 0, "anchor")}`;
+      const words = `${answered.strategies[i].name}: ${count(panel.counts[object] ?? 0, "anchor")}`;
       const none = !panel.error && panel.counts[object] === 0;
       return h("b", { class: none ? "none" : "", title: words }, panel.error ? "–" : String(panel.counts[object]));
     });
@@ -87,7 +87,7 @@ export class ObjectsTab {
   }
 
   private detail() {
-    const { answer, look, state, catalogue, transport } = this.store;
+    const { answer, answered, look, state, catalogue, transport } = this.store;
     const object = look.selected;
     if (object < 0 || object >= answer!.labels.length) {
       return h("p", { class: "quiet" }, "Choose an object, in a picture or below, to see why it is answered for.");
@@ -96,8 +96,8 @@ export class ObjectsTab {
       h(
         "div",
         { class: "said", "data-panel": String(i) },
-        h("b", {}, state.strategies[i].name),
-        ...about(answer!, i, object, state).map((line) => h("p", {}, line)),
+        h("b", {}, answered.strategies[i].name),
+        ...about(answer!, i, object, answered).map((line) => h("p", {}, line)),
       ),
     );
     const label = h(

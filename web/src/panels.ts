@@ -135,7 +135,7 @@ export class Panels {
       const words = summary(panel, objects);
       view.facts.textContent = words;
       view.facts.classList.toggle("wrong", Boolean(panel.error));
-      view.canvas.setAttribute("aria-label", `${this.store.state.strategies[i].name}: ${words}`);
+      view.canvas.setAttribute("aria-label", `${this.store.answered.strategies[i].name}: ${words}`);
     });
     this.redraw();
   }
@@ -158,6 +158,7 @@ export class Panels {
       const { canvas } = view;
       const [height, width] = answer.data.input;
       canvas.style.aspectRatio = `${width} / ${height}`;
+      canvas.style.maxWidth = `calc(72vh * ${width / height})`; // the settings stay in sight
       const density = Math.min(devicePixelRatio || 1, 2);
       const wide = Math.max(1, Math.round(canvas.clientWidth * density));
       const tall = Math.max(1, Math.round((wide * height) / width));

@@ -12,7 +12,11 @@ const [W, H, LEFT, BOTTOM, PAD] = [340, 300, 34, 30, 10];
 const POWERS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 export class Plane {
-  readonly canvas = h("canvas", { class: "plane", role: "img", tabindex: "-1" });
+  readonly canvas = h("canvas", {
+    class: "plane",
+    role: "img",
+    "aria-label": "Width and height of the objects, and the anchors' shapes over them",
+  });
   sizes: Float32Array | Int32Array = new Float32Array(0);
 
   draw(sets: Shapes[], trails: [number, number][][] = []) {

@@ -5,19 +5,18 @@ import type { Field, Strategy, StrategyForm } from "./types";
 type Change = (settings: Record<string, unknown>, key: string) => void;
 
 export function settingsForm(form: StrategyForm, chosen: Strategy, change: Change, fixed: boolean) {
-  const rows = form.fields.map((field) => row(field, chosen, change, fixed));
+  const settings = { ...chosen.settings }; // one for all rows
+  const rows = form.fields.map((field) => row(field, settings, change, fixed));
   if (!rows.length) rows.push(h("p", { class: "quiet" }, "It has no settings."));
   return h("div", { class: "settings" }, ...rows);
 }
 
-function row(field: Field, chosen: Strategy, change: Change, fixed: boolean) {
-  const value = field.name in chosen.settings ? chosen.settings[field.name] : field.default;
+function row(field: Field, settings: Record<string, unknown>, change: Change, fixed: boolean) {
+  const value = field.name in settings ? settings[field.name] : field.default;
   const set = (next: unknown) => {
-    const settings = { ...chosen.settings };
     if (next === field.default) delete settings[field.name];
     else settings[field.name] = next;
-    chosen = { ...chosen, settings };
-    change(settings, field.name);
+    change({ ...settings }, field.name);
   };
   const label = field.name.replaceAll("_", " ");
   const id = `f${Math.random().toString(36).slice(2, 8)}`;

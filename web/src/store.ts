@@ -18,6 +18,7 @@ export class Store {
   state: State;
   look: Look = { anchors: "points", heat: -2, layers: [], tool: "look", selected: -1, tab: "Objects" };
   answer: Answer | null = null;
+  answered: State; // what the answer is about; the state may be ahead of it
   picture: Picture | null = null;
   pixels: ImageBitmap | HTMLImageElement | null = null;
   problem = "";
@@ -39,7 +40,7 @@ export class Store {
     readonly catalogue: Catalogue,
     state: State,
   ) {
-    this.state = state;
+    this.state = this.answered = state;
   }
 
   on(event: "state" | "answer" | "look" | "picture", listener: Listener) {
@@ -116,6 +117,7 @@ export class Store {
         this.show(state.image),
       ]);
       this.answer = read(data);
+      this.answered = state;
       this.problem = "";
       this.took = performance.now() - begin;
       if (this.look.selected >= this.answer.labels.length) this.look.selected = -1;

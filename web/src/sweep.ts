@@ -9,8 +9,8 @@ export class SweepTab {
   readonly root = h("div", { class: "tab sweep" });
   private panel = 0;
   private setting = "";
-  private form = h("div");
-  private out = h("div", { "aria-live": "polite" });
+  private form = h("div", { class: "form" });
+  private out = h("div", { class: "form", "aria-live": "polite" });
   private job: Job<Swept> | null = null;
   private numbers = { low: 0, high: 1, steps: 11, images: 200 };
   private shown = "";

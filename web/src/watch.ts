@@ -15,7 +15,7 @@ export class WatchTab {
   private at = -1; // a row of the shapes; -1: the last
   private playing = 0;
   private head = h("p", { class: "state", "aria-live": "polite" });
-  private charts = h("div");
+  private charts = h("div", { class: "form" });
   private scrub = h("div", { class: "scrub" });
   private stamp = "";
   private lossName = "loss";

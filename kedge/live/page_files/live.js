@@ -1,14 +1,14 @@
-function ot(n, t) {
+function rt(n, t) {
   for (const [e, s] of Object.entries(t))
     s != null && (e.startsWith("on") ? n.addEventListener(e.slice(2), s) : e in n && typeof s != "string" ? n[e] = s : e === "value" ? n.value = s : s === !0 ? n.setAttribute(e, "") : s !== !1 && n.setAttribute(e, String(s)));
 }
 function l(n, t = {}, ...e) {
   const s = document.createElement(n);
-  return ot(s, t), s.append(...e.filter(Boolean)), n === "select" && t.value !== void 0 && (s.value = t.value), s;
+  return rt(s, t), s.append(...e.filter(Boolean)), n === "select" && t.value !== void 0 && (s.value = t.value), s;
 }
-const rt = "http://www.w3.org/2000/svg";
+const lt = "http://www.w3.org/2000/svg";
 function $(n, t = {}, ...e) {
-  const s = document.createElementNS(rt, n);
+  const s = document.createElementNS(lt, n);
   for (const [i, a] of Object.entries(t))
     i.startsWith("on") ? s.addEventListener(i.slice(2), a) : a !== void 0 && s.setAttribute(i, String(a));
   return s.append(...e.filter(Boolean)), s;
@@ -37,12 +37,12 @@ const B = [
   "#a49bff",
   "#7fe3e8",
   "#ffb3a7"
-], Q = "#ff3b30", lt = "#ffd23f", tt = "#aeb8c1", T = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
-function J(n) {
+], et = "#ff3b30", ht = "#ffd23f", st = "#aeb8c1", T = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
+function H(n) {
   return B[n % B.length];
 }
 const L = 300;
-class ht {
+class ct {
   // pixels from side to side of the drawing
   constructor(t) {
     this.change = t, this.canvas.addEventListener("pointerdown", (e) => this.press(e)), this.canvas.addEventListener("pointermove", (e) => this.drag(e));
@@ -115,28 +115,28 @@ class ht {
     );
   }
 }
-class ct {
+class dt {
   constructor(t) {
     this.store = t, this.list.addEventListener("change", () => this.typed()), t.on("state", () => this.sync()), this.sync();
   }
   root = l("div", { class: "tab" });
   level = 0;
   shown = "";
-  editor = new ht((t) => this.setLevel({ shapes: t }, "shapes"));
+  editor = new ct((t) => this.setLevel({ shapes: t }, "shapes"));
   list = l("input", { type: "text", "aria-label": "Shapes of the level, w x h" });
   sync() {
     const { size: t, resize: e, levels: s } = this.store.state, i = JSON.stringify([t, e, s.map(({ shapes: a, ...o }) => [o, !a])]);
-    this.level >= s.length && (this.level = s.length - 1), i !== this.shown && !this.root.contains(H(this.root)) && (this.shown = i, this.build()), this.syncShapes();
+    this.level >= s.length && (this.level = s.length - 1), i !== this.shown && !this.root.contains(V(this.root)) && (this.shown = i, this.build()), this.syncShapes();
   }
   syncShapes() {
     const { shapes: t } = this.store.state.levels[this.level];
-    this.editor.canvas.hidden = this.list.hidden = !t, t && (this.editor.show(t), this.list !== H(this.root) && (this.list.value = t.map(([e, s]) => `${w(e)}x${w(s)}`).join(", ")));
+    this.editor.canvas.hidden = this.list.hidden = !t, t && (this.editor.show(t), this.list !== V(this.root) && (this.list.value = t.map(([e, s]) => `${w(e)}x${w(s)}`).join(", ")));
   }
   build() {
     const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...v(s));
     i.addEventListener("change", () => {
       const o = e.presets[i.value] ?? e.start.levels;
-      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : dt(e.start));
+      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ut(e.start));
     });
     const a = t.levels.map((o, r) => this.row(o, r));
     this.root.replaceChildren(
@@ -144,8 +144,11 @@ class ct {
       l(
         "div",
         { class: "inline" },
+        l("span", {}, "Input"),
         this.number("height", t.size[0], (o) => this.resizeTo([o, this.store.state.size[1]])),
+        l("span", {}, "high,"),
         this.number("width", t.size[1], (o) => this.resizeTo([this.store.state.size[0], o])),
+        l("span", {}, "wide"),
         this.resizing()
       ),
       l(
@@ -240,10 +243,10 @@ class ct {
     e.length && e.flat().every((s) => s > 0) && this.setLevel({ shapes: e }, "typed"), this.list.blur(), this.syncShapes(), this.shown = "", this.sync();
   }
 }
-function dt(n) {
+function ut(n) {
   return { levels: n.levels, size: n.size, resize: n.resize };
 }
-function H(n) {
+function V(n) {
   const t = n.getRootNode().activeElement;
   return t instanceof HTMLInputElement && t.type !== "radio" ? t : null;
 }
@@ -258,7 +261,7 @@ function F(n, t) {
   });
   return l("div", { class: "copy" }, s, e);
 }
-async function ut(n, t) {
+async function pt(n, t) {
   const e = l("dialog", { class: "dialog", "aria-label": "This state as code" }), s = b("×", () => e.close(), { class: "close", "aria-label": "Close" });
   e.append(l("header", {}, l("h2", {}, "This state as code"), s)), e.addEventListener("close", () => e.remove()), t.append(e), e.showModal();
   try {
@@ -276,14 +279,14 @@ async function ut(n, t) {
     e.append(l("p", { class: "wrong" }, i.message));
   }
 }
-async function pt(n) {
+async function ft(n) {
   const t = { state: n.state, layers: n.look.layers }, { html: e } = await n.transport.ask("save", t), s = l("a", {
     href: URL.createObjectURL(new Blob([e], { type: "text/html" })),
     download: "kedge-live.html"
   });
   s.click(), setTimeout(() => URL.revokeObjectURL(s.href), 1e4);
 }
-class ft {
+class mt {
   constructor(t, e, s) {
     this.store = t, this.page = e, this.say = s;
     const { catalogue: i, transport: a } = t, o = i.images > 1;
@@ -304,8 +307,8 @@ class ft {
         { class: "inline actions" },
         !a.fixed && this.undo,
         !a.fixed && this.redo,
-        !a.fixed && b("Copy as code", () => void ut(t, e)),
-        !a.fixed && b("Save as HTML", () => void pt(t).catch((r) => s(r.message))),
+        !a.fixed && b("Copy as code", () => void pt(t, e)),
+        !a.fixed && b("Save as HTML", () => void ft(t).catch((r) => s(r.message))),
         b("Theme", () => this.theme(), { title: "Light, dark, or as the system has it" })
       )
     ), t.on("state", () => this.sync()), t.on("picture", () => this.sync()), t.on("answer", () => this.sync()), this.sync();
@@ -382,14 +385,18 @@ class gt {
     this.build();
   }
 }
-async function et(n, t, e) {
+async function it(n, t, e) {
   for (e(t); t.state === "running"; )
     await new Promise((s) => setTimeout(s, 250)), t = await n.ask("progress", { id: t.id }), e(t);
   return t;
 }
-const [j, M, I, N, O] = [340, 300, 34, 30, 10], mt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
-class st {
-  canvas = l("canvas", { class: "plane", role: "img", tabindex: "-1" });
+const [j, M, I, N, O] = [340, 300, 34, 30, 10], bt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+class at {
+  canvas = l("canvas", {
+    class: "plane",
+    role: "img",
+    "aria-label": "Width and height of the objects, and the anchors' shapes over them"
+  });
   sizes = new Float32Array(0);
   draw(t, e = []) {
     const s = Math.min(devicePixelRatio || 1, 2);
@@ -402,10 +409,10 @@ class st {
       i.fillRect(c(this.sizes[f]) - 1, d(this.sizes[f + 1]) - 1, 2, 2);
     i.globalAlpha = 0.7, i.strokeStyle = T[0];
     for (const f of e)
-      i.beginPath(), f.forEach(([g, m], y) => i[y ? "lineTo" : "moveTo"](c(g), d(m))), i.stroke();
-    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, T[g % T.length], c, d));
+      i.beginPath(), f.forEach(([m, g], y) => i[y ? "lineTo" : "moveTo"](c(m), d(g))), i.stroke();
+    i.globalAlpha = 1, t.forEach((f, m) => this.marks(i, f, T[m % T.length], c, d));
     const p = t.map(
-      (f) => `${f.name}: ${f.shapes.map(([g, m]) => `${w(g)} by ${w(m)}`).join(", ")}.`
+      (f) => `${f.name}: ${f.shapes.map(([m, g]) => `${w(m)} by ${w(g)}`).join(", ")}.`
     );
     this.canvas.setAttribute(
       "aria-label",
@@ -423,7 +430,7 @@ class st {
   }
   axes(t, e, s, i, a, o) {
     t.font = "11px system-ui, sans-serif", t.fillStyle = t.strokeStyle = o;
-    for (const r of mt.filter((h) => h >= e && h <= s))
+    for (const r of bt.filter((h) => h >= e && h <= s))
       t.globalAlpha = 0.12, t.fillRect(i(r), O, 1, M - N - O), t.fillRect(I, a(r), j - I - O, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), M - N + 13), t.textAlign = "right", t.fillText(String(r), I - 4, a(r) + 4);
     t.textAlign = "center", t.fillText("width, px", (I + j) / 2, M - 4), t.save(), t.translate(9, (M - N) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
   }
@@ -438,23 +445,23 @@ function S(n) {
   for (let s = 0; s < t.length; s++) e[s] = t.charCodeAt(s);
   return n.type === "f4" ? new Float32Array(e.buffer) : new Int32Array(e.buffer);
 }
-const bt = [
+const wt = [
   ["mean_iou", "mean best IoU"],
   ["placed", "placed recall (real grid)"],
   ["recall", "recall at IoU 0.5"],
   ["bpr", "BPR (ratio of sides)"],
   ["fitness", "YOLOv5's fitness"]
-], wt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
-class yt {
+], yt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
+class vt {
   constructor(t) {
     this.store = t, this.root.append(this.form, this.note, this.plane.canvas, this.out), this.build(), t.on("look", () => this.store.look.tab === "Design" && void this.draw()), t.on("state", () => this.store.look.tab === "Design" && void this.draw());
   }
   root = l("div", { class: "tab design" });
-  plane = new st();
+  plane = new at();
   asked = { layout: "free", k: 9, scales: 3, ratios: 3, objective: "mean_iou", framework: "kedge" };
-  form = l("div");
+  form = l("div", { class: "form" });
   note = l("p", { class: "quiet" });
-  out = l("div", { "aria-live": "polite" });
+  out = l("div", { class: "form", "aria-live": "polite" });
   found = null;
   sized = "";
   select(t, e, s) {
@@ -479,8 +486,8 @@ class yt {
       l(
         "div",
         { class: "inline" },
-        this.select("objective", "Objective", bt),
-        this.select("framework", "Syntax", wt),
+        this.select("objective", "Objective", wt),
+        this.select("framework", "Syntax", yt),
         b("Design", () => void this.start(), { class: "go" })
       )
     );
@@ -498,7 +505,7 @@ class yt {
         framework: h
       });
       this.out.replaceChildren(l("p", { class: "state", "data-state": "running" }, "designing ..."), l("progress"));
-      const c = await et(t, u, () => {
+      const c = await it(t, u, () => {
       });
       if (c.state === "failed") throw new Error(c.error);
       if (c.state === "cancelled" || !c.result) throw new Error("another job took its place");
@@ -543,13 +550,13 @@ class yt {
     ]);
   }
 }
-function vt(n) {
+function xt(n) {
   let t = 0;
   for (const e of n) e > t && (t = e);
   return t;
 }
 const A = new Float32Array(0);
-function xt(n) {
+function kt(n) {
   const t = { boxes: A, level: A, target: A, weight: A, iou: A }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
   for (const s of e) t[s] = n.error ? A : S(n[s]);
   return {
@@ -566,17 +573,17 @@ function xt(n) {
     )
   };
 }
-function kt(n) {
+function $t(n) {
   return {
     data: n,
     boxes: S(n.boxes),
     labels: S(n.labels),
     crowd: S(n.crowd),
     best: S(n.best),
-    panels: n.panels.map(xt)
+    panels: n.panels.map(kt)
   };
 }
-function $t(n, t) {
+function St(n, t) {
   if (n.error) return n.error;
   const { positives: e, without: s, ignored: i, anchors: a } = n.data, o = [
     `${x(e, "positive")} of ${x(a, "anchor")}`,
@@ -584,17 +591,17 @@ function $t(n, t) {
   ];
   return i && o.push(`${i.toLocaleString("en")} ignored`), n.data.predicted && o.push("by the run's predictions"), o.join(" · ");
 }
-function St(n, t, e, s) {
+function Et(n, t, e, s) {
   const i = n.panels[t];
   if (i.error) return [];
   if (n.crowd[e]) return ["A crowd: it never has an anchor; anchors that it covers are ignored."];
   const a = [];
-  for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
+  for (let m = 0; m < i.target.length; m++) i.target[m] === e && a.push(m);
   const o = n.best[e];
-  if (!a.length) return Et(i.reasons.get(e), o);
-  const r = a.map((g) => i.iou[g]), u = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => w(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, d = [`${x(a.length, "anchor")}, ${c}, stride ${u}.`], p = i.codeOf[e];
+  if (!a.length) return Lt(i.reasons.get(e), o);
+  const r = a.map((m) => i.iou[m]), u = [...new Set(a.map((m) => i.level[m]))].sort((m, g) => m - g).map((m) => w(s.levels[m]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, d = [`${x(a.length, "anchor")}, ${c}, stride ${u}.`], p = i.codeOf[e];
   if (p >= 0) {
-    const [g, m, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [g, m, y, E].map((nt) => nt.toFixed(2)), [z, D] = [
+    const [m, g, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [m, g, y, E].map((ot) => ot.toFixed(2)), [z, D] = [
       i.boxes[4 * p + 2] - i.boxes[4 * p],
       i.boxes[4 * p + 3] - i.boxes[4 * p + 1]
     ];
@@ -602,25 +609,26 @@ function St(n, t, e, s) {
       `From its best anchor (${w(z)} × ${w(D)}): centre ${k[0]}, ${k[1]} anchor sides; log ratios ${k[2]}, ${k[3]}.`
     );
   }
-  const f = a.map((g) => i.weight[g]);
-  return Math.min(...f) < 0.999 && d.push(`Weights add up to ${w(Lt(f))}.`), d;
+  const f = a.map((m) => i.weight[m]);
+  return Math.min(...f) < 0.999 && d.push(`Weights add up to ${w(Mt(f))}.`), d;
 }
-function Et(n, t) {
+function Lt(n, t) {
   if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}. No reason was looked for.`];
   const e = [`No anchor. ${n.words}`];
   if (n.box) {
-    const [s, i, a, o] = n.box, r = n.among > 1 ? `; rank ${n.rank} of ${n.among} objects on it` : "";
+    const [i, a, o, r] = n.box, h = n.among > 1 ? `; rank ${n.rank} of ${n.among} objects on it` : "";
     e.push(
-      `Best IoU ${n.iou.toFixed(2)}, with an anchor of ${w(a - s)} × ${w(o - i)}${r}.`
+      `Best IoU ${n.iou.toFixed(2)}, with an anchor of ${w(o - i)} × ${w(r - a)}${h}.`
     );
   }
-  return n.threshold !== null && e.push(`Asked for: ${n.threshold.toFixed(2)}.`), e;
+  const s = n.words.includes("asks for");
+  return n.threshold !== null && !s && e.push(`Asked for: ${n.threshold.toFixed(2)}.`), e;
 }
-function Lt(n) {
+function Mt(n) {
   return n.reduce((t, e) => t + e, 0);
 }
 const U = 200;
-class Mt {
+class At {
   // which are listed: those without an anchor somewhere, or all
   constructor(t, e) {
     this.store = t, this.remove = e, t.on("answer", () => this.build()), t.on("look", () => this.build());
@@ -663,11 +671,11 @@ class Mt {
     return `${t + 1} ${e.crowd[t] ? "crowd of " : ""}${h}, ${w(o - i)} × ${w(r - a)} px`;
   }
   item(t) {
-    const { answer: e, look: s, state: i } = this.store, a = e.panels.map((u, c) => {
+    const { answer: e, look: s, answered: i } = this.store, a = e.panels.map((u, c) => {
       const d = `${i.strategies[c].name}: ${x(u.counts[t] ?? 0, "anchor")}`, p = !u.error && u.counts[t] === 0;
       return l("b", { class: p ? "none" : "", title: d }, u.error ? "–" : String(u.counts[t]));
     }), o = () => this.store.set({ selected: s.selected === t ? -1 : t }), r = l("i", { "aria-hidden": "true" }), h = e.panels.every((u) => !u.error && u.counts[t] === 0);
-    return r.style.background = h ? Q : J(t), l(
+    return r.style.background = h ? et : H(t), l(
       "li",
       {},
       l(
@@ -680,40 +688,40 @@ class Mt {
     );
   }
   detail() {
-    const { answer: t, look: e, state: s, catalogue: i, transport: a } = this.store, o = e.selected;
-    if (o < 0 || o >= t.labels.length)
+    const { answer: t, answered: e, look: s, state: i, catalogue: a, transport: o } = this.store, r = s.selected;
+    if (r < 0 || r >= t.labels.length)
       return l("p", { class: "quiet" }, "Choose an object, in a picture or below, to see why it is answered for.");
-    const r = t.panels.map(
-      (u, c) => l(
+    const h = t.panels.map(
+      (c, d) => l(
         "div",
-        { class: "said", "data-panel": String(c) },
-        l("b", {}, s.strategies[c].name),
-        ...St(t, c, o, s).map((d) => l("p", {}, d))
+        { class: "said", "data-panel": String(d) },
+        l("b", {}, e.strategies[d].name),
+        ...Et(t, d, r, e).map((p) => l("p", {}, p))
       )
-    ), h = l(
+    ), u = l(
       "select",
       { "aria-label": "Class of the object" },
-      ...v(i.classes.map((u, c) => [String(c), u]))
+      ...v(a.classes.map((c, d) => [String(d), c]))
     );
-    return h.value = String(t.labels[o]), h.addEventListener("change", () => {
-      const u = [...s.labels ?? []];
-      u[o] = Number(h.value), this.store.change({ labels: u });
+    return u.value = String(t.labels[r]), u.addEventListener("change", () => {
+      const c = [...i.labels ?? []];
+      c[r] = Number(u.value), this.store.change({ labels: c });
     }), l(
       "section",
       { class: "detail", "aria-live": "polite" },
-      l("h3", {}, this.name(o)),
-      ...r,
-      !a.fixed && l(
+      l("h3", {}, this.name(r)),
+      ...h,
+      !o.fixed && l(
         "div",
         { class: "inline" },
-        s.boxes && h,
-        b("Remove", () => this.remove(o)),
-        s.boxes && b("The image's own objects", () => this.store.change({ boxes: null, labels: null }))
+        i.boxes && u,
+        b("Remove", () => this.remove(r)),
+        i.boxes && b("The image's own objects", () => this.store.change({ boxes: null, labels: null }))
       )
     );
   }
 }
-class At {
+class Ct {
   zoom = 1;
   x = 0;
   // corner of what is seen
@@ -738,82 +746,83 @@ class At {
     this.x = Math.min(Math.max(0, this.x), e - e / this.zoom), this.y = Math.min(Math.max(0, this.y), t - t / this.zoom);
   }
 }
-function Ct(n, t) {
+function Tt(n, t) {
   const { answer: e, camera: s } = t, i = n.getContext("2d"), a = n.width / Math.max(1, n.clientWidth), o = s.scale(n.width, e.data.input);
   i.setTransform(1, 0, 0, 1, 0, 0), i.fillStyle = "#4a5058", i.fillRect(0, 0, n.width, n.height), i.setTransform(o, 0, 0, o, -s.x * o, -s.y * o);
   const r = a / o;
-  Tt(i, t), t.look.heat > -2 && Ot(i, t), Nt(i, t, r), zt(i, t, r), t.look.anchors !== "none" && It(i, t, r), t.look.selected >= 0 && Pt(i, t, r);
+  X = Math.min(2, Math.max(1, n.clientWidth / 520)), zt(i, t), t.look.heat > -2 && Pt(i, t), Ot(i, t, r), It(i, t, r), t.look.anchors !== "none" && Nt(i, t, r), t.look.selected >= 0 && Rt(i, t, r);
 }
-function Tt(n, { answer: t, pixels: e }) {
+function zt(n, { answer: t, pixels: e }) {
   const [s, i, a, o] = t.data.placed;
   n.fillStyle = "#20262c", n.fillRect(s, i, a, o), e && (n.imageSmoothingEnabled = !0, n.globalAlpha = 0.72, n.drawImage(e, s, i, a, o), n.globalAlpha = 1);
 }
-function zt(n, { answer: t, panel: e, look: s, hover: i }, a) {
+function It(n, { answer: t, panel: e, look: s, hover: i }, a) {
   const o = t.labels.length > 500;
   for (let r = 0; r < t.labels.length; r++) {
-    const [h, u, c, d] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
-    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? tt : f ? Q : J(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, u, c - h, d - u), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, u), n.lineTo(c, d), n.moveTo(c, u), n.lineTo(h, d), n.stroke());
+    const [h, u, c, d] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, m = r === s.selected || r === i;
+    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? st : f ? et : H(r), n.lineWidth = (m ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, u, c - h, d - u), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, u), n.lineTo(c, d), n.moveTo(c, u), n.lineTo(h, d), n.stroke());
   }
   n.setLineDash([]);
 }
-function It(n, { panel: t, look: e }, s) {
-  const i = Math.max(1e-12, vt(t.weight)), a = e.anchors === "boxes", o = e.selected;
+function Nt(n, { panel: t, look: e }, s) {
+  const i = Math.max(1e-12, xt(t.weight)), a = e.anchors === "boxes", o = e.selected;
   let r = "";
   for (let h = 0; h < t.target.length; h++) {
-    const u = t.target[h], [c, d, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), g = o >= 0 && u !== o ? 0.35 : 1;
-    n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * g * (a ? 0.8 : 1);
-    const m = J(u);
-    if (m !== r && (n.fillStyle = n.strokeStyle = r = m), a) {
+    const u = t.target[h], [c, d, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), m = o >= 0 && u !== o ? 0.35 : 1;
+    n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * m * (a ? 0.8 : 1);
+    const g = H(u);
+    if (g !== r && (n.fillStyle = n.strokeStyle = r = g), a) {
       n.lineWidth = s, n.strokeRect(c, d, p - c, f - d);
       continue;
     }
-    at(n, (c + p) / 2, (d + f) / 2, it(t.level[h]) * s);
+    K(n, (c + p) / 2, (d + f) / 2, nt(t.level[h]) * s);
   }
   n.globalAlpha = 1;
 }
-const it = (n) => 2 + 1.1 * Math.min(n, 7);
-function at(n, t, e, s) {
+let X = 1;
+const nt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
+function K(n, t, e, s) {
   n.beginPath(), n.arc(t, e, s, 0, 7), n.fill();
 }
-function Nt(n, { panel: t, look: e }, s) {
+function Ot(n, { panel: t, look: e }, s) {
   const i = (a, o) => {
     if (a)
       for (let r = 0; r < a.level.length; r++) {
         const [h, u, c, d] = a.boxes.subarray(4 * r, 4 * r + 4);
-        o((h + c) / 2, (u + d) / 2, it(a.level[r]) * s);
+        o((h + c) / 2, (u + d) / 2, nt(a.level[r]) * s);
       }
   };
-  e.layers.includes("negative") && (n.fillStyle = "rgb(255 255 255 / 0.5)", i(t.layers.negative, (a, o, r) => n.fillRect(a - r / 4, o - r / 4, r / 2, r / 2))), e.layers.includes("sampled") && (n.fillStyle = "#ffffff", i(t.layers.sampled, (a, o) => at(n, a, o, 1.6 * s))), e.layers.includes("ignored") && (n.strokeStyle = tt, n.lineWidth = 1.2 * s, i(t.layers.ignored, (a, o, r) => {
+  e.layers.includes("negative") && (n.fillStyle = "rgb(255 255 255 / 0.6)", i(t.layers.negative, (a, o, r) => K(n, a, o, r * 0.6))), e.layers.includes("sampled") && (n.fillStyle = "#ffffff", i(t.layers.sampled, (a, o) => K(n, a, o, 1.7 * X * s))), e.layers.includes("ignored") && (n.strokeStyle = st, n.lineWidth = 1.2 * s, i(t.layers.ignored, (a, o, r) => {
     n.beginPath(), n.arc(a, o, r, 0, 7), n.stroke();
   }));
 }
-function Ot(n, { answer: t, panel: e, look: s }) {
+function Pt(n, { answer: t, panel: e, look: s }) {
   const i = /* @__PURE__ */ new Map();
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
     if (s.heat >= 0 && r !== s.heat) continue;
-    const [h, u] = t.data.levels[r].stride, [c, d, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - u / 2, (d + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, E = i.get(y);
-    E ? E[4] += 1 : i.set(y, [g, m, u, h, 1]);
+    const [h, u] = t.data.levels[r].stride, [c, d, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [m, g] = [(c + p) / 2 - u / 2, (d + f) / 2 - h / 2], y = `${r}/${m.toFixed(1)}/${g.toFixed(1)}`, E = i.get(y);
+    E ? E[4] += 1 : i.set(y, [m, g, u, h, 1]);
   }
   const a = Math.max(1, ...[...i.values()].map((o) => o[4]));
   for (const [o, r, h, u, c] of i.values())
     n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, u);
 }
-function Pt(n, { answer: t, panel: e, look: s }, i) {
+function Rt(n, { answer: t, panel: e, look: s }, i) {
   const a = s.selected, [o, r, h, u] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
-  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = lt, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
+  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = ht, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
   const d = e.codeOf[a];
   if (d >= 0) {
-    const [f, g, m, y] = e.boxes.subarray(4 * d, 4 * d + 4);
-    n.strokeRect(f, g, m - f, y - g);
+    const [f, m, g, y] = e.boxes.subarray(4 * d, 4 * d + 4);
+    n.strokeRect(f, m, g - f, y - m);
   }
   if (n.setLineDash([]), s.tool !== "move") return;
   n.fillStyle = "#ffffff";
   const p = 4 * i;
-  for (const [f, g] of [[o, r], [h, r], [o, u], [h, u]])
-    n.fillRect(f - p, g - p, 2 * p, 2 * p);
+  for (const [f, m] of [[o, r], [h, r], [o, u], [h, u]])
+    n.fillRect(f - p, m - p, 2 * p, 2 * p);
 }
-class Rt {
+class jt {
   constructor(t, e, s, i, a) {
     this.canvas = t, this.store = e, this.camera = s, this.redraw = i, this.hover = a, t.addEventListener("pointerdown", (o) => this.press(o)), t.addEventListener("pointermove", (o) => this.move(o)), t.addEventListener("pointerup", (o) => this.release(o)), t.addEventListener("pointercancel", (o) => this.release(o)), t.addEventListener("pointerleave", () => this.hover(-1)), t.addEventListener("wheel", (o) => this.wheel(o), { passive: !1 }), t.addEventListener("dblclick", () => {
       this.camera.reset(), this.redraw();
@@ -922,7 +931,7 @@ class Rt {
     return null;
   }
   pull(t) {
-    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], u = e.map((f, g) => f + s[g] * h[g]), [c, d] = [u[2] - u[0], u[3] - u[1]];
+    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], u = e.map((f, m) => f + s[m] * h[m]), [c, d] = [u[2] - u[0], u[3] - u[1]];
     if (c < 1 || d < 1) return;
     const p = this.boxes.slice();
     p[a] = u.map((f) => +f.toFixed(2)), this.store.change({ boxes: p, labels: this.labels }, `move ${a}`);
@@ -942,23 +951,22 @@ class Rt {
     this.store.set({ selected: -1 }), this.store.change({ boxes: e, labels: s });
   }
 }
-function jt(n, t, e, s) {
-  const i = n.fields.map((a) => Wt(a, t, e, s));
-  return i.length || i.push(l("p", { class: "quiet" }, "It has no settings.")), l("div", { class: "settings" }, ...i);
-}
 function Wt(n, t, e, s) {
-  const i = n.name in t.settings ? t.settings[n.name] : n.default, a = (h) => {
-    const u = { ...t.settings };
-    h === n.default ? delete u[n.name] : u[n.name] = h, t = { ...t, settings: u }, e(u, n.name);
+  const i = { ...t.settings }, a = n.fields.map((o) => Ft(o, i, e, s));
+  return a.length || a.push(l("p", { class: "quiet" }, "It has no settings.")), l("div", { class: "settings" }, ...a);
+}
+function Ft(n, t, e, s) {
+  const i = n.name in t ? t[n.name] : n.default, a = (h) => {
+    h === n.default ? delete t[n.name] : t[n.name] = h, e({ ...t }, n.name);
   }, o = n.name.replaceAll("_", " "), r = `f${Math.random().toString(36).slice(2, 8)}`;
   return l(
     "div",
     { class: "setting", "data-setting": n.name },
     l("label", { for: r }, o),
-    ...Ft(n, i, a, r, s)
+    ..._t(n, i, a, r, s)
   );
 }
-function Ft(n, t, e, s, i) {
+function _t(n, t, e, s, i) {
   if (n.kind === "flag") {
     const a = l("input", { type: "checkbox", id: s, checked: !!t, disabled: i });
     return a.addEventListener("change", () => e(a.checked)), [a];
@@ -971,28 +979,28 @@ function Ft(n, t, e, s, i) {
     const a = n.optional ? "none" : "", o = l("input", { type: "text", id: s, disabled: i, placeholder: a });
     return o.value = t === null ? "" : String(t), o.addEventListener("change", () => e(o.value.trim() === "" ? null : o.value.trim())), [o];
   }
-  return _t(n, t, e, s, i);
+  return Bt(n, t, e, s, i);
 }
-function _t(n, t, e, s, i) {
-  const { low: a, high: o, step: r, optional: h } = n, u = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), d = l("input", { type: "range", id: s, ...u }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
-    m !== d && (d.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
+function Bt(n, t, e, s, i) {
+  const { low: a, high: o, step: r, optional: h } = n, u = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), d = l("input", { type: "range", id: s, ...u }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (m, g) => {
+    g !== d && (d.value = String(m ?? a)), g !== p && (p.value = m === null ? "" : String(m));
   };
   return f(t), d.addEventListener("input", () => {
     f(Number(d.value), d), e(Number(d.value));
   }), p.placeholder = h ? "none" : "", p.addEventListener("input", () => {
-    const g = p.value.trim() === "";
-    if (g && !h) return;
-    const m = g ? null : Number(p.value);
-    f(m, p), e(m);
+    const m = p.value.trim() === "";
+    if (m && !h) return;
+    const g = m ? null : Number(p.value);
+    f(g, p), e(g);
   }), [d, p];
 }
-class Bt {
+class Dt {
   // settings that come from these forms just now: they need not be made again
   constructor(t) {
     this.store = t, t.on("state", () => this.sync()), t.on("answer", () => this.facts()), t.on("look", () => this.redraw()), t.on("picture", () => this.redraw()), new ResizeObserver(() => this.redraw()).observe(this.root), this.sync();
   }
   root = l("section", { class: "panels", "aria-label": "Strategies side by side" });
-  camera = new At();
+  camera = new Ct();
   views = [];
   hovered = -1;
   frame = 0;
@@ -1020,7 +1028,7 @@ class Bt {
       this.own = `${s}${JSON.stringify(d)}`, this.replace(s, d, `${s} ${c}`), this.own = "";
     };
     t.settings.replaceChildren(
-      jt(o, e, h, r),
+      Wt(o, e, h, r),
       l("details", { class: "about" }, l("summary", {}, `About ${o.title}`), l("pre", {}, o.text))
     );
   }
@@ -1049,7 +1057,7 @@ class Bt {
       o
     );
     this.root.append(c);
-    const d = new Rt(i, this.store, this.camera, () => this.redraw(), (p) => {
+    const d = new jt(i, this.store, this.camera, () => this.redraw(), (p) => {
       p !== this.hovered && (this.hovered = p, this.redraw());
     });
     return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: d, shown: "" };
@@ -1071,8 +1079,8 @@ class Bt {
     this.views.forEach((s, i) => {
       const a = t.panels[i];
       if (!a) return;
-      const o = $t(a, e);
-      s.facts.textContent = o, s.facts.classList.toggle("wrong", !!a.error), s.canvas.setAttribute("aria-label", `${this.store.state.strategies[i].name}: ${o}`);
+      const o = St(a, e);
+      s.facts.textContent = o, s.facts.classList.toggle("wrong", !!a.error), s.canvas.setAttribute("aria-label", `${this.store.answered.strategies[i].name}: ${o}`);
     }), this.redraw();
   }
   redraw() {
@@ -1086,19 +1094,21 @@ class Bt {
       const o = t.panels[a];
       if (!o) return;
       const { canvas: r } = i, [h, u] = t.data.input;
-      r.style.aspectRatio = `${u} / ${h}`;
+      r.style.aspectRatio = `${u} / ${h}`, r.style.maxWidth = `calc(72vh * ${u / h})`;
       const c = Math.min(devicePixelRatio || 1, 2), d = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(d * h / u));
-      (r.width !== d || r.height !== p) && ([r.width, r.height] = [d, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Ct(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
+      (r.width !== d || r.height !== p) && ([r.width, r.height] = [d, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Tt(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
     }), this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
   }
 }
-class Dt {
+class Ut {
   constructor(t, e, s) {
-    this.transport = t, this.catalogue = e, this.state = s;
+    this.transport = t, this.catalogue = e, this.state = this.answered = s;
   }
   state;
   look = { anchors: "points", heat: -2, layers: [], tool: "look", selected: -1, tab: "Objects" };
   answer = null;
+  answered;
+  // what the answer is about; the state may be ahead of it
   picture = null;
   pixels = null;
   problem = "";
@@ -1160,7 +1170,7 @@ class Dt {
         this.transport.ask("answer", s),
         this.show(e.image)
       ]);
-      this.answer = kt(i), this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
+      this.answer = $t(i), this.answered = e, this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
     } catch (s) {
       this.problem = s.message;
     }
@@ -1182,56 +1192,56 @@ class Dt {
     }
   }
 }
-const [P, C, R, q, X, W] = [340, 190, 42, 12, 10, 34];
+const [P, C, R, q, G, W] = [340, 190, 42, 12, 10, 34];
 function _(n, t, e, s = null) {
   const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = $("svg", {
     viewBox: `0 0 ${P} ${C}`,
     role: "img",
     class: "chart",
-    "aria-label": `${e}. ${n.map(Ut).join(" ")}`
+    "aria-label": `${e}. ${n.map(qt).join(" ")}`
   });
   if (!i.length)
     return a.append($("text", { x: P / 2, y: C / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = V(i.map(([f]) => f)), [h, u] = V(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * u ? 0 : h, d = (f) => R + (f - o) / (r - o) * (P - R - q), p = (f) => C - W - (f - c) / (u - c) * (C - X - W);
-  for (const f of G(c, u))
+  const [o, r] = Z(i.map(([f]) => f)), [h, u] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * u ? 0 : h, d = (f) => R + (f - o) / (r - o) * (P - R - q), p = (f) => C - W - (f - c) / (u - c) * (C - G - W);
+  for (const f of Q(c, u))
     a.append(
       $("line", { x1: R, x2: P - q, y1: p(f), y2: p(f), class: "grid" }),
       $("text", { x: R - 5, y: p(f) + 3.5, "text-anchor": "end" }, w(f))
     );
-  for (const f of G(o, r))
+  for (const f of Q(o, r))
     a.append($("text", { x: d(f), y: C - W + 13, "text-anchor": "middle" }, w(f)));
-  return s !== null && s >= o && s <= r && a.append($("line", { x1: d(s), x2: d(s), y1: X, y2: C - W, class: "mark" })), a.append($("text", { x: (R + P - q) / 2, y: C - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
-    const m = f.points.filter(([, k]) => k !== null), y = m.map(([k, z], D) => `${D ? "L" : "M"}${d(k).toFixed(1)} ${p(z).toFixed(1)}`), E = T[g % T.length];
-    if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), m.length <= 41)
-      for (const [k, z] of m)
+  return s !== null && s >= o && s <= r && a.append($("line", { x1: d(s), x2: d(s), y1: G, y2: C - W, class: "mark" })), a.append($("text", { x: (R + P - q) / 2, y: C - 4, "text-anchor": "middle" }, t)), n.forEach((f, m) => {
+    const g = f.points.filter(([, k]) => k !== null), y = g.map(([k, z], D) => `${D ? "L" : "M"}${d(k).toFixed(1)} ${p(z).toFixed(1)}`), E = T[m % T.length];
+    if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), g.length <= 41)
+      for (const [k, z] of g)
         a.append(
           $("circle", { cx: d(k), cy: p(z), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(z)}`))
         );
   }), a;
 }
-function K(n) {
+function Y(n) {
   const t = document.createElement("p");
   return t.className = "legend", n.forEach((e, s) => {
     const i = document.createElement("span"), a = document.createElement("i");
     a.style.background = T[s % T.length], i.append(a, e.name), t.append(i);
   }), t;
 }
-function Ut(n) {
+function qt(n) {
   const t = n.points.filter(([, i]) => i !== null);
   if (!t.length) return `${n.name}: nothing yet.`;
   const [e, s] = [t[0], t[t.length - 1]];
   return `${n.name}: ${w(e[1])} at ${w(e[0])}, ${w(s[1])} at ${w(s[0])}.`;
 }
-function V(n) {
+function Z(n) {
   const t = n.reduce((s, i) => Math.min(s, i), 1 / 0), e = n.reduce((s, i) => Math.max(s, i), -1 / 0);
   return t === e ? [t - 0.5, e + 0.5] : [t, e];
 }
-function G(n, t) {
+function Q(n, t) {
   const e = (t - n) / 4, s = 10 ** Math.floor(Math.log10(e)), i = [1, 2, 5, 10].map((o) => o * s).find((o) => o >= e), a = [];
   for (let o = Math.ceil(n / i) * i; o <= t + 1e-9 * i; o += i) a.push(+o.toPrecision(12));
   return a;
 }
-class qt {
+class Kt {
   constructor(t) {
     this.store = t, this.root.append(
       l("p", { class: "quiet" }, "Over many images: a setting from low to high, and what the strategy then does."),
@@ -1242,8 +1252,8 @@ class qt {
   root = l("div", { class: "tab sweep" });
   panel = 0;
   setting = "";
-  form = l("div");
-  out = l("div", { "aria-live": "polite" });
+  form = l("div", { class: "form" });
+  out = l("div", { class: "form", "aria-live": "polite" });
   job = null;
   numbers = { low: 0, high: 1, steps: 11, images: 200 };
   shown = "";
@@ -1302,7 +1312,7 @@ class qt {
     const { transport: t, state: e } = this.store, s = { state: e, panel: this.panel, setting: this.setting, ...this.numbers };
     try {
       const i = await t.ask("sweep", s);
-      await et(t, i, (a) => this.tell(a));
+      await it(t, i, (a) => this.tell(a));
     } catch (i) {
       this.out.replaceChildren(l("p", { class: "wrong" }, i.message));
     }
@@ -1334,7 +1344,7 @@ class qt {
     const e = this.current(), s = (d) => t.rows.map((p) => [p.value, d(p)]), i = [{ name: "positives per object", points: s((d) => d.per_object) }], a = [
       { name: "share of objects with an anchor", points: s((d) => d.answered) }
     ], o = [{ name: "objects without", points: s((d) => d.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((d, p) => [d, t.recall[p]]) }], u = t.rows.filter((d) => d.refused), c = (d, p, f) => [
-      K(d),
+      Y(d),
       _(d, p, d[0].name, f)
     ];
     return [
@@ -1385,7 +1395,7 @@ class qt {
     );
   }
 }
-class Kt {
+class Yt {
   constructor(t, e) {
     this.store = t, this.restart = e, this.build();
   }
@@ -1423,7 +1433,7 @@ class Kt {
     this.at = -1, this.store.look = { ...this.store.look, layers: [] }, this.store.change(this.store.catalogue.start), this.store.tell("look"), this.build();
   }
 }
-class Yt {
+class Jt {
   constructor(t) {
     this.token = t;
   }
@@ -1445,7 +1455,7 @@ class Yt {
     return a;
   }
 }
-class Jt {
+class Ht {
   constructor(t) {
     this.saved = t;
   }
@@ -1461,7 +1471,7 @@ class Jt {
     return e[t];
   }
 }
-class Ht {
+class Xt {
   constructor(t) {
     this.model = t, t.on("msg:custom", this.heard);
   }
@@ -1485,8 +1495,8 @@ class Ht {
     this.model.off("msg:custom", this.heard);
   }
 }
-const Xt = 2e3;
-class Vt {
+const Vt = 2e3;
+class Gt {
   constructor(t) {
     if (this.store = t, this.root.append(this.head, this.scrub, this.plane.canvas, this.charts), t.catalogue.run === null) {
       this.root.replaceChildren(
@@ -1494,16 +1504,16 @@ class Vt {
       );
       return;
     }
-    this.look(), setInterval(() => void this.look(), Xt), t.on("look", () => this.store.look.tab === "Watch" && this.drawPlane());
+    this.look(), setInterval(() => void this.look(), Vt), t.on("look", () => this.store.look.tab === "Watch" && this.drawPlane());
   }
   root = l("div", { class: "tab watch" });
-  plane = new st();
+  plane = new at();
   run = null;
   at = -1;
   // a row of the shapes; -1: the last
   playing = 0;
   head = l("p", { class: "state", "aria-live": "polite" });
-  charts = l("div");
+  charts = l("div", { class: "form" });
   scrub = l("div", { class: "scrub" });
   stamp = "";
   lossName = "loss";
@@ -1539,8 +1549,8 @@ class Vt {
     this.charts.replaceChildren(
       l("label", {}, "Curve ", s),
       _(i, "step", this.lossName),
-      ...a[0].points.length ? [K(a), _(a, "step", a[0].name)] : [],
-      ...t.scores.length ? [K(o), _(o, "epoch", "scores on the held-out split")] : []
+      ...a[0].points.length ? [Y(a), _(a, "step", a[0].name)] : [],
+      ...t.scores.length ? [Y(o), _(o, "epoch", "scores on the held-out split")] : []
     ), this.buildScrub(), this.drawPlane();
   }
   buildScrub() {
@@ -1585,7 +1595,7 @@ class Vt {
   // the shapes of that point become the anchors of all panels
   go(t) {
     this.at = t >= this.run.shapes.length - 1 ? -1 : t;
-    const { shapes: e } = this.run.shapes[t], s = Gt(this.store.catalogue.start.levels, e);
+    const { shapes: e } = this.run.shapes[t], s = Zt(this.store.catalogue.start.levels, e);
     s && this.store.change({ levels: s }, "epoch");
     const i = this.scrub.querySelector("input");
     i && Number(i.value) === t && !this.playing ? this.words(t) : this.buildScrub(), this.drawPlane();
@@ -1613,7 +1623,7 @@ class Vt {
     );
   }
 }
-function Gt(n, t) {
+function Zt(n, t) {
   if (n.reduce((i, a) => i + (a.shapes?.length ?? 0), 0) !== t.length) return null;
   let s = 0;
   return n.map((i) => {
@@ -1622,7 +1632,7 @@ function Gt(n, t) {
     return { ...i, shapes: a };
   });
 }
-async function Y(n, t, e) {
+async function J(n, t, e) {
   n.classList.add("kedge-live"), n.dataset.theme ??= "auto", n.replaceChildren(l("p", { class: "quiet" }, "Opening ..."));
   let s;
   try {
@@ -1631,20 +1641,20 @@ async function Y(n, t, e) {
     n.replaceChildren(l("p", { class: "wrong", role: "alert" }, p.message));
     return;
   }
-  const i = new Dt(t, s, e.state ?? s.start);
+  const i = new Ut(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Bt(i), h = new ft(i, n, o), u = new gt(i, r), c = (p) => r.pointer.remove(p), d = Zt(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Dt(i), h = new mt(i, n, o), u = new gt(i, r), c = (p) => r.pointer.remove(p), d = Qt(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
     u.root,
     l("main", {}, l("div", { class: "stage" }, r.root, a), d)
   ), i.on("answer", () => {
     n.dataset.took = i.took.toFixed(1), u.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
-  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && Qt(i), ee(e.page ? window : n, n, i, r, h, c), t.upload && se(n, i, t, o), await i.ask();
+  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && te(i), se(e.page ? window : n, n, i, r, h, c), t.upload && ie(n, i, t, o), await i.ask();
 }
-function Zt(n, t, e, s) {
-  const i = { Objects: new Mt(n, e).root };
-  s || (i.Anchors = new ct(n).root, i.Sweep = new qt(n).root, n.catalogue.run !== null && (i.Watch = new Vt(n).root), i.Design = new yt(n).root, i.Tour = new Kt(n, () => t.camera.reset()).root);
+function Qt(n, t, e, s) {
+  const i = { Objects: new At(n, e).root };
+  s || (i.Anchors = new dt(n).root, i.Sweep = new Kt(n).root, n.catalogue.run !== null && (i.Watch = new Gt(n).root), i.Design = new vt(n).root, i.Tour = new Yt(n, () => t.camera.reset()).root);
   const a = l("div", { class: "body" }), o = l("div", { class: "names", role: "tablist", "aria-label": "Tools" }), r = (h) => {
     n.look.tab = h;
     for (const u of o.children)
@@ -1660,7 +1670,7 @@ function Zt(n, t, e, s) {
     r(c[d]), o.children[d].focus();
   }), a.setAttribute("role", "tabpanel"), r("Objects"), l("aside", {}, o, a);
 }
-function Qt(n) {
+function te(n) {
   let t = 0;
   const e = () => {
     t = 0;
@@ -1671,7 +1681,7 @@ function Qt(n) {
   };
   n.on("state", s), n.on("look", s);
 }
-function te() {
+function ee() {
   if (location.hash.length < 3) return {};
   try {
     return JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -1679,7 +1689,7 @@ function te() {
     return {};
   }
 }
-function ee(n, t, e, s, i, a) {
+function se(n, t, e, s, i, a) {
   n.addEventListener("keydown", (o) => {
     const r = o, h = r.target;
     if ((r.ctrlKey || r.metaKey) && r.key.toLowerCase() === "z") {
@@ -1688,7 +1698,7 @@ function ee(n, t, e, s, i, a) {
       return;
     }
     if (h.closest("input, select, textarea, dialog, [role=tablist]") || r.ctrlKey || r.metaKey || r.altKey) return;
-    const c = e.answer?.data.input, { camera: d } = s, p = c && [d.x + c[1] / d.zoom / 2, d.y + c[0] / d.zoom / 2], f = c ? c[1] / d.zoom / 10 : 0, g = e.answer?.labels.length ?? 0, y = {
+    const c = e.answer?.data.input, { camera: d } = s, p = c && [d.x + c[1] / d.zoom / 2, d.y + c[0] / d.zoom / 2], f = c ? c[1] / d.zoom / 10 : 0, m = e.answer?.labels.length ?? 0, y = {
       "[": () => i.step(-1),
       "]": () => i.step(1),
       "+": () => p && d.zoomAt(1.4, ...p, c),
@@ -1699,8 +1709,8 @@ function ee(n, t, e, s, i, a) {
       ArrowRight: () => c && d.move(f, 0, c),
       ArrowUp: () => c && d.move(0, -f, c),
       ArrowDown: () => c && d.move(0, f, c),
-      n: () => g && e.set({ selected: (e.look.selected + 1) % g }),
-      p: () => g && e.set({ selected: (Math.max(0, e.look.selected) - 1 + g) % g }),
+      n: () => m && e.set({ selected: (e.look.selected + 1) % m }),
+      p: () => m && e.set({ selected: (Math.max(0, e.look.selected) - 1 + m) % m }),
       l: () => e.set({ tool: "look" }),
       m: () => e.set({ tool: "move" }),
       d: () => e.set({ tool: "draw" }),
@@ -1710,45 +1720,45 @@ function ee(n, t, e, s, i, a) {
     !y || !t.isConnected || r.key.startsWith("Arrow") && !h.closest("canvas") || (r.preventDefault(), y(), s.redraw());
   });
 }
-function se(n, t, e, s) {
-  const i = async (o) => {
-    if (o)
+function ie(n, t, e, s) {
+  const i = async (r) => {
+    if (r)
       try {
-        const { image: r } = await e.upload(o);
-        t.change({ image: r, boxes: [], labels: [] }), t.set({ tool: "draw", selected: -1 });
-      } catch (r) {
-        s(r.message);
+        const { image: h } = await e.upload(r);
+        t.change({ image: h, boxes: [], labels: [] }), t.set({ tool: "draw", selected: -1 });
+      } catch (h) {
+        s(h.message);
       }
   };
-  n.addEventListener("dragover", (o) => o.preventDefault()), n.addEventListener("drop", (o) => {
-    o.preventDefault(), i(o.dataTransfer?.files[0]);
+  n.addEventListener("dragover", (r) => r.preventDefault()), n.addEventListener("drop", (r) => {
+    r.preventDefault(), i(r.dataTransfer?.files[0]);
   });
   const a = l("input", { type: "file", accept: "image/*", class: "file", "aria-label": "Own image" });
-  a.addEventListener("change", () => void i(a.files?.[0])), n.querySelector(".images")?.append(
-    l("label", { class: "own", title: "Or drop one on the page" }, "Own image", a)
-  );
+  a.addEventListener("change", () => void i(a.files?.[0]));
+  const o = l("label", { class: "own", title: "Or drop one on the page" }, "Own image", a);
+  n.querySelector(".images")?.append(o);
 }
-function ie(n) {
+function ae(n) {
   const t = document.getElementById("kedge-data");
   if (t) {
     const s = JSON.parse(t.textContent ?? "");
-    Y(n, new Jt(s), { page: !0, state: s.state, layers: s.layers });
+    J(n, new Ht(s), { page: !0, state: s.state, layers: s.layers });
     return;
   }
   const e = new URLSearchParams(location.search).get("token") ?? "";
-  Y(n, new Yt(e), { page: !0, ...te() });
+  J(n, new Jt(e), { page: !0, ...ee() });
 }
-const Z = typeof document > "u" ? null : document.getElementById("kedge-live");
-Z && ie(Z);
-function ae({ model: n, el: t }) {
+const tt = typeof document > "u" ? null : document.getElementById("kedge-live");
+tt && ae(tt);
+function ne({ model: n, el: t }) {
   const e = l("div");
   t.append(e);
-  const s = new Ht(n), i = (a) => {
+  const s = new Xt(n), i = (a) => {
     n.set("state", a), n.save_changes();
   };
-  return Y(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
+  return J(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
 }
-const ne = { render: ae };
+const oe = { render: ne };
 export {
-  ne as default
+  oe as default
 };
