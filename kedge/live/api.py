@@ -14,6 +14,7 @@ from kedge.interop.snippets import snippet
 from kedge.live.answers import Answer, Question, answer
 from kedge.live.code import Code, CodeRequest, code
 from kedge.live.designs import DesignRequest, Sizes, SizesRequest, design, sizes
+from kedge.live.epochs import Epochs, EpochsRequest, epochs
 from kedge.live.fields import strategy_forms
 from kedge.live.jobs import Jobs, Progress
 from kedge.live.save import saved_page
@@ -81,6 +82,7 @@ class Api:
             "progress": (JobRequest, self._progress),
             "cancel": (JobRequest, self._cancel),
             "watch": (WatchRequest, self._watch),
+            "epochs": (EpochsRequest, self._epochs),
             "tour": (Nothing, self._tour),
             "save": (Question, self._save),
         }
@@ -195,6 +197,9 @@ class Api:
 
     def _watch(self, asked: WatchRequest) -> Watched:
         return watch(self.source.run, asked)
+
+    def _epochs(self, asked: EpochsRequest) -> Epochs:
+        return epochs(self.source, self.source.run, asked)
 
     def _tour(self, asked: Nothing) -> dict[str, Any]:
         del asked

@@ -29,8 +29,9 @@ class Station(TypedDict):
 
 class Watched(TypedDict, total=False):
     """``same``: nothing new since ``stamp``. ``metrics``: losses by step, ``scores`` by epoch;
-    ``left_out``: rows of the curves that are not sent. ``strides`` of the levels, where the run
-    has saved; ``per_level``: shapes of each."""
+    ``left_out``: rows of the curves that are not sent. ``saved``: the shapes of the weights that
+    were saved, which may be an average over the last steps; none before the first.
+    """
 
     same: bool
     stamp: str
@@ -44,8 +45,7 @@ class Watched(TypedDict, total=False):
     scores: list[dict[str, Any]]
     shapes: list[Station]
     left_out: int
-    strides: list[float]
-    per_level: list[int]
+    saved: list[list[float]]
     has_weights: bool
 
 
@@ -58,7 +58,6 @@ def watch(folder: Path | None, asked: WatchRequest) -> Watched:
         return {"same": True, "stamp": stamp}
     records = read_run(folder)
     metrics, shapes = _thin(records.metrics), _thin(records.shapes)
-    levels = [] if records.result is None else records.result.levels
     return {
         "same": False,
         "stamp": stamp,
@@ -72,8 +71,7 @@ def watch(folder: Path | None, asked: WatchRequest) -> Watched:
         "scores": [dict(row) for row in records.scores],
         "shapes": [_station(row) for row in shapes],
         "left_out": len(records.metrics) - len(metrics) + len(records.shapes) - len(shapes),
-        "strides": [float(level["stride"]) for level in levels],
-        "per_level": [len(level["shapes"]) for level in levels],
+        "saved": [] if records.result is None else records.result.shapes,
         "has_weights": records.has_weights,
     }
 

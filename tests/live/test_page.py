@@ -444,7 +444,7 @@ def test_a_run_is_watched_as_it_grows(visit, run):
             (run / METRICS).write_text(whole + "\n")
             step(run, epoch, 20 + 8 * epoch)
         eventually(lambda: page.locator(".watch [data-epochs='2']").count() == 1)
-        assert page.locator(".watch svg.chart path").count() == 2
+        eventually(lambda: page.locator(".watch svg.chart path").count() == 6)
         slider = page.locator("[aria-label='Point of the run']")
         slider.focus()
         page.keyboard.press("ArrowLeft")

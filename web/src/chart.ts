@@ -29,11 +29,11 @@ export function chart(lines: Line[], axis: string, title: string, mark: number |
   for (const y of ticks(y0, y1)) {
     figure.append(
       s("line", { x1: LEFT, x2: W - RIGHT, y1: sy(y), y2: sy(y), class: "grid" }),
-      s("text", { x: LEFT - 5, y: sy(y) + 3.5, "text-anchor": "end" }, short(y)),
+      s("text", { x: LEFT - 5, y: sy(y) + 3.5, "text-anchor": "end" }, tick(y, y0, y1)),
     );
   }
   for (const x of ticks(x0, x1)) {
-    figure.append(s("text", { x: sx(x), y: H - BOTTOM + 13, "text-anchor": "middle" }, short(x)));
+    figure.append(s("text", { x: sx(x), y: H - BOTTOM + 13, "text-anchor": "middle" }, tick(x, x0, x1)));
   }
   if (mark !== null && mark >= x0 && mark <= x1) {
     figure.append(s("line", { x1: sx(mark), x2: sx(mark), y1: TOP, y2: H - BOTTOM, class: "mark" }));
@@ -80,6 +80,12 @@ function spread(values: number[]): [number, number] {
   const low = values.reduce((a, b) => Math.min(a, b), Infinity);
   const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
+}
+
+// as many digits as tell neighbours apart
+function tick(value: number, low: number, high: number) {
+  const digits = Math.max(0, Math.ceil(-Math.log10((high - low) / 4)));
+  return String(+value.toFixed(Math.min(digits, 6)));
 }
 
 function ticks(low: number, high: number): number[] {

@@ -178,7 +178,15 @@ export interface Watched {
   scores: Record<string, number | null>[];
   shapes: Station[];
   left_out: number;
+  saved: [number, number][];
   has_weights: boolean;
+}
+
+export interface Epochs {
+  moved: boolean;
+  epoch: number[];
+  positives: (number[] | null)[];
+  without: (number[] | null)[];
 }
 
 export interface Step {

@@ -3,7 +3,7 @@ import { chart, legend } from "./chart";
 import { button, count, h, options } from "./dom";
 import { Plane } from "./plane";
 import type { Store } from "./store";
-import type { Level, Packed, Watched } from "./types";
+import type { Epochs, Level, Packed, Watched } from "./types";
 import { unpack } from "./unpack";
 
 const EVERY = 2000; // milliseconds
@@ -20,9 +20,11 @@ export class WatchTab {
   private stamp = "";
   private lossName = "loss";
   private sized = "";
+  private epochs = h("div", { class: "form" });
+  private counted = "";
 
   constructor(private store: Store) {
-    this.root.append(this.head, this.scrub, this.plane.canvas, this.charts);
+    this.root.append(this.head, this.scrub, this.plane.canvas, this.epochs, this.charts);
     if (store.catalogue.run === null) {
       this.root.replaceChildren(
         h("p", { class: "quiet" }, "There is no run to watch. Start with ", h("code", {}, "kedge live --run runs/a"), "."),
@@ -31,7 +33,9 @@ export class WatchTab {
     }
     void this.look();
     setInterval(() => void this.look(), EVERY);
-    store.on("look", () => this.store.look.tab === "Watch" && this.drawPlane());
+    store.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane());
+    store.on("answer", () => void this.count());
+    store.on("look", () => void this.count());
   }
 
   private async look() {
@@ -87,10 +91,47 @@ export class WatchTab {
     );
     this.buildScrub();
     void this.drawPlane();
+    void this.count();
+  }
+
+  // what the shapes of every epoch would do on this image
+  private async count() {
+    if (this.store.look.tab !== "Watch" || !this.run?.shapes.length) return;
+    const { state, transport } = this.store;
+    const { levels, ...rest } = state;
+    const key = JSON.stringify([rest, this.run.shapes.length]);
+    if (key === this.counted) return;
+    this.counted = key;
+    try {
+      const found = await transport.ask<Epochs>("epochs", { state });
+      if (!found.moved) {
+        this.epochs.replaceChildren(h("p", { class: "quiet" }, "The shapes do not move in this run."));
+        return;
+      }
+      const over = (columns: (number[] | null)[]) =>
+        columns.flatMap((column, i) =>
+          column
+            ? [{ name: state.strategies[i].name, points: column.map((y, k) => [found.epoch[k], y] as [number, number]) }]
+            : [],
+        );
+      const [positives, without] = [over(found.positives), over(found.without)];
+      const left = state.strategies.length - positives.length;
+      const words = left ? ` (${count(left, "strategy", "strategies")} that read predictions left out)` : "";
+      this.epochs.replaceChildren(
+        h("p", {}, `On this image, with the shapes of each epoch${words}: positives`),
+        legend(positives),
+        chart(positives, "epoch", "positives on this image"),
+        h("p", {}, "objects without an anchor"),
+        chart(without, "epoch", "objects without an anchor on this image"),
+      );
+    } catch (error) {
+      this.epochs.replaceChildren(h("p", { class: "wrong" }, (error as Error).message));
+    }
   }
 
   private buildScrub() {
-    const { shapes } = this.run!;
+    const run = this.run!;
+    const { shapes } = run;
     if (!shapes.length) {
       this.scrub.replaceChildren(
         h("p", { class: "quiet" }, "No shapes have been written: not yet, or these anchors are points."),
@@ -116,6 +157,9 @@ export class WatchTab {
         { class: "inline" },
         button(this.playing ? "Pause" : "Play", () => this.play(), { class: "play" }),
         slider,
+        run.saved.length > 0 && button("Saved anchors", () => this.useSaved(run.saved), {
+          title: "Those of the saved weights: the run's predictions are for them",
+        }),
       ),
       h("p", { class: "at", "data-at": String(at) }, `epoch ${row.epoch}, step ${row.step} (${row.stage})${fit}`),
     );
@@ -149,6 +193,12 @@ export class WatchTab {
     if (slider && Number(slider.value) === at && !this.playing) this.words(at);
     else this.buildScrub();
     void this.drawPlane();
+  }
+
+  private useSaved(shapes: [number, number][]) {
+    const { start } = this.store.catalogue;
+    const levels = withShapes(start.levels, shapes);
+    if (levels) this.store.change({ levels, size: start.size, resize: start.resize });
   }
 
   private words(at: number) {

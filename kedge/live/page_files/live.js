@@ -1,14 +1,14 @@
-function rt(n, t) {
+function ht(n, t) {
   for (const [e, s] of Object.entries(t))
     s != null && (e.startsWith("on") ? n.addEventListener(e.slice(2), s) : e in n && typeof s != "string" ? n[e] = s : e === "value" ? n.value = s : s === !0 ? n.setAttribute(e, "") : s !== !1 && n.setAttribute(e, String(s)));
 }
 function l(n, t = {}, ...e) {
   const s = document.createElement(n);
-  return rt(s, t), s.append(...e.filter(Boolean)), n === "select" && t.value !== void 0 && (s.value = t.value), s;
+  return ht(s, t), s.append(...e.filter(Boolean)), n === "select" && t.value !== void 0 && (s.value = t.value), s;
 }
-const lt = "http://www.w3.org/2000/svg";
+const ct = "http://www.w3.org/2000/svg";
 function $(n, t = {}, ...e) {
-  const s = document.createElementNS(lt, n);
+  const s = document.createElementNS(ct, n);
   for (const [i, a] of Object.entries(t))
     i.startsWith("on") ? s.addEventListener(i.slice(2), a) : a !== void 0 && s.setAttribute(i, String(a));
   return s.append(...e.filter(Boolean)), s;
@@ -28,7 +28,7 @@ function w(n) {
 function b(n, t, e = {}) {
   return l("button", { type: "button", onclick: t, ...e }, n);
 }
-const B = [
+const D = [
   "#ff8a1f",
   "#31a8ff",
   "#2fd18c",
@@ -37,12 +37,12 @@ const B = [
   "#a49bff",
   "#7fe3e8",
   "#ffb3a7"
-], et = "#ff3b30", ht = "#ffd23f", st = "#aeb8c1", T = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
+], it = "#ff3b30", dt = "#ffd23f", at = "#aeb8c1", A = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
 function H(n) {
-  return B[n % B.length];
+  return D[n % D.length];
 }
 const L = 300;
-class ct {
+class ut {
   // pixels from side to side of the drawing
   constructor(t) {
     this.change = t, this.canvas.addEventListener("pointerdown", (e) => this.press(e)), this.canvas.addEventListener("pointermove", (e) => this.drag(e));
@@ -106,7 +106,7 @@ class ct {
     const e = this.canvas.getContext("2d");
     e.scale(t, t), e.translate(L / 2, L / 2), e.font = "12px system-ui, sans-serif", this.shapes.forEach(([i, a], o) => {
       const [r, h] = [i * this.scale, a * this.scale];
-      e.strokeStyle = e.fillStyle = B[o % B.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
+      e.strokeStyle = e.fillStyle = D[o % D.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
     });
     const s = this.shapes.map(([i, a]) => `${w(i)} × ${w(a)}`);
     this.canvas.setAttribute(
@@ -115,14 +115,14 @@ class ct {
     );
   }
 }
-class dt {
+class pt {
   constructor(t) {
     this.store = t, this.list.addEventListener("change", () => this.typed()), t.on("state", () => this.sync()), this.sync();
   }
   root = l("div", { class: "tab" });
   level = 0;
   shown = "";
-  editor = new ct((t) => this.setLevel({ shapes: t }, "shapes"));
+  editor = new ut((t) => this.setLevel({ shapes: t }, "shapes"));
   list = l("input", { type: "text", "aria-label": "Shapes of the level, w x h" });
   sync() {
     const { size: t, resize: e, levels: s } = this.store.state, i = JSON.stringify([t, e, s.map(({ shapes: a, ...o }) => [o, !a])]);
@@ -136,7 +136,7 @@ class dt {
     const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...v(s));
     i.addEventListener("change", () => {
       const o = e.presets[i.value] ?? e.start.levels;
-      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ut(e.start));
+      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ft(e.start));
     });
     const a = t.levels.map((o, r) => this.row(o, r));
     this.root.replaceChildren(
@@ -243,14 +243,14 @@ class dt {
     e.length && e.flat().every((s) => s > 0) && this.setLevel({ shapes: e }, "typed"), this.list.blur(), this.syncShapes(), this.shown = "", this.sync();
   }
 }
-function ut(n) {
+function ft(n) {
   return { levels: n.levels, size: n.size, resize: n.resize };
 }
 function V(n) {
   const t = n.getRootNode().activeElement;
   return t instanceof HTMLInputElement && t.type !== "radio" ? t : null;
 }
-function F(n, t) {
+function _(n, t) {
   const e = l("pre", { class: "code", tabindex: "0", "data-code": n, "aria-label": n }, t), s = b("Copy", async () => {
     try {
       await navigator.clipboard.writeText(t), s.textContent = "Copied";
@@ -261,32 +261,32 @@ function F(n, t) {
   });
   return l("div", { class: "copy" }, s, e);
 }
-async function pt(n, t) {
+async function gt(n, t) {
   const e = l("dialog", { class: "dialog", "aria-label": "This state as code" }), s = b("×", () => e.close(), { class: "close", "aria-label": "Close" });
   e.append(l("header", {}, l("h2", {}, "This state as code"), s)), e.addEventListener("close", () => e.remove()), t.append(e), e.showModal();
   try {
     const i = await n.transport.ask("code", { state: n.state, panel: 0 });
     e.append(
       l("h3", {}, "Python, with the objects: it gives the same assignment"),
-      F("python", i.python),
+      _("python", i.python),
       l("h3", {}, "A file for kedge train"),
-      F("yaml", i.yaml),
+      _("yaml", i.yaml),
       l("h3", {}, "The command line, over the whole data set"),
-      F("command", i.command),
+      _("command", i.command),
       ...i.notes.length ? [l("h3", {}, "What the last two do not say"), l("ul", {}, ...i.notes.map((a) => l("li", {}, a)))] : []
     );
   } catch (i) {
     e.append(l("p", { class: "wrong" }, i.message));
   }
 }
-async function ft(n) {
+async function mt(n) {
   const t = { state: n.state, layers: n.look.layers }, { html: e } = await n.transport.ask("save", t), s = l("a", {
     href: URL.createObjectURL(new Blob([e], { type: "text/html" })),
     download: "kedge-live.html"
   });
   s.click(), setTimeout(() => URL.revokeObjectURL(s.href), 1e4);
 }
-class mt {
+class bt {
   constructor(t, e, s) {
     this.store = t, this.page = e, this.say = s;
     const { catalogue: i, transport: a } = t, o = i.images > 1;
@@ -307,8 +307,8 @@ class mt {
         { class: "inline actions" },
         !a.fixed && this.undo,
         !a.fixed && this.redo,
-        !a.fixed && b("Copy as code", () => void pt(t, e)),
-        !a.fixed && b("Save as HTML", () => void ft(t).catch((r) => s(r.message))),
+        !a.fixed && b("Copy as code", () => void gt(t, e)),
+        !a.fixed && b("Save as HTML", () => void mt(t).catch((r) => s(r.message))),
         b("Theme", () => this.theme(), { title: "Light, dark, or as the system has it" })
       )
     ), t.on("state", () => this.sync()), t.on("picture", () => this.sync()), t.on("answer", () => this.sync()), this.sync();
@@ -339,7 +339,7 @@ class mt {
     this.page.dataset.theme = e, this.say(`Theme: ${e === "auto" ? "as the system has it" : e}`), this.store.tell("look");
   }
 }
-class gt {
+class wt {
   constructor(t, e) {
     this.store = t, this.panels = e, t.on("look", () => this.build()), t.on("state", () => this.build()), this.build();
   }
@@ -385,13 +385,13 @@ class gt {
     this.build();
   }
 }
-async function it(n, t, e) {
+async function nt(n, t, e) {
   for (e(t); t.state === "running"; )
     await new Promise((s) => setTimeout(s, 250)), t = await n.ask("progress", { id: t.id }), e(t);
   return t;
 }
-const [j, M, I, N, O] = [340, 300, 34, 30, 10], bt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
-class at {
+const [W, M, I, O, P] = [340, 300, 34, 30, 10], yt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+class ot {
   canvas = l("canvas", {
     class: "plane",
     role: "img",
@@ -400,19 +400,19 @@ class at {
   sizes = new Float32Array(0);
   draw(t, e = []) {
     const s = Math.min(devicePixelRatio || 1, 2);
-    [this.canvas.width, this.canvas.height] = [j * s, M * s];
+    [this.canvas.width, this.canvas.height] = [W * s, M * s];
     const i = this.canvas.getContext("2d");
     i.scale(s, s);
-    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), u = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => I + u(f) * (j - I - O), d = (f) => M - N - u(f) * (M - N - O);
+    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), u = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => I + u(f) * (W - I - P), d = (f) => M - O - u(f) * (M - O - P);
     this.axes(i, r, h, c, d, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
     for (let f = 0; f < this.sizes.length; f += 2)
       i.fillRect(c(this.sizes[f]) - 1, d(this.sizes[f + 1]) - 1, 2, 2);
-    i.globalAlpha = 0.7, i.strokeStyle = T[0];
+    i.globalAlpha = 0.7, i.strokeStyle = A[0];
     for (const f of e)
-      i.beginPath(), f.forEach(([m, g], y) => i[y ? "lineTo" : "moveTo"](c(m), d(g))), i.stroke();
-    i.globalAlpha = 1, t.forEach((f, m) => this.marks(i, f, T[m % T.length], c, d));
+      i.beginPath(), f.forEach(([g, m], y) => i[y ? "lineTo" : "moveTo"](c(g), d(m))), i.stroke();
+    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, A[g % A.length], c, d));
     const p = t.map(
-      (f) => `${f.name}: ${f.shapes.map(([m, g]) => `${w(m)} by ${w(g)}`).join(", ")}.`
+      (f) => `${f.name}: ${f.shapes.map(([g, m]) => `${w(g)} by ${w(m)}`).join(", ")}.`
     );
     this.canvas.setAttribute(
       "aria-label",
@@ -430,9 +430,9 @@ class at {
   }
   axes(t, e, s, i, a, o) {
     t.font = "11px system-ui, sans-serif", t.fillStyle = t.strokeStyle = o;
-    for (const r of bt.filter((h) => h >= e && h <= s))
-      t.globalAlpha = 0.12, t.fillRect(i(r), O, 1, M - N - O), t.fillRect(I, a(r), j - I - O, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), M - N + 13), t.textAlign = "right", t.fillText(String(r), I - 4, a(r) + 4);
-    t.textAlign = "center", t.fillText("width, px", (I + j) / 2, M - 4), t.save(), t.translate(9, (M - N) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
+    for (const r of yt.filter((h) => h >= e && h <= s))
+      t.globalAlpha = 0.12, t.fillRect(i(r), P, 1, M - O - P), t.fillRect(I, a(r), W - I - P, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), M - O + 13), t.textAlign = "right", t.fillText(String(r), I - 4, a(r) + 4);
+    t.textAlign = "center", t.fillText("width, px", (I + W) / 2, M - 4), t.save(), t.translate(9, (M - O) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
   }
   marks(t, e, s, i, a) {
     t.lineWidth = 2;
@@ -445,19 +445,19 @@ function S(n) {
   for (let s = 0; s < t.length; s++) e[s] = t.charCodeAt(s);
   return n.type === "f4" ? new Float32Array(e.buffer) : new Int32Array(e.buffer);
 }
-const wt = [
+const vt = [
   ["mean_iou", "mean best IoU"],
   ["placed", "placed recall (real grid)"],
   ["recall", "recall at IoU 0.5"],
   ["bpr", "BPR (ratio of sides)"],
   ["fitness", "YOLOv5's fitness"]
-], yt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
-class vt {
+], xt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
+class kt {
   constructor(t) {
     this.store = t, this.root.append(this.form, this.note, this.plane.canvas, this.out), this.build(), t.on("look", () => this.store.look.tab === "Design" && void this.draw()), t.on("state", () => this.store.look.tab === "Design" && void this.draw());
   }
   root = l("div", { class: "tab design" });
-  plane = new at();
+  plane = new ot();
   asked = { layout: "free", k: 9, scales: 3, ratios: 3, objective: "mean_iou", framework: "kedge" };
   form = l("div", { class: "form" });
   note = l("p", { class: "quiet" });
@@ -486,8 +486,8 @@ class vt {
       l(
         "div",
         { class: "inline" },
-        this.select("objective", "Objective", wt),
-        this.select("framework", "Syntax", yt),
+        this.select("objective", "Objective", vt),
+        this.select("framework", "Syntax", xt),
         b("Design", () => void this.start(), { class: "go" })
       )
     );
@@ -505,7 +505,7 @@ class vt {
         framework: h
       });
       this.out.replaceChildren(l("p", { class: "state", "data-state": "running" }, "designing ..."), l("progress"));
-      const c = await it(t, u, () => {
+      const c = await nt(t, u, () => {
       });
       if (c.state === "failed") throw new Error(c.error);
       if (c.state === "cancelled" || !c.result) throw new Error("another job took its place");
@@ -526,7 +526,7 @@ class vt {
         l("tbody", {}, ...t.rows.map((a) => l("tr", {}, ...e.map((o) => l("td", {}, i(a[o]))))))
       ),
       b("Use these shapes in the panels", () => this.use(), { class: "use" }),
-      F("snippet", t.snippet)
+      _("snippet", t.snippet)
     );
   }
   // levels without a shape of their own fall away
@@ -550,20 +550,20 @@ class vt {
     ]);
   }
 }
-function xt(n) {
+function $t(n) {
   let t = 0;
   for (const e of n) e > t && (t = e);
   return t;
 }
-const A = new Float32Array(0);
-function kt(n) {
-  const t = { boxes: A, level: A, target: A, weight: A, iou: A }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
-  for (const s of e) t[s] = n.error ? A : S(n[s]);
+const C = new Float32Array(0);
+function St(n) {
+  const t = { boxes: C, level: C, target: C, weight: C, iou: C }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
+  for (const s of e) t[s] = n.error ? C : S(n[s]);
   return {
     error: n.error ?? null,
     data: n,
     ...t,
-    codeOf: n.error ? A : S(n.code_of),
+    codeOf: n.error ? C : S(n.code_of),
     reasons: new Map((n.reasons ?? []).map((s) => [s.object, s])),
     layers: Object.fromEntries(
       Object.entries(n.layers ?? {}).map(([s, i]) => [
@@ -573,17 +573,17 @@ function kt(n) {
     )
   };
 }
-function $t(n) {
+function Et(n) {
   return {
     data: n,
     boxes: S(n.boxes),
     labels: S(n.labels),
     crowd: S(n.crowd),
     best: S(n.best),
-    panels: n.panels.map(kt)
+    panels: n.panels.map(St)
   };
 }
-function St(n, t) {
+function Lt(n, t) {
   if (n.error) return n.error;
   const { positives: e, without: s, ignored: i, anchors: a } = n.data, o = [
     `${x(e, "positive")} of ${x(a, "anchor")}`,
@@ -591,28 +591,28 @@ function St(n, t) {
   ];
   return i && o.push(`${i.toLocaleString("en")} ignored`), n.data.predicted && o.push("by the run's predictions"), o.join(" · ");
 }
-function Et(n, t, e, s) {
+function Mt(n, t, e, s) {
   const i = n.panels[t];
   if (i.error) return [];
   if (n.crowd[e]) return ["A crowd: it never has an anchor; anchors that it covers are ignored."];
   const a = [];
-  for (let m = 0; m < i.target.length; m++) i.target[m] === e && a.push(m);
+  for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
   const o = n.best[e];
-  if (!a.length) return Lt(i.reasons.get(e), o);
-  const r = a.map((m) => i.iou[m]), u = [...new Set(a.map((m) => i.level[m]))].sort((m, g) => m - g).map((m) => w(s.levels[m]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, d = [`${x(a.length, "anchor")}, ${c}, stride ${u}.`], p = i.codeOf[e];
+  if (!a.length) return Ct(i.reasons.get(e), o);
+  const r = a.map((g) => i.iou[g]), u = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => w(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, d = [`${x(a.length, "anchor")}, ${c}, stride ${u}.`], p = i.codeOf[e];
   if (p >= 0) {
-    const [m, g, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [m, g, y, E].map((ot) => ot.toFixed(2)), [z, D] = [
+    const [g, m, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [g, m, y, E].map((lt) => lt.toFixed(2)), [T, U] = [
       i.boxes[4 * p + 2] - i.boxes[4 * p],
       i.boxes[4 * p + 3] - i.boxes[4 * p + 1]
     ];
     d.push(
-      `From its best anchor (${w(z)} × ${w(D)}): centre ${k[0]}, ${k[1]} anchor sides; log ratios ${k[2]}, ${k[3]}.`
+      `From its best anchor (${w(T)} × ${w(U)}): centre ${k[0]}, ${k[1]} anchor sides; log ratios ${k[2]}, ${k[3]}.`
     );
   }
-  const f = a.map((m) => i.weight[m]);
-  return Math.min(...f) < 0.999 && d.push(`Weights add up to ${w(Mt(f))}.`), d;
+  const f = a.map((g) => i.weight[g]);
+  return Math.min(...f) < 0.999 && d.push(`Weights add up to ${w(zt(f))}.`), d;
 }
-function Lt(n, t) {
+function Ct(n, t) {
   if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}. No reason was looked for.`];
   const e = [`No anchor. ${n.words}`];
   if (n.box) {
@@ -624,10 +624,10 @@ function Lt(n, t) {
   const s = n.words.includes("asks for");
   return n.threshold !== null && !s && e.push(`Asked for: ${n.threshold.toFixed(2)}.`), e;
 }
-function Mt(n) {
+function zt(n) {
   return n.reduce((t, e) => t + e, 0);
 }
-const U = 200;
+const q = 200;
 class At {
   // which are listed: those without an anchor somewhere, or all
   constructor(t, e) {
@@ -652,12 +652,12 @@ class At {
     e.addEventListener("change", () => {
       this.only = e.value, this.build();
     });
-    const s = this.rows(), i = s.length > U ? `The first ${U} of ${x(s.length, "object")}:` : "";
+    const s = this.rows(), i = s.length > q ? `The first ${q} of ${x(s.length, "object")}:` : "";
     this.root.replaceChildren(
       this.detail(),
       l("label", {}, "List ", e),
       l("p", { class: "quiet" }, s.length ? i : "Every object has an anchor in every panel."),
-      l("ol", { class: "list" }, ...s.slice(0, U).map((a) => this.item(a)))
+      l("ol", { class: "list" }, ...s.slice(0, q).map((a) => this.item(a)))
     );
   }
   rows() {
@@ -675,7 +675,7 @@ class At {
       const d = `${i.strategies[c].name}: ${x(u.counts[t] ?? 0, "anchor")}`, p = !u.error && u.counts[t] === 0;
       return l("b", { class: p ? "none" : "", title: d }, u.error ? "–" : String(u.counts[t]));
     }), o = () => this.store.set({ selected: s.selected === t ? -1 : t }), r = l("i", { "aria-hidden": "true" }), h = e.panels.every((u) => !u.error && u.counts[t] === 0);
-    return r.style.background = h ? et : H(t), l(
+    return r.style.background = h ? it : H(t), l(
       "li",
       {},
       l(
@@ -696,7 +696,7 @@ class At {
         "div",
         { class: "said", "data-panel": String(d) },
         l("b", {}, e.strategies[d].name),
-        ...Et(t, d, r, e).map((p) => l("p", {}, p))
+        ...Mt(t, d, r, e).map((p) => l("p", {}, p))
       )
     ), u = l(
       "select",
@@ -721,7 +721,7 @@ class At {
     );
   }
 }
-class Ct {
+class Tt {
   zoom = 1;
   x = 0;
   // corner of what is seen
@@ -746,83 +746,83 @@ class Ct {
     this.x = Math.min(Math.max(0, this.x), e - e / this.zoom), this.y = Math.min(Math.max(0, this.y), t - t / this.zoom);
   }
 }
-function Tt(n, t) {
+function It(n, t) {
   const { answer: e, camera: s } = t, i = n.getContext("2d"), a = n.width / Math.max(1, n.clientWidth), o = s.scale(n.width, e.data.input);
   i.setTransform(1, 0, 0, 1, 0, 0), i.fillStyle = "#4a5058", i.fillRect(0, 0, n.width, n.height), i.setTransform(o, 0, 0, o, -s.x * o, -s.y * o);
   const r = a / o;
-  X = Math.min(2, Math.max(1, n.clientWidth / 520)), zt(i, t), t.look.heat > -2 && Pt(i, t), Ot(i, t, r), It(i, t, r), t.look.anchors !== "none" && Nt(i, t, r), t.look.selected >= 0 && Rt(i, t, r);
+  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Nt(i, t), t.look.heat > -2 && jt(i, t), Rt(i, t, r), Ot(i, t, r), t.look.anchors !== "none" && Pt(i, t, r), t.look.selected >= 0 && Wt(i, t, r);
 }
-function zt(n, { answer: t, pixels: e }) {
+function Nt(n, { answer: t, pixels: e }) {
   const [s, i, a, o] = t.data.placed;
   n.fillStyle = "#20262c", n.fillRect(s, i, a, o), e && (n.imageSmoothingEnabled = !0, n.globalAlpha = 0.72, n.drawImage(e, s, i, a, o), n.globalAlpha = 1);
 }
-function It(n, { answer: t, panel: e, look: s, hover: i }, a) {
+function Ot(n, { answer: t, panel: e, look: s, hover: i }, a) {
   const o = t.labels.length > 500;
   for (let r = 0; r < t.labels.length; r++) {
-    const [h, u, c, d] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, m = r === s.selected || r === i;
-    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? st : f ? et : H(r), n.lineWidth = (m ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, u, c - h, d - u), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, u), n.lineTo(c, d), n.moveTo(c, u), n.lineTo(h, d), n.stroke());
+    const [h, u, c, d] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
+    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? at : f ? it : H(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, u, c - h, d - u), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, u), n.lineTo(c, d), n.moveTo(c, u), n.lineTo(h, d), n.stroke());
   }
   n.setLineDash([]);
 }
-function Nt(n, { panel: t, look: e }, s) {
-  const i = Math.max(1e-12, xt(t.weight)), a = e.anchors === "boxes", o = e.selected;
+function Pt(n, { panel: t, look: e }, s) {
+  const i = Math.max(1e-12, $t(t.weight)), a = e.anchors === "boxes", o = e.selected;
   let r = "";
   for (let h = 0; h < t.target.length; h++) {
-    const u = t.target[h], [c, d, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), m = o >= 0 && u !== o ? 0.35 : 1;
-    n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * m * (a ? 0.8 : 1);
-    const g = H(u);
-    if (g !== r && (n.fillStyle = n.strokeStyle = r = g), a) {
+    const u = t.target[h], [c, d, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), g = o >= 0 && u !== o ? 0.35 : 1;
+    n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * g * (a ? 0.8 : 1);
+    const m = H(u);
+    if (m !== r && (n.fillStyle = n.strokeStyle = r = m), a) {
       n.lineWidth = s, n.strokeRect(c, d, p - c, f - d);
       continue;
     }
-    K(n, (c + p) / 2, (d + f) / 2, nt(t.level[h]) * s);
+    J(n, (c + p) / 2, (d + f) / 2, rt(t.level[h]) * s);
   }
   n.globalAlpha = 1;
 }
 let X = 1;
-const nt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
-function K(n, t, e, s) {
+const rt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
+function J(n, t, e, s) {
   n.beginPath(), n.arc(t, e, s, 0, 7), n.fill();
 }
-function Ot(n, { panel: t, look: e }, s) {
+function Rt(n, { panel: t, look: e }, s) {
   const i = (a, o) => {
     if (a)
       for (let r = 0; r < a.level.length; r++) {
         const [h, u, c, d] = a.boxes.subarray(4 * r, 4 * r + 4);
-        o((h + c) / 2, (u + d) / 2, nt(a.level[r]) * s);
+        o((h + c) / 2, (u + d) / 2, rt(a.level[r]) * s);
       }
   };
-  e.layers.includes("negative") && (n.fillStyle = "rgb(255 255 255 / 0.6)", i(t.layers.negative, (a, o, r) => K(n, a, o, r * 0.6))), e.layers.includes("sampled") && (n.fillStyle = "#ffffff", i(t.layers.sampled, (a, o) => K(n, a, o, 1.7 * X * s))), e.layers.includes("ignored") && (n.strokeStyle = st, n.lineWidth = 1.2 * s, i(t.layers.ignored, (a, o, r) => {
+  e.layers.includes("negative") && (n.fillStyle = "rgb(255 255 255 / 0.6)", i(t.layers.negative, (a, o, r) => J(n, a, o, r * 0.6))), e.layers.includes("sampled") && (n.fillStyle = "#ffffff", i(t.layers.sampled, (a, o) => J(n, a, o, 1.7 * X * s))), e.layers.includes("ignored") && (n.strokeStyle = at, n.lineWidth = 1.2 * s, i(t.layers.ignored, (a, o, r) => {
     n.beginPath(), n.arc(a, o, r, 0, 7), n.stroke();
   }));
 }
-function Pt(n, { answer: t, panel: e, look: s }) {
+function jt(n, { answer: t, panel: e, look: s }) {
   const i = /* @__PURE__ */ new Map();
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
     if (s.heat >= 0 && r !== s.heat) continue;
-    const [h, u] = t.data.levels[r].stride, [c, d, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [m, g] = [(c + p) / 2 - u / 2, (d + f) / 2 - h / 2], y = `${r}/${m.toFixed(1)}/${g.toFixed(1)}`, E = i.get(y);
-    E ? E[4] += 1 : i.set(y, [m, g, u, h, 1]);
+    const [h, u] = t.data.levels[r].stride, [c, d, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - u / 2, (d + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, E = i.get(y);
+    E ? E[4] += 1 : i.set(y, [g, m, u, h, 1]);
   }
   const a = Math.max(1, ...[...i.values()].map((o) => o[4]));
   for (const [o, r, h, u, c] of i.values())
     n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, u);
 }
-function Rt(n, { answer: t, panel: e, look: s }, i) {
+function Wt(n, { answer: t, panel: e, look: s }, i) {
   const a = s.selected, [o, r, h, u] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
-  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = ht, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
+  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = dt, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
   const d = e.codeOf[a];
   if (d >= 0) {
-    const [f, m, g, y] = e.boxes.subarray(4 * d, 4 * d + 4);
-    n.strokeRect(f, m, g - f, y - m);
+    const [f, g, m, y] = e.boxes.subarray(4 * d, 4 * d + 4);
+    n.strokeRect(f, g, m - f, y - g);
   }
   if (n.setLineDash([]), s.tool !== "move") return;
   n.fillStyle = "#ffffff";
   const p = 4 * i;
-  for (const [f, m] of [[o, r], [h, r], [o, u], [h, u]])
-    n.fillRect(f - p, m - p, 2 * p, 2 * p);
+  for (const [f, g] of [[o, r], [h, r], [o, u], [h, u]])
+    n.fillRect(f - p, g - p, 2 * p, 2 * p);
 }
-class jt {
+class Ft {
   constructor(t, e, s, i, a) {
     this.canvas = t, this.store = e, this.camera = s, this.redraw = i, this.hover = a, t.addEventListener("pointerdown", (o) => this.press(o)), t.addEventListener("pointermove", (o) => this.move(o)), t.addEventListener("pointerup", (o) => this.release(o)), t.addEventListener("pointercancel", (o) => this.release(o)), t.addEventListener("pointerleave", () => this.hover(-1)), t.addEventListener("wheel", (o) => this.wheel(o), { passive: !1 }), t.addEventListener("dblclick", () => {
       this.camera.reset(), this.redraw();
@@ -931,7 +931,7 @@ class jt {
     return null;
   }
   pull(t) {
-    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], u = e.map((f, m) => f + s[m] * h[m]), [c, d] = [u[2] - u[0], u[3] - u[1]];
+    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], u = e.map((f, g) => f + s[g] * h[g]), [c, d] = [u[2] - u[0], u[3] - u[1]];
     if (c < 1 || d < 1) return;
     const p = this.boxes.slice();
     p[a] = u.map((f) => +f.toFixed(2)), this.store.change({ boxes: p, labels: this.labels }, `move ${a}`);
@@ -951,11 +951,11 @@ class jt {
     this.store.set({ selected: -1 }), this.store.change({ boxes: e, labels: s });
   }
 }
-function Wt(n, t, e, s) {
-  const i = { ...t.settings }, a = n.fields.map((o) => Ft(o, i, e, s));
+function _t(n, t, e, s) {
+  const i = { ...t.settings }, a = n.fields.map((o) => Bt(o, i, e, s));
   return a.length || a.push(l("p", { class: "quiet" }, "It has no settings.")), l("div", { class: "settings" }, ...a);
 }
-function Ft(n, t, e, s) {
+function Bt(n, t, e, s) {
   const i = n.name in t ? t[n.name] : n.default, a = (h) => {
     h === n.default ? delete t[n.name] : t[n.name] = h, e({ ...t }, n.name);
   }, o = n.name.replaceAll("_", " "), r = `f${Math.random().toString(36).slice(2, 8)}`;
@@ -963,10 +963,10 @@ function Ft(n, t, e, s) {
     "div",
     { class: "setting", "data-setting": n.name },
     l("label", { for: r }, o),
-    ..._t(n, i, a, r, s)
+    ...Dt(n, i, a, r, s)
   );
 }
-function _t(n, t, e, s, i) {
+function Dt(n, t, e, s, i) {
   if (n.kind === "flag") {
     const a = l("input", { type: "checkbox", id: s, checked: !!t, disabled: i });
     return a.addEventListener("change", () => e(a.checked)), [a];
@@ -979,28 +979,28 @@ function _t(n, t, e, s, i) {
     const a = n.optional ? "none" : "", o = l("input", { type: "text", id: s, disabled: i, placeholder: a });
     return o.value = t === null ? "" : String(t), o.addEventListener("change", () => e(o.value.trim() === "" ? null : o.value.trim())), [o];
   }
-  return Bt(n, t, e, s, i);
+  return Ut(n, t, e, s, i);
 }
-function Bt(n, t, e, s, i) {
-  const { low: a, high: o, step: r, optional: h } = n, u = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), d = l("input", { type: "range", id: s, ...u }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (m, g) => {
-    g !== d && (d.value = String(m ?? a)), g !== p && (p.value = m === null ? "" : String(m));
+function Ut(n, t, e, s, i) {
+  const { low: a, high: o, step: r, optional: h } = n, u = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), d = l("input", { type: "range", id: s, ...u }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
+    m !== d && (d.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
   };
   return f(t), d.addEventListener("input", () => {
     f(Number(d.value), d), e(Number(d.value));
   }), p.placeholder = h ? "none" : "", p.addEventListener("input", () => {
-    const m = p.value.trim() === "";
-    if (m && !h) return;
-    const g = m ? null : Number(p.value);
-    f(g, p), e(g);
+    const g = p.value.trim() === "";
+    if (g && !h) return;
+    const m = g ? null : Number(p.value);
+    f(m, p), e(m);
   }), [d, p];
 }
-class Dt {
+class qt {
   // settings that come from these forms just now: they need not be made again
   constructor(t) {
     this.store = t, t.on("state", () => this.sync()), t.on("answer", () => this.facts()), t.on("look", () => this.redraw()), t.on("picture", () => this.redraw()), new ResizeObserver(() => this.redraw()).observe(this.root), this.sync();
   }
   root = l("section", { class: "panels", "aria-label": "Strategies side by side" });
-  camera = new Ct();
+  camera = new Tt();
   views = [];
   hovered = -1;
   frame = 0;
@@ -1028,7 +1028,7 @@ class Dt {
       this.own = `${s}${JSON.stringify(d)}`, this.replace(s, d, `${s} ${c}`), this.own = "";
     };
     t.settings.replaceChildren(
-      Wt(o, e, h, r),
+      _t(o, e, h, r),
       l("details", { class: "about" }, l("summary", {}, `About ${o.title}`), l("pre", {}, o.text))
     );
   }
@@ -1057,7 +1057,7 @@ class Dt {
       o
     );
     this.root.append(c);
-    const d = new jt(i, this.store, this.camera, () => this.redraw(), (p) => {
+    const d = new Ft(i, this.store, this.camera, () => this.redraw(), (p) => {
       p !== this.hovered && (this.hovered = p, this.redraw());
     });
     return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: d, shown: "" };
@@ -1079,7 +1079,7 @@ class Dt {
     this.views.forEach((s, i) => {
       const a = t.panels[i];
       if (!a) return;
-      const o = St(a, e);
+      const o = Lt(a, e);
       s.facts.textContent = o, s.facts.classList.toggle("wrong", !!a.error), s.canvas.setAttribute("aria-label", `${this.store.answered.strategies[i].name}: ${o}`);
     }), this.redraw();
   }
@@ -1096,11 +1096,11 @@ class Dt {
       const { canvas: r } = i, [h, u] = t.data.input;
       r.style.aspectRatio = `${u} / ${h}`, r.style.maxWidth = `calc(72vh * ${u / h})`;
       const c = Math.min(devicePixelRatio || 1, 2), d = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(d * h / u));
-      (r.width !== d || r.height !== p) && ([r.width, r.height] = [d, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Tt(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
+      (r.width !== d || r.height !== p) && ([r.width, r.height] = [d, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", It(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
     }), this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
   }
 }
-class Ut {
+class Kt {
   constructor(t, e, s) {
     this.transport = t, this.catalogue = e, this.state = this.answered = s;
   }
@@ -1170,7 +1170,7 @@ class Ut {
         this.transport.ask("answer", s),
         this.show(e.image)
       ]);
-      this.answer = $t(i), this.answered = e, this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
+      this.answer = Et(i), this.answered = e, this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
     } catch (s) {
       this.problem = s.message;
     }
@@ -1192,41 +1192,41 @@ class Ut {
     }
   }
 }
-const [P, C, R, q, G, W] = [340, 190, 42, 12, 10, 34];
-function _(n, t, e, s = null) {
+const [R, z, j, K, G, F] = [340, 190, 42, 12, 10, 34];
+function N(n, t, e, s = null) {
   const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = $("svg", {
-    viewBox: `0 0 ${P} ${C}`,
+    viewBox: `0 0 ${R} ${z}`,
     role: "img",
     class: "chart",
-    "aria-label": `${e}. ${n.map(qt).join(" ")}`
+    "aria-label": `${e}. ${n.map(Jt).join(" ")}`
   });
   if (!i.length)
-    return a.append($("text", { x: P / 2, y: C / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = Z(i.map(([f]) => f)), [h, u] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * u ? 0 : h, d = (f) => R + (f - o) / (r - o) * (P - R - q), p = (f) => C - W - (f - c) / (u - c) * (C - G - W);
-  for (const f of Q(c, u))
+    return a.append($("text", { x: R / 2, y: z / 2, "text-anchor": "middle" }, "nothing yet")), a;
+  const [o, r] = Z(i.map(([f]) => f)), [h, u] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * u ? 0 : h, d = (f) => j + (f - o) / (r - o) * (R - j - K), p = (f) => z - F - (f - c) / (u - c) * (z - G - F);
+  for (const f of tt(c, u))
     a.append(
-      $("line", { x1: R, x2: P - q, y1: p(f), y2: p(f), class: "grid" }),
-      $("text", { x: R - 5, y: p(f) + 3.5, "text-anchor": "end" }, w(f))
+      $("line", { x1: j, x2: R - K, y1: p(f), y2: p(f), class: "grid" }),
+      $("text", { x: j - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, u))
     );
-  for (const f of Q(o, r))
-    a.append($("text", { x: d(f), y: C - W + 13, "text-anchor": "middle" }, w(f)));
-  return s !== null && s >= o && s <= r && a.append($("line", { x1: d(s), x2: d(s), y1: G, y2: C - W, class: "mark" })), a.append($("text", { x: (R + P - q) / 2, y: C - 4, "text-anchor": "middle" }, t)), n.forEach((f, m) => {
-    const g = f.points.filter(([, k]) => k !== null), y = g.map(([k, z], D) => `${D ? "L" : "M"}${d(k).toFixed(1)} ${p(z).toFixed(1)}`), E = T[m % T.length];
-    if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), g.length <= 41)
-      for (const [k, z] of g)
+  for (const f of tt(o, r))
+    a.append($("text", { x: d(f), y: z - F + 13, "text-anchor": "middle" }, Q(f, o, r)));
+  return s !== null && s >= o && s <= r && a.append($("line", { x1: d(s), x2: d(s), y1: G, y2: z - F, class: "mark" })), a.append($("text", { x: (j + R - K) / 2, y: z - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
+    const m = f.points.filter(([, k]) => k !== null), y = m.map(([k, T], U) => `${U ? "L" : "M"}${d(k).toFixed(1)} ${p(T).toFixed(1)}`), E = A[g % A.length];
+    if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), m.length <= 41)
+      for (const [k, T] of m)
         a.append(
-          $("circle", { cx: d(k), cy: p(z), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(z)}`))
+          $("circle", { cx: d(k), cy: p(T), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(T)}`))
         );
   }), a;
 }
-function Y(n) {
+function B(n) {
   const t = document.createElement("p");
   return t.className = "legend", n.forEach((e, s) => {
     const i = document.createElement("span"), a = document.createElement("i");
-    a.style.background = T[s % T.length], i.append(a, e.name), t.append(i);
+    a.style.background = A[s % A.length], i.append(a, e.name), t.append(i);
   }), t;
 }
-function qt(n) {
+function Jt(n) {
   const t = n.points.filter(([, i]) => i !== null);
   if (!t.length) return `${n.name}: nothing yet.`;
   const [e, s] = [t[0], t[t.length - 1]];
@@ -1236,12 +1236,16 @@ function Z(n) {
   const t = n.reduce((s, i) => Math.min(s, i), 1 / 0), e = n.reduce((s, i) => Math.max(s, i), -1 / 0);
   return t === e ? [t - 0.5, e + 0.5] : [t, e];
 }
-function Q(n, t) {
+function Q(n, t, e) {
+  const s = Math.max(0, Math.ceil(-Math.log10((e - t) / 4)));
+  return String(+n.toFixed(Math.min(s, 6)));
+}
+function tt(n, t) {
   const e = (t - n) / 4, s = 10 ** Math.floor(Math.log10(e)), i = [1, 2, 5, 10].map((o) => o * s).find((o) => o >= e), a = [];
   for (let o = Math.ceil(n / i) * i; o <= t + 1e-9 * i; o += i) a.push(+o.toPrecision(12));
   return a;
 }
-class Kt {
+class Yt {
   constructor(t) {
     this.store = t, this.root.append(
       l("p", { class: "quiet" }, "Over many images: a setting from low to high, and what the strategy then does."),
@@ -1312,7 +1316,7 @@ class Kt {
     const { transport: t, state: e } = this.store, s = { state: e, panel: this.panel, setting: this.setting, ...this.numbers };
     try {
       const i = await t.ask("sweep", s);
-      await it(t, i, (a) => this.tell(a));
+      await nt(t, i, (a) => this.tell(a));
     } catch (i) {
       this.out.replaceChildren(l("p", { class: "wrong" }, i.message));
     }
@@ -1344,8 +1348,8 @@ class Kt {
     const e = this.current(), s = (d) => t.rows.map((p) => [p.value, d(p)]), i = [{ name: "positives per object", points: s((d) => d.per_object) }], a = [
       { name: "share of objects with an anchor", points: s((d) => d.answered) }
     ], o = [{ name: "objects without", points: s((d) => d.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((d, p) => [d, t.recall[p]]) }], u = t.rows.filter((d) => d.refused), c = (d, p, f) => [
-      Y(d),
-      _(d, p, d[0].name, f)
+      B(d),
+      N(d, p, d[0].name, f)
     ];
     return [
       ...u.length ? [l("p", { class: "quiet" }, `${x(u.length, "value")} refused: ${u[0].refused}`)] : [],
@@ -1395,7 +1399,7 @@ class Kt {
     );
   }
 }
-class Yt {
+class Ht {
   constructor(t, e) {
     this.store = t, this.restart = e, this.build();
   }
@@ -1433,7 +1437,7 @@ class Yt {
     this.at = -1, this.store.look = { ...this.store.look, layers: [] }, this.store.change(this.store.catalogue.start), this.store.tell("look"), this.build();
   }
 }
-class Jt {
+class Xt {
   constructor(t) {
     this.token = t;
   }
@@ -1455,7 +1459,7 @@ class Jt {
     return a;
   }
 }
-class Ht {
+class Vt {
   constructor(t) {
     this.saved = t;
   }
@@ -1471,7 +1475,7 @@ class Ht {
     return e[t];
   }
 }
-class Xt {
+class Gt {
   constructor(t) {
     this.model = t, t.on("msg:custom", this.heard);
   }
@@ -1495,19 +1499,19 @@ class Xt {
     this.model.off("msg:custom", this.heard);
   }
 }
-const Vt = 2e3;
-class Gt {
+const Zt = 2e3;
+class Qt {
   constructor(t) {
-    if (this.store = t, this.root.append(this.head, this.scrub, this.plane.canvas, this.charts), t.catalogue.run === null) {
+    if (this.store = t, this.root.append(this.head, this.scrub, this.plane.canvas, this.epochs, this.charts), t.catalogue.run === null) {
       this.root.replaceChildren(
         l("p", { class: "quiet" }, "There is no run to watch. Start with ", l("code", {}, "kedge live --run runs/a"), ".")
       );
       return;
     }
-    this.look(), setInterval(() => void this.look(), Vt), t.on("look", () => this.store.look.tab === "Watch" && this.drawPlane());
+    this.look(), setInterval(() => void this.look(), Zt), t.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane()), t.on("answer", () => void this.count()), t.on("look", () => void this.count());
   }
   root = l("div", { class: "tab watch" });
-  plane = new at();
+  plane = new ot();
   run = null;
   at = -1;
   // a row of the shapes; -1: the last
@@ -1518,6 +1522,8 @@ class Gt {
   stamp = "";
   lossName = "loss";
   sized = "";
+  epochs = l("div", { class: "form" });
+  counted = "";
   async look() {
     if (!document.hidden)
       try {
@@ -1548,36 +1554,66 @@ class Gt {
     }));
     this.charts.replaceChildren(
       l("label", {}, "Curve ", s),
-      _(i, "step", this.lossName),
-      ...a[0].points.length ? [Y(a), _(a, "step", a[0].name)] : [],
-      ...t.scores.length ? [Y(o), _(o, "epoch", "scores on the held-out split")] : []
-    ), this.buildScrub(), this.drawPlane();
+      N(i, "step", this.lossName),
+      ...a[0].points.length ? [B(a), N(a, "step", a[0].name)] : [],
+      ...t.scores.length ? [B(o), N(o, "epoch", "scores on the held-out split")] : []
+    ), this.buildScrub(), this.drawPlane(), this.count();
+  }
+  // what the shapes of every epoch would do on this image
+  async count() {
+    if (this.store.look.tab !== "Watch" || !this.run?.shapes.length) return;
+    const { state: t, transport: e } = this.store, { levels: s, ...i } = t, a = JSON.stringify([i, this.run.shapes.length]);
+    if (a !== this.counted) {
+      this.counted = a;
+      try {
+        const o = await e.ask("epochs", { state: t });
+        if (!o.moved) {
+          this.epochs.replaceChildren(l("p", { class: "quiet" }, "The shapes do not move in this run."));
+          return;
+        }
+        const r = (p) => p.flatMap(
+          (f, g) => f ? [{ name: t.strategies[g].name, points: f.map((m, y) => [o.epoch[y], m]) }] : []
+        ), [h, u] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, d = c ? ` (${x(c, "strategy", "strategies")} that read predictions left out)` : "";
+        this.epochs.replaceChildren(
+          l("p", {}, `On this image, with the shapes of each epoch${d}: positives`),
+          B(h),
+          N(h, "epoch", "positives on this image"),
+          l("p", {}, "objects without an anchor"),
+          N(u, "epoch", "objects without an anchor on this image")
+        );
+      } catch (o) {
+        this.epochs.replaceChildren(l("p", { class: "wrong" }, o.message));
+      }
+    }
   }
   buildScrub() {
-    const { shapes: t } = this.run;
-    if (!t.length) {
+    const t = this.run, { shapes: e } = t;
+    if (!e.length) {
       this.scrub.replaceChildren(
         l("p", { class: "quiet" }, "No shapes have been written: not yet, or these anchors are points.")
       );
       return;
     }
-    const e = t.length - 1, s = this.at < 0 ? e : Math.min(this.at, e), i = l("input", {
+    const s = e.length - 1, i = this.at < 0 ? s : Math.min(this.at, s), a = l("input", {
       type: "range",
       min: "0",
-      max: String(e),
+      max: String(s),
       step: "1",
       "aria-label": "Point of the run"
     });
-    i.value = String(s), i.addEventListener("input", () => this.go(Number(i.value)));
-    const a = t[s], o = a.fit === null ? "" : `, mean best IoU ${a.fit.toFixed(3)}`;
+    a.value = String(i), a.addEventListener("input", () => this.go(Number(a.value)));
+    const o = e[i], r = o.fit === null ? "" : `, mean best IoU ${o.fit.toFixed(3)}`;
     this.scrub.replaceChildren(
       l(
         "div",
         { class: "inline" },
         b(this.playing ? "Pause" : "Play", () => this.play(), { class: "play" }),
-        i
+        a,
+        t.saved.length > 0 && b("Saved anchors", () => this.useSaved(t.saved), {
+          title: "Those of the saved weights: the run's predictions are for them"
+        })
       ),
-      l("p", { class: "at", "data-at": String(s) }, `epoch ${a.epoch}, step ${a.step} (${a.stage})${o}`)
+      l("p", { class: "at", "data-at": String(i) }, `epoch ${o.epoch}, step ${o.step} (${o.stage})${r}`)
     );
   }
   play() {
@@ -1595,10 +1631,14 @@ class Gt {
   // the shapes of that point become the anchors of all panels
   go(t) {
     this.at = t >= this.run.shapes.length - 1 ? -1 : t;
-    const { shapes: e } = this.run.shapes[t], s = Zt(this.store.catalogue.start.levels, e);
+    const { shapes: e } = this.run.shapes[t], s = et(this.store.catalogue.start.levels, e);
     s && this.store.change({ levels: s }, "epoch");
     const i = this.scrub.querySelector("input");
     i && Number(i.value) === t && !this.playing ? this.words(t) : this.buildScrub(), this.drawPlane();
+  }
+  useSaved(t) {
+    const { start: e } = this.store.catalogue, s = et(e.levels, t);
+    s && this.store.change({ levels: s, size: e.size, resize: e.resize });
   }
   words(t) {
     const e = this.run.shapes[t], s = e.fit === null ? "" : `, mean best IoU ${e.fit.toFixed(3)}`, i = this.scrub.querySelector(".at");
@@ -1623,7 +1663,7 @@ class Gt {
     );
   }
 }
-function Zt(n, t) {
+function et(n, t) {
   if (n.reduce((i, a) => i + (a.shapes?.length ?? 0), 0) !== t.length) return null;
   let s = 0;
   return n.map((i) => {
@@ -1632,7 +1672,7 @@ function Zt(n, t) {
     return { ...i, shapes: a };
   });
 }
-async function J(n, t, e) {
+async function Y(n, t, e) {
   n.classList.add("kedge-live"), n.dataset.theme ??= "auto", n.replaceChildren(l("p", { class: "quiet" }, "Opening ..."));
   let s;
   try {
@@ -1641,20 +1681,20 @@ async function J(n, t, e) {
     n.replaceChildren(l("p", { class: "wrong", role: "alert" }, p.message));
     return;
   }
-  const i = new Ut(t, s, e.state ?? s.start);
+  const i = new Kt(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Dt(i), h = new mt(i, n, o), u = new gt(i, r), c = (p) => r.pointer.remove(p), d = Qt(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new bt(i, n, o), u = new wt(i, r), c = (p) => r.pointer.remove(p), d = te(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
     u.root,
     l("main", {}, l("div", { class: "stage" }, r.root, a), d)
   ), i.on("answer", () => {
     n.dataset.took = i.took.toFixed(1), u.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
-  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && te(i), se(e.page ? window : n, n, i, r, h, c), t.upload && ie(n, i, t, o), await i.ask();
+  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ee(i), ie(e.page ? window : n, n, i, r, h, c), t.upload && ae(n, i, t, o), await i.ask();
 }
-function Qt(n, t, e, s) {
+function te(n, t, e, s) {
   const i = { Objects: new At(n, e).root };
-  s || (i.Anchors = new dt(n).root, i.Sweep = new Kt(n).root, n.catalogue.run !== null && (i.Watch = new Gt(n).root), i.Design = new vt(n).root, i.Tour = new Yt(n, () => t.camera.reset()).root);
+  s || (i.Anchors = new pt(n).root, i.Sweep = new Yt(n).root, n.catalogue.run !== null && (i.Watch = new Qt(n).root), i.Design = new kt(n).root, i.Tour = new Ht(n, () => t.camera.reset()).root);
   const a = l("div", { class: "body" }), o = l("div", { class: "names", role: "tablist", "aria-label": "Tools" }), r = (h) => {
     n.look.tab = h;
     for (const u of o.children)
@@ -1670,7 +1710,7 @@ function Qt(n, t, e, s) {
     r(c[d]), o.children[d].focus();
   }), a.setAttribute("role", "tabpanel"), r("Objects"), l("aside", {}, o, a);
 }
-function te(n) {
+function ee(n) {
   let t = 0;
   const e = () => {
     t = 0;
@@ -1681,7 +1721,7 @@ function te(n) {
   };
   n.on("state", s), n.on("look", s);
 }
-function ee() {
+function se() {
   if (location.hash.length < 3) return {};
   try {
     return JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -1689,7 +1729,7 @@ function ee() {
     return {};
   }
 }
-function se(n, t, e, s, i, a) {
+function ie(n, t, e, s, i, a) {
   n.addEventListener("keydown", (o) => {
     const r = o, h = r.target;
     if ((r.ctrlKey || r.metaKey) && r.key.toLowerCase() === "z") {
@@ -1698,7 +1738,7 @@ function se(n, t, e, s, i, a) {
       return;
     }
     if (h.closest("input, select, textarea, dialog, [role=tablist]") || r.ctrlKey || r.metaKey || r.altKey) return;
-    const c = e.answer?.data.input, { camera: d } = s, p = c && [d.x + c[1] / d.zoom / 2, d.y + c[0] / d.zoom / 2], f = c ? c[1] / d.zoom / 10 : 0, m = e.answer?.labels.length ?? 0, y = {
+    const c = e.answer?.data.input, { camera: d } = s, p = c && [d.x + c[1] / d.zoom / 2, d.y + c[0] / d.zoom / 2], f = c ? c[1] / d.zoom / 10 : 0, g = e.answer?.labels.length ?? 0, y = {
       "[": () => i.step(-1),
       "]": () => i.step(1),
       "+": () => p && d.zoomAt(1.4, ...p, c),
@@ -1709,8 +1749,8 @@ function se(n, t, e, s, i, a) {
       ArrowRight: () => c && d.move(f, 0, c),
       ArrowUp: () => c && d.move(0, -f, c),
       ArrowDown: () => c && d.move(0, f, c),
-      n: () => m && e.set({ selected: (e.look.selected + 1) % m }),
-      p: () => m && e.set({ selected: (Math.max(0, e.look.selected) - 1 + m) % m }),
+      n: () => g && e.set({ selected: (e.look.selected + 1) % g }),
+      p: () => g && e.set({ selected: (Math.max(0, e.look.selected) - 1 + g) % g }),
       l: () => e.set({ tool: "look" }),
       m: () => e.set({ tool: "move" }),
       d: () => e.set({ tool: "draw" }),
@@ -1720,7 +1760,7 @@ function se(n, t, e, s, i, a) {
     !y || !t.isConnected || r.key.startsWith("Arrow") && !h.closest("canvas") || (r.preventDefault(), y(), s.redraw());
   });
 }
-function ie(n, t, e, s) {
+function ae(n, t, e, s) {
   const i = async (r) => {
     if (r)
       try {
@@ -1738,27 +1778,27 @@ function ie(n, t, e, s) {
   const o = l("label", { class: "own", title: "Or drop one on the page" }, "Own image", a);
   n.querySelector(".images")?.append(o);
 }
-function ae(n) {
+function ne(n) {
   const t = document.getElementById("kedge-data");
   if (t) {
     const s = JSON.parse(t.textContent ?? "");
-    J(n, new Ht(s), { page: !0, state: s.state, layers: s.layers });
+    Y(n, new Vt(s), { page: !0, state: s.state, layers: s.layers });
     return;
   }
   const e = new URLSearchParams(location.search).get("token") ?? "";
-  J(n, new Jt(e), { page: !0, ...ee() });
+  Y(n, new Xt(e), { page: !0, ...se() });
 }
-const tt = typeof document > "u" ? null : document.getElementById("kedge-live");
-tt && ae(tt);
-function ne({ model: n, el: t }) {
+const st = typeof document > "u" ? null : document.getElementById("kedge-live");
+st && ne(st);
+function oe({ model: n, el: t }) {
   const e = l("div");
   t.append(e);
-  const s = new Xt(n), i = (a) => {
+  const s = new Gt(n), i = (a) => {
     n.set("state", a), n.save_changes();
   };
-  return J(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
+  return Y(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
 }
-const oe = { render: ne };
+const re = { render: oe };
 export {
-  oe as default
+  re as default
 };
