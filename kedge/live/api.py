@@ -16,6 +16,7 @@ from kedge.live.code import Code, CodeRequest, code
 from kedge.live.designs import DesignRequest, Sizes, SizesRequest, design, sizes
 from kedge.live.epochs import Epochs, EpochsRequest, epochs
 from kedge.live.fields import strategy_forms
+from kedge.live.find import FindRequest, Found, next_without
 from kedge.live.jobs import Jobs, Progress
 from kedge.live.save import saved_page
 from kedge.live.source import Source
@@ -72,6 +73,7 @@ class Api:
         self._known: dict[str, tuple[type[BaseModel], Callable[[Any], Any]]] = {
             "open": (Nothing, self._open),
             "list": (ListRequest, self._list),
+            "find": (FindRequest, self._find),
             "image": (ImageRequest, self._image),
             "answer": (Question, self._answer),
             "code": (CodeRequest, self._code),
@@ -151,6 +153,9 @@ class Api:
             ],
             "total": len(rows),
         }
+
+    def _find(self, asked: FindRequest) -> Found:
+        return next_without(self.source, asked)
 
     def _image(self, asked: ImageRequest) -> dict[str, Any]:
         record = self.source.record(asked.image)

@@ -1,25 +1,25 @@
 """A setting of a strategy against what it does, over the images of a data set."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign.by_name import strategy
-from kedge.data import Record
 from kedge.doctor.counting import reads_predictions
+from kedge.live.batches import batches, by_size
 from kedge.live.jobs import Job
-from kedge.live.source import Source, with_image
+from kedge.live.source import Source
 from kedge.live.state import Asked, State
 from kedge.types import Assigner, Targets
 
 MOST_IMAGES = 2000
-_ANCHORS = 2_000_000  # held in one batch
 _RECALL = tuple(round(0.05 * i, 2) for i in range(21))
 
 
@@ -38,7 +38,8 @@ class SweepRequest(Asked):
 
 class Row(TypedDict):
     """At one ``value``: positives per object, the share of objects that have one, how many have
-    none, and the anchors ignored; None where the strategy refuses the value: ``refused`` says why.
+    none, also ``by_class``, and the anchors ignored; None where the strategy refuses the value:
+    ``refused`` says why.
     """
 
     value: float
@@ -46,17 +47,22 @@ class Row(TypedDict):
     answered: float | None
     without: int | None
     ignored: int | None
+    by_class: list[int] | None
     refused: str
 
 
 class Swept(TypedDict):
-    """``images`` of ``of`` so far, with ``objects`` in them. ``recall``: share of the objects whose
-    best anchor has at least the IoU of ``recall_at``, whatever the strategy."""
+    """``images`` of ``of`` so far, with ``objects`` in them, ``classes`` of each class.
+
+    ``recall``: share of the objects whose best anchor has at least the IoU of ``recall_at``,
+    whatever the strategy.
+    """
 
     setting: str
     images: int
     of: int
     objects: int
+    classes: list[int]
     rows: list[Row]
     recall_at: list[float]
     recall: list[float]
@@ -72,6 +78,7 @@ class _Count:
     positives: int = 0
     without: int = 0
     ignored: int = 0
+    by_class: NDArray[np.int64]
 
 
 def sweep(source: Source, asked: SweepRequest, job: Job) -> None:
@@ -79,17 +86,17 @@ def sweep(source: Source, asked: SweepRequest, job: Job) -> None:
 
     ``ValueError`` for a strategy that reads predictions, or has no such setting.
     """
-    counts = _rules(asked)
+    counts = _rules(asked, len(source.classes))
     step = max(1, -(-len(source.records) // asked.images))
     images = [str(i) for i in range(0, len(source.records), step)]
-    objects, covered = 0, np.zeros(len(_RECALL))
+    covered, classes = np.zeros(len(_RECALL)), np.zeros(len(source.classes), np.int64)
     done = 0
-    for part in _batches(asked.state, images):
+    for part in batches(asked.state, images):
         if job.stopped:
             return
-        for grid, targets in _by_size(source, asked.state, part):
+        for grid, targets in by_size(source, asked.state, part):
             fair = ~targets.ignore
-            objects += int(fair.sum())
+            classes += of_classes(targets.labels[fair], len(classes))
             if bool(fair.any()):
                 best = placed_iou(grid, targets.boxes[fair]).amax(1)
                 covered += [int((best >= t).sum()) if t else len(best) for t in _RECALL]
@@ -98,24 +105,25 @@ def sweep(source: Source, asked: SweepRequest, job: Job) -> None:
                     return
                 _add(count, grid, targets)
         done += len(part)
-        job.tell(done, len(images), _swept(asked, source, counts, done, objects, covered))
+        job.tell(done, len(images), _swept(asked, source, counts, done, classes, covered))
     if not images:
-        job.tell(0, 0, _swept(asked, source, counts, 0, 0, covered))
+        job.tell(0, 0, _swept(asked, source, counts, 0, classes, covered))
 
 
-def _rules(asked: SweepRequest) -> list[_Count]:
+def _rules(asked: SweepRequest, classes: int) -> list[_Count]:
     """A strategy for every value; those that it refuses say why."""
     chosen = asked.state.strategies[min(asked.panel, len(asked.state.strategies) - 1)]
     grid = asked.state.grid(asked.state.size)
-    found = []
+    found, none = [], np.zeros(classes, np.int64)
     for value in np.linspace(asked.low, asked.high, asked.steps).round(6).tolist():
         settings = chosen.spec() | {asked.setting: value}
         try:
-            found.append(_Count(value=value, rule=strategy(settings)))
+            found.append(_Count(value=value, rule=strategy(settings), by_class=none.copy()))
         except ValueError as problem:
             if "unknown setting" in str(problem):
                 raise
-            found.append(_Count(value=value, rule=None, refused=str(problem)))
+            refused = str(problem)
+            found.append(_Count(value=value, rule=None, refused=refused, by_class=none.copy()))
     if all(count.rule is None for count in found):
         raise ValueError(found[0].refused)
     first = next(count.rule for count in found if count.rule is not None)
@@ -127,38 +135,15 @@ def _rules(asked: SweepRequest) -> list[_Count]:
     return found
 
 
-def _batches(state: State, images: Sequence[str]) -> list[list[str]]:
-    each = max(1, min(16, _ANCHORS // max(1, len(state.grid(state.size)))))
-    return [list(images[i : i + each]) for i in range(0, len(images), each)]
-
-
-def _by_size(source: Source, state: State, images: Sequence[str]) -> list[tuple[Grid, Targets]]:
-    """The images as batches of one input size each: of short-side there are several."""
-    groups: dict[tuple[int, int], list[Targets]] = {}
-    for image in images:
-        record: Record = source.record(image)
-        size = state.place(record.height, record.width).outer
-        groups.setdefault(size, []).append(source.targets(with_image(state, image)))
-    return [(state.grid(size), _joined(rows)) for size, rows in groups.items()]
-
-
-def _joined(parts: list[Targets]) -> Targets:
-    return Targets(
-        boxes=torch.cat([p.boxes for p in parts]),
-        labels=torch.cat([p.labels for p in parts]),
-        image=torch.cat([torch.full_like(p.image, i) for i, p in enumerate(parts)]),
-        ignore=torch.cat([p.ignore for p in parts]),
-        batch_size=len(parts),
-    )
-
-
 def _add(count: _Count, grid: Grid, targets: Targets) -> None:
     if count.rule is None:
         return
     given = count.rule(grid, targets)
     has = torch.bincount(given.target, minlength=len(targets)) > 0
     count.positives += len(given)
-    count.without += int((~has & ~targets.ignore).sum())
+    lost = ~has & ~targets.ignore
+    count.without += int(lost.sum())
+    count.by_class += of_classes(targets.labels[lost], len(count.by_class))
     count.ignored += len(given.ignored)
 
 
@@ -167,14 +152,16 @@ def _swept(
     source: Source,
     counts: list[_Count],
     done: int,
-    objects: int,
+    classes: NDArray[np.int64],
     covered: np.ndarray,
 ) -> Swept:
+    objects = int(classes.sum())
     return {
         "setting": asked.setting,
         "images": done,
         "of": len(source.records),
         "objects": objects,
+        "classes": classes.tolist(),
         "rows": [_row(count, objects) for count in counts],
         "recall_at": list(_RECALL),
         "recall": (covered / max(objects, 1)).tolist(),
@@ -189,5 +176,11 @@ def _row(count: _Count, objects: int) -> Row:
         "answered": (objects - count.without) / all_ if known else None,
         "without": count.without if known else None,
         "ignored": count.ignored if known else None,
+        "by_class": count.by_class.tolist() if known else None,
         "refused": count.refused,
     }
+
+
+def of_classes(labels: Tensor, classes: int) -> NDArray[np.int64]:
+    """(classes,) how many of each."""
+    return torch.bincount(labels, minlength=classes).numpy()

@@ -118,6 +118,8 @@ def test_a_sweep_counts_what_the_strategy_does(api, source, strict):
         without += int((~has & ~targets.ignore).sum())
     row = found["rows"][2]
     assert (found["objects"], row["without"]) == (objects, without)
+    assert (sum(found["classes"]), sum(row["by_class"])) == (objects, without)
+    assert found["rows"][0]["by_class"] is None
     assert row["per_object"] == pytest.approx(positives / objects)
     assert row["answered"] == pytest.approx(1 - without / objects)
     # MaxIoU without a rescue answers for who has an anchor at the threshold, unless it is taken
@@ -283,3 +285,21 @@ def test_yaml_and_command_are_of_the_chosen_panel(api, strict):
     found = api.ask("code", {"state": strict, "panel": 1})
     assert yaml.safe_load(found["yaml"])["model"]["assign"] == {"name": "atss"}
     assert "max_iou:positive=0.7,low_quality=none,atss" in found["command"]
+
+
+def test_the_next_image_with_an_object_without(api, source, strict):
+    found = api.ask("find", {"state": strict})
+    between = range(int(strict["image"]) + 1, int(found["image"]))
+    for image in [*between, int(found["image"])]:
+        panels = api.ask("answer", {"state": strict | {"image": str(image)}})["panels"]
+        lost = any(panel["without"] for panel in panels)
+        assert lost == (image == int(found["image"]))
+    assert found["looked"] == int(found["image"]) - int(strict["image"])
+
+
+def test_where_no_object_goes_without(source, strict):
+    few = Api(replace(source, records=source.records[:5]))
+    strict["strategies"] = [{"name": "max_iou", "settings": {}}, {"name": "tal", "settings": {}}]
+    strict["image"] = "0"
+    found = few.ask("find", {"state": strict})
+    assert (found["image"], found["looked"], found["left_out"]) == (None, 5, ["tal"])

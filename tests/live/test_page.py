@@ -169,6 +169,14 @@ def test_why_an_object_has_no_anchor(visit, url):
     eventually(lambda: page.locator(".said").count() == 0)
 
 
+def test_the_next_image_with_an_object_without(visit, url):
+    page = visit(url)
+    look_at_the_third(page)
+    page.click("button.find")
+    eventually(lambda: not page.inner_text(".bar .name").startswith("train_00002"))
+    eventually(lambda: "without" in facts(page) and "no object" not in facts(page))
+
+
 def test_zoom_is_linked_and_keys_work(visit, url):
     page = visit(url)
     before = [pixels(page, 0), pixels(page, 1)]

@@ -3,6 +3,7 @@ import { about } from "./answer";
 import { colourOf, MISSED } from "./colours";
 import { button, count, h, options, short } from "./dom";
 import type { Store } from "./store";
+import type { Found } from "./types";
 
 const LISTED = 200;
 
@@ -40,10 +41,30 @@ export class ObjectsTab {
     const words = rows.length > LISTED ? `The first ${LISTED} of ${count(rows.length, "object")}:` : "";
     this.root.replaceChildren(
       this.detail(),
+      !this.store.transport.fixed && this.store.catalogue.images > 1 ? this.finder() : "",
       h("label", {}, "List ", which),
       h("p", { class: "quiet" }, rows.length ? words : "Every object has an anchor in every panel."),
       h("ol", { class: "list" }, ...rows.slice(0, LISTED).map((object) => this.item(object))),
     );
+  }
+
+  private finder() {
+    const said = h("span", { class: "quiet", role: "status" });
+    const press = button("Next image with an object without", async () => {
+      press.disabled = true;
+      said.textContent = "looking ...";
+      try {
+        const { transport, state } = this.store;
+        const found = await transport.ask<Found>("find", { state });
+        const left = found.left_out.length ? `; not asked: ${found.left_out.join(", ")}` : "";
+        if (found.image !== null) this.store.change({ image: found.image, boxes: null, labels: null });
+        else said.textContent = `none in the next ${count(found.looked, "image")}${left}`;
+      } catch (error) {
+        said.textContent = (error as Error).message;
+      }
+      press.disabled = false;
+    }, { class: "find" });
+    return h("div", { class: "inline" }, press, said);
   }
 
   private rows(): number[] {

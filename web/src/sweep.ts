@@ -164,6 +164,7 @@ export class SweepTab {
       ...figure(share, done.setting, now),
       ...figure(without, done.setting, now),
       ...figure(recall, "IoU of the best anchor, at least", null),
+      this.classes(done),
       this.table(done),
     ];
   }
@@ -173,6 +174,36 @@ export class SweepTab {
     const field = this.fields().find((one) => one.name === this.setting);
     const value = strategy?.settings[this.setting] ?? field?.default;
     return typeof value === "number" ? value : null;
+  }
+
+  // who goes without at the value that is nearest to the one in use
+  private classes(done: Swept) {
+    const now = this.current();
+    const known = done.rows.filter((row) => row.by_class);
+    if (!known.length || done.classes.length < 2) return "";
+    const away = (row: Swept["rows"][0]) => Math.abs(row.value - (now ?? row.value));
+    const row = known.reduce((a, b) => (away(b) < away(a) ? b : a));
+    const names = this.store.catalogue.classes;
+    const rows = done.classes
+      .map((objects, i) => ({ name: names[i] ?? `class ${i}`, objects, without: row.by_class![i] }))
+      .filter((one) => one.objects)
+      .sort((a, b) => b.without / b.objects - a.without / a.objects);
+    const cells = (texts: string[]) => h("tr", {}, ...texts.map((text) => h("td", {}, text)));
+    return h(
+      "table",
+      { class: "classes" },
+      h("thead", {}, h("tr", {}, ...[`at ${done.setting} ${row.value}`, "objects", "without", ""].map((t) => h("th", {}, t)))),
+      h(
+        "tbody",
+        {},
+        ...rows
+          .slice(0, 20)
+          .map((one) =>
+            cells([one.name, String(one.objects), String(one.without), `${Math.round((100 * one.without) / one.objects)} %`]),
+          ),
+        rows.length > 20 && cells([`and ${rows.length - 20} more classes`]),
+      ),
+    );
   }
 
   private table(done: Swept) {

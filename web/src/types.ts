@@ -132,17 +132,25 @@ export interface Job<T> {
   error: string;
 }
 
+export interface Found {
+  image: string | null;
+  looked: number;
+  left_out: string[];
+}
+
 export interface Swept {
   setting: string;
   images: number;
   of: number;
   objects: number;
+  classes: number[];
   rows: {
     value: number;
     per_object: number | null;
     answered: number | null;
     without: number | null;
     ignored: number | null;
+    by_class: number[] | null;
     refused: string;
   }[];
   recall_at: number[];

@@ -13,13 +13,13 @@ function $(n, t = {}, ...e) {
     i.startsWith("on") ? s.addEventListener(i.slice(2), a) : a !== void 0 && s.setAttribute(i, String(a));
   return s.append(...e.filter(Boolean)), s;
 }
-function v(n, t) {
+function x(n, t) {
   return n.map((e) => {
     const [s, i] = typeof e == "string" ? [e, e] : e;
     return l("option", { value: s, selected: s === t }, i);
   });
 }
-function x(n, t, e = `${t}s`) {
+function v(n, t, e = `${t}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? t : e}`;
 }
 function w(n) {
@@ -96,7 +96,7 @@ class ut {
       this.chosen = (this.chosen + i[t.key] + this.shapes.length) % this.shapes.length, this.draw();
     else if (t.key in s) {
       const [a, o] = this.shapes[this.chosen], [r, h] = s[t.key];
-      this.shapes[this.chosen] = [Math.max(1, a + r), Math.max(1, o + h)], this.draw(), this.change(this.shapes.map(([u, c]) => [u, c]));
+      this.shapes[this.chosen] = [Math.max(1, a + r), Math.max(1, o + h)], this.draw(), this.change(this.shapes.map(([d, c]) => [d, c]));
     } else return;
     t.preventDefault(), t.stopPropagation();
   }
@@ -133,7 +133,7 @@ class pt {
     this.editor.canvas.hidden = this.list.hidden = !t, t && (this.editor.show(t), this.list !== V(this.root) && (this.list.value = t.map(([e, s]) => `${w(e)}x${w(s)}`).join(", ")));
   }
   build() {
-    const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...v(s));
+    const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...x(s));
     i.addEventListener("change", () => {
       const o = e.presets[i.value] ?? e.start.levels;
       this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ft(e.start));
@@ -205,7 +205,7 @@ class pt {
     }), a;
   }
   resizing() {
-    const e = l("select", { "aria-label": "Resizing" }, ...v([
+    const e = l("select", { "aria-label": "Resizing" }, ...x([
       ["letterbox", "letterbox"],
       ["stretch", "stretch"],
       ["short-side", "short side"]
@@ -346,18 +346,18 @@ class wt {
   root = l("div", { class: "layers", role: "toolbar", "aria-label": "What is drawn" });
   build() {
     this.root.contains(document.activeElement) && document.activeElement instanceof HTMLSelectElement && document.activeElement.blur();
-    const t = document.activeElement?.dataset?.key, { look: e, transport: s, state: i, catalogue: a } = this.store, o = l("select", { "aria-label": "Anchors as" }, ...v([["points", "points"], ["boxes", "boxes"], ["none", "hidden"]], e.anchors));
+    const t = document.activeElement?.dataset?.key, { look: e, transport: s, state: i, catalogue: a } = this.store, o = l("select", { "aria-label": "Anchors as" }, ...x([["points", "points"], ["boxes", "boxes"], ["none", "hidden"]], e.anchors));
     o.addEventListener("change", () => this.store.set({ anchors: o.value }));
-    const r = i.levels.map((c, d) => [String(d), `stride ${w(c.stride[0])}`]), h = l("select", { "aria-label": "Heat of positives" }, ...v([["-2", "off"], ["-1", "all levels"], ...r], String(e.heat)));
+    const r = i.levels.map((c, u) => [String(u), `stride ${w(c.stride[0])}`]), h = l("select", { "aria-label": "Heat of positives" }, ...x([["-2", "off"], ["-1", "all levels"], ...r], String(e.heat)));
     h.addEventListener("change", () => this.store.set({ heat: Number(h.value) }));
-    const u = ["look", "move", "draw"].map(
+    const d = ["look", "move", "draw"].map(
       (c) => b({ look: "Look", move: "Move objects", draw: "Draw objects" }[c], () => this.store.set({ tool: c }), {
         "aria-pressed": String(e.tool === c),
         "data-key": c
       })
     );
     this.root.replaceChildren(
-      ...s.fixed ? [] : [l("span", { class: "group" }, ...u)],
+      ...s.fixed ? [] : [l("span", { class: "group" }, ...d)],
       l("label", {}, "Anchors ", o),
       l("label", {}, "Heat ", h),
       ...["ignored", "negative", "sampled"].map((c) => this.layer(c)),
@@ -371,14 +371,14 @@ class wt {
   layer(t) {
     const { look: e, transport: s, answer: i } = this.store, a = e.layers.includes(t), o = l("input", { type: "checkbox", checked: a, disabled: s.fixed, "data-key": t });
     o.addEventListener("change", () => {
-      const c = o.checked ? [...e.layers, t] : e.layers.filter((d) => d !== t);
+      const c = o.checked ? [...e.layers, t] : e.layers.filter((u) => u !== t);
       t === "sampled" && o.checked && this.store.state.sampler === null && this.store.change({ sampler: "random" }), this.store.set({ layers: c });
     });
-    const h = (i?.panels.map((c) => c.layers[t]).filter(Boolean) ?? []).find((c) => c.shown < c.total), u = h ? ` (${h.shown.toLocaleString("en")} of ${x(h.total, "anchor")} drawn)` : "";
-    return l("label", { class: "check" }, o, ` ${t}${a ? u : ""}`);
+    const h = (i?.panels.map((c) => c.layers[t]).filter(Boolean) ?? []).find((c) => c.shown < c.total), d = h ? ` (${h.shown.toLocaleString("en")} of ${v(h.total, "anchor")} drawn)` : "";
+    return l("label", { class: "check" }, o, ` ${t}${a ? d : ""}`);
   }
   sampler(t) {
-    const e = l("select", { "aria-label": "Sampler" }, ...v(t, this.store.state.sampler ?? "random"));
+    const e = l("select", { "aria-label": "Sampler" }, ...x(t, this.store.state.sampler ?? "random"));
     return e.addEventListener("change", () => this.store.change({ sampler: e.value })), e;
   }
   refresh() {
@@ -403,14 +403,14 @@ class ot {
     [this.canvas.width, this.canvas.height] = [W * s, M * s];
     const i = this.canvas.getContext("2d");
     i.scale(s, s);
-    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), u = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => I + u(f) * (W - I - P), d = (f) => M - O - u(f) * (M - O - P);
-    this.axes(i, r, h, c, d, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
+    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => I + d(f) * (W - I - P), u = (f) => M - O - d(f) * (M - O - P);
+    this.axes(i, r, h, c, u, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
     for (let f = 0; f < this.sizes.length; f += 2)
-      i.fillRect(c(this.sizes[f]) - 1, d(this.sizes[f + 1]) - 1, 2, 2);
+      i.fillRect(c(this.sizes[f]) - 1, u(this.sizes[f + 1]) - 1, 2, 2);
     i.globalAlpha = 0.7, i.strokeStyle = A[0];
     for (const f of e)
-      i.beginPath(), f.forEach(([g, m], y) => i[y ? "lineTo" : "moveTo"](c(g), d(m))), i.stroke();
-    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, A[g % A.length], c, d));
+      i.beginPath(), f.forEach(([g, m], y) => i[y ? "lineTo" : "moveTo"](c(g), u(m))), i.stroke();
+    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, A[g % A.length], c, u));
     const p = t.map(
       (f) => `${f.name}: ${f.shapes.map(([g, m]) => `${w(g)} by ${w(m)}`).join(", ")}.`
     );
@@ -465,7 +465,7 @@ class kt {
   found = null;
   sized = "";
   select(t, e, s) {
-    const i = l("select", { "aria-label": e }, ...v(s, this.asked[t]));
+    const i = l("select", { "aria-label": e }, ...x(s, this.asked[t]));
     return i.addEventListener("change", () => {
       this.asked[t] = i.value, this.build();
     }), i;
@@ -495,7 +495,7 @@ class kt {
   async start() {
     const { transport: t, state: e } = this.store, { layout: s, k: i, scales: a, ratios: o, objective: r, framework: h } = this.asked;
     try {
-      const u = await t.ask("design", {
+      const d = await t.ask("design", {
         state: e,
         layout: s,
         k: i,
@@ -505,13 +505,13 @@ class kt {
         framework: h
       });
       this.out.replaceChildren(l("p", { class: "state", "data-state": "running" }, "designing ..."), l("progress"));
-      const c = await nt(t, u, () => {
+      const c = await nt(t, d, () => {
       });
       if (c.state === "failed") throw new Error(c.error);
       if (c.state === "cancelled" || !c.result) throw new Error("another job took its place");
       this.found = c.result, this.show();
-    } catch (u) {
-      this.out.replaceChildren(l("p", { class: "wrong" }, u.message));
+    } catch (d) {
+      this.out.replaceChildren(l("p", { class: "wrong" }, d.message));
     }
     this.draw();
   }
@@ -541,7 +541,7 @@ class kt {
       const a = await e.ask("sizes", { state: t });
       this.plane.sizes = S(a.wh);
       const o = a.shown < a.total ? `${a.shown.toLocaleString("en")} of ` : "";
-      this.note.textContent = `${o}${x(a.total, "object")} as the network sees them (grey), the anchors in use (hollow) and the designed ones (filled).`;
+      this.note.textContent = `${o}${v(a.total, "object")} as the network sees them (grey), the anchors in use (hollow) and the designed ones (filled).`;
     }
     const i = t.levels.flatMap((a) => a.shapes ?? []);
     this.plane.draw([
@@ -586,8 +586,8 @@ function Et(n) {
 function Lt(n, t) {
   if (n.error) return n.error;
   const { positives: e, without: s, ignored: i, anchors: a } = n.data, o = [
-    `${x(e, "positive")} of ${x(a, "anchor")}`,
-    s ? `${s} of ${x(t, "object")} without` : "no object without"
+    `${v(e, "positive")} of ${v(a, "anchor")}`,
+    s ? `${s} of ${v(t, "object")} without` : "no object without"
   ];
   return i && o.push(`${i.toLocaleString("en")} ignored`), n.data.predicted && o.push("by the run's predictions"), o.join(" · ");
 }
@@ -599,18 +599,18 @@ function Mt(n, t, e, s) {
   for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
   const o = n.best[e];
   if (!a.length) return Ct(i.reasons.get(e), o);
-  const r = a.map((g) => i.iou[g]), u = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => w(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, d = [`${x(a.length, "anchor")}, ${c}, stride ${u}.`], p = i.codeOf[e];
+  const r = a.map((g) => i.iou[g]), d = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => w(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, u = [`${v(a.length, "anchor")}, ${c}, stride ${d}.`], p = i.codeOf[e];
   if (p >= 0) {
     const [g, m, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [g, m, y, E].map((lt) => lt.toFixed(2)), [T, U] = [
       i.boxes[4 * p + 2] - i.boxes[4 * p],
       i.boxes[4 * p + 3] - i.boxes[4 * p + 1]
     ];
-    d.push(
+    u.push(
       `From its best anchor (${w(T)} × ${w(U)}): centre ${k[0]}, ${k[1]} anchor sides; log ratios ${k[2]}, ${k[3]}.`
     );
   }
   const f = a.map((g) => i.weight[g]);
-  return Math.min(...f) < 0.999 && d.push(`Weights add up to ${w(zt(f))}.`), d;
+  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${w(zt(f))}.`), u;
 }
 function Ct(n, t) {
   if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}. No reason was looked for.`];
@@ -641,7 +641,7 @@ class At {
     const e = l(
       "select",
       { "aria-label": "Which objects are listed" },
-      ...v(
+      ...x(
         [
           ["without", "without an anchor in some panel"],
           ["all", "all objects"]
@@ -652,13 +652,27 @@ class At {
     e.addEventListener("change", () => {
       this.only = e.value, this.build();
     });
-    const s = this.rows(), i = s.length > q ? `The first ${q} of ${x(s.length, "object")}:` : "";
+    const s = this.rows(), i = s.length > q ? `The first ${q} of ${v(s.length, "object")}:` : "";
     this.root.replaceChildren(
       this.detail(),
+      !this.store.transport.fixed && this.store.catalogue.images > 1 ? this.finder() : "",
       l("label", {}, "List ", e),
       l("p", { class: "quiet" }, s.length ? i : "Every object has an anchor in every panel."),
       l("ol", { class: "list" }, ...s.slice(0, q).map((a) => this.item(a)))
     );
+  }
+  finder() {
+    const t = l("span", { class: "quiet", role: "status" }), e = b("Next image with an object without", async () => {
+      e.disabled = !0, t.textContent = "looking ...";
+      try {
+        const { transport: s, state: i } = this.store, a = await s.ask("find", { state: i }), o = a.left_out.length ? `; not asked: ${a.left_out.join(", ")}` : "";
+        a.image !== null ? this.store.change({ image: a.image, boxes: null, labels: null }) : t.textContent = `none in the next ${v(a.looked, "image")}${o}`;
+      } catch (s) {
+        t.textContent = s.message;
+      }
+      e.disabled = !1;
+    }, { class: "find" });
+    return l("div", { class: "inline" }, e, t);
   }
   rows() {
     const { answer: t } = this.store, e = Array.from(t.labels, (s, i) => i);
@@ -671,10 +685,10 @@ class At {
     return `${t + 1} ${e.crowd[t] ? "crowd of " : ""}${h}, ${w(o - i)} × ${w(r - a)} px`;
   }
   item(t) {
-    const { answer: e, look: s, answered: i } = this.store, a = e.panels.map((u, c) => {
-      const d = `${i.strategies[c].name}: ${x(u.counts[t] ?? 0, "anchor")}`, p = !u.error && u.counts[t] === 0;
-      return l("b", { class: p ? "none" : "", title: d }, u.error ? "–" : String(u.counts[t]));
-    }), o = () => this.store.set({ selected: s.selected === t ? -1 : t }), r = l("i", { "aria-hidden": "true" }), h = e.panels.every((u) => !u.error && u.counts[t] === 0);
+    const { answer: e, look: s, answered: i } = this.store, a = e.panels.map((d, c) => {
+      const u = `${i.strategies[c].name}: ${v(d.counts[t] ?? 0, "anchor")}`, p = !d.error && d.counts[t] === 0;
+      return l("b", { class: p ? "none" : "", title: u }, d.error ? "–" : String(d.counts[t]));
+    }), o = () => this.store.set({ selected: s.selected === t ? -1 : t }), r = l("i", { "aria-hidden": "true" }), h = e.panels.every((d) => !d.error && d.counts[t] === 0);
     return r.style.background = h ? it : H(t), l(
       "li",
       {},
@@ -692,20 +706,20 @@ class At {
     if (r < 0 || r >= t.labels.length)
       return l("p", { class: "quiet" }, "Choose an object, in a picture or below, to see why it is answered for.");
     const h = t.panels.map(
-      (c, d) => l(
+      (c, u) => l(
         "div",
-        { class: "said", "data-panel": String(d) },
-        l("b", {}, e.strategies[d].name),
-        ...Mt(t, d, r, e).map((p) => l("p", {}, p))
+        { class: "said", "data-panel": String(u) },
+        l("b", {}, e.strategies[u].name),
+        ...Mt(t, u, r, e).map((p) => l("p", {}, p))
       )
-    ), u = l(
+    ), d = l(
       "select",
       { "aria-label": "Class of the object" },
-      ...v(a.classes.map((c, d) => [String(d), c]))
+      ...x(a.classes.map((c, u) => [String(u), c]))
     );
-    return u.value = String(t.labels[r]), u.addEventListener("change", () => {
+    return d.value = String(t.labels[r]), d.addEventListener("change", () => {
       const c = [...i.labels ?? []];
-      c[r] = Number(u.value), this.store.change({ labels: c });
+      c[r] = Number(d.value), this.store.change({ labels: c });
     }), l(
       "section",
       { class: "detail", "aria-live": "polite" },
@@ -714,7 +728,7 @@ class At {
       !o.fixed && l(
         "div",
         { class: "inline" },
-        i.boxes && u,
+        i.boxes && d,
         b("Remove", () => this.remove(r)),
         i.boxes && b("The image's own objects", () => this.store.change({ boxes: null, labels: null }))
       )
@@ -750,7 +764,7 @@ function It(n, t) {
   const { answer: e, camera: s } = t, i = n.getContext("2d"), a = n.width / Math.max(1, n.clientWidth), o = s.scale(n.width, e.data.input);
   i.setTransform(1, 0, 0, 1, 0, 0), i.fillStyle = "#4a5058", i.fillRect(0, 0, n.width, n.height), i.setTransform(o, 0, 0, o, -s.x * o, -s.y * o);
   const r = a / o;
-  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Nt(i, t), t.look.heat > -2 && jt(i, t), Rt(i, t, r), Ot(i, t, r), t.look.anchors !== "none" && Pt(i, t, r), t.look.selected >= 0 && Wt(i, t, r);
+  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Nt(i, t), t.look.heat > -2 && Rt(i, t), jt(i, t, r), Ot(i, t, r), t.look.anchors !== "none" && Pt(i, t, r), t.look.selected >= 0 && Wt(i, t, r);
 }
 function Nt(n, { answer: t, pixels: e }) {
   const [s, i, a, o] = t.data.placed;
@@ -759,8 +773,8 @@ function Nt(n, { answer: t, pixels: e }) {
 function Ot(n, { answer: t, panel: e, look: s, hover: i }, a) {
   const o = t.labels.length > 500;
   for (let r = 0; r < t.labels.length; r++) {
-    const [h, u, c, d] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
-    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? at : f ? it : H(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, u, c - h, d - u), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, u), n.lineTo(c, d), n.moveTo(c, u), n.lineTo(h, d), n.stroke());
+    const [h, d, c, u] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
+    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? at : f ? it : H(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, d, c - h, u - d), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, d), n.lineTo(c, u), n.moveTo(c, d), n.lineTo(h, u), n.stroke());
   }
   n.setLineDash([]);
 }
@@ -768,14 +782,14 @@ function Pt(n, { panel: t, look: e }, s) {
   const i = Math.max(1e-12, $t(t.weight)), a = e.anchors === "boxes", o = e.selected;
   let r = "";
   for (let h = 0; h < t.target.length; h++) {
-    const u = t.target[h], [c, d, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), g = o >= 0 && u !== o ? 0.35 : 1;
+    const d = t.target[h], [c, u, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), g = o >= 0 && d !== o ? 0.35 : 1;
     n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * g * (a ? 0.8 : 1);
-    const m = H(u);
+    const m = H(d);
     if (m !== r && (n.fillStyle = n.strokeStyle = r = m), a) {
-      n.lineWidth = s, n.strokeRect(c, d, p - c, f - d);
+      n.lineWidth = s, n.strokeRect(c, u, p - c, f - u);
       continue;
     }
-    J(n, (c + p) / 2, (d + f) / 2, rt(t.level[h]) * s);
+    J(n, (c + p) / 2, (u + f) / 2, rt(t.level[h]) * s);
   }
   n.globalAlpha = 1;
 }
@@ -784,42 +798,42 @@ const rt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
 function J(n, t, e, s) {
   n.beginPath(), n.arc(t, e, s, 0, 7), n.fill();
 }
-function Rt(n, { panel: t, look: e }, s) {
+function jt(n, { panel: t, look: e }, s) {
   const i = (a, o) => {
     if (a)
       for (let r = 0; r < a.level.length; r++) {
-        const [h, u, c, d] = a.boxes.subarray(4 * r, 4 * r + 4);
-        o((h + c) / 2, (u + d) / 2, rt(a.level[r]) * s);
+        const [h, d, c, u] = a.boxes.subarray(4 * r, 4 * r + 4);
+        o((h + c) / 2, (d + u) / 2, rt(a.level[r]) * s);
       }
   };
   e.layers.includes("negative") && (n.fillStyle = "rgb(255 255 255 / 0.6)", i(t.layers.negative, (a, o, r) => J(n, a, o, r * 0.6))), e.layers.includes("sampled") && (n.fillStyle = "#ffffff", i(t.layers.sampled, (a, o) => J(n, a, o, 1.7 * X * s))), e.layers.includes("ignored") && (n.strokeStyle = at, n.lineWidth = 1.2 * s, i(t.layers.ignored, (a, o, r) => {
     n.beginPath(), n.arc(a, o, r, 0, 7), n.stroke();
   }));
 }
-function jt(n, { answer: t, panel: e, look: s }) {
+function Rt(n, { answer: t, panel: e, look: s }) {
   const i = /* @__PURE__ */ new Map();
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
     if (s.heat >= 0 && r !== s.heat) continue;
-    const [h, u] = t.data.levels[r].stride, [c, d, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - u / 2, (d + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, E = i.get(y);
-    E ? E[4] += 1 : i.set(y, [g, m, u, h, 1]);
+    const [h, d] = t.data.levels[r].stride, [c, u, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - d / 2, (u + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, E = i.get(y);
+    E ? E[4] += 1 : i.set(y, [g, m, d, h, 1]);
   }
   const a = Math.max(1, ...[...i.values()].map((o) => o[4]));
-  for (const [o, r, h, u, c] of i.values())
-    n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, u);
+  for (const [o, r, h, d, c] of i.values())
+    n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, d);
 }
 function Wt(n, { answer: t, panel: e, look: s }, i) {
-  const a = s.selected, [o, r, h, u] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
+  const a = s.selected, [o, r, h, d] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
   n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = dt, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
-  const d = e.codeOf[a];
-  if (d >= 0) {
-    const [f, g, m, y] = e.boxes.subarray(4 * d, 4 * d + 4);
+  const u = e.codeOf[a];
+  if (u >= 0) {
+    const [f, g, m, y] = e.boxes.subarray(4 * u, 4 * u + 4);
     n.strokeRect(f, g, m - f, y - g);
   }
   if (n.setLineDash([]), s.tool !== "move") return;
   n.fillStyle = "#ffffff";
   const p = 4 * i;
-  for (const [f, g] of [[o, r], [h, r], [o, u], [h, u]])
+  for (const [f, g] of [[o, r], [h, r], [o, d], [h, d]])
     n.fillRect(f - p, g - p, 2 * p, 2 * p);
 }
 class Ft {
@@ -887,9 +901,9 @@ class Ft {
     const s = this.store.answer, i = 6 / this.camera.scale(this.canvas.clientWidth, this.input);
     let a = -1, o = 1 / 0;
     for (let r = 0; r < s.labels.length; r++) {
-      const [h, u, c, d] = s.boxes.subarray(4 * r, 4 * r + 4);
-      if (t < h - i || t > c + i || e < u - i || e > d + i) continue;
-      const p = (c - h) * (d - u);
+      const [h, d, c, u] = s.boxes.subarray(4 * r, 4 * r + 4);
+      if (t < h - i || t > c + i || e < d - i || e > u + i) continue;
+      const p = (c - h) * (u - d);
       p < o && ([a, o] = [r, p]);
     }
     return a;
@@ -918,8 +932,8 @@ class Ft {
     const e = this.store.answer, s = 9 / this.camera.scale(this.canvas.clientWidth, this.input), i = this.store.look.selected;
     for (const a of i >= 0 ? [i, this.find(t)] : [this.find(t)]) {
       if (a < 0) continue;
-      const [o, r, h, u] = e.boxes.subarray(4 * a, 4 * a + 4), [c, d] = t, p = [Math.abs(c - o) < s, Math.abs(c - h) < s], f = [Math.abs(d - r) < s, Math.abs(d - u) < s];
-      if (!(c > o - s && c < h + s && d > r - s && d < u + s)) continue;
+      const [o, r, h, d] = e.boxes.subarray(4 * a, 4 * a + 4), [c, u] = t, p = [Math.abs(c - o) < s, Math.abs(c - h) < s], f = [Math.abs(u - r) < s, Math.abs(u - d) < s];
+      if (!(c > o - s && c < h + s && u > r - s && u < d + s)) continue;
       const y = (p[0] || p[1]) && (f[0] || f[1]) && a === i ? [+p[0], +f[0], +p[1], +f[1]] : [1, 1, 1, 1];
       return this.store.set({ selected: a }), {
         box: this.boxes[a],
@@ -931,10 +945,10 @@ class Ft {
     return null;
   }
   pull(t) {
-    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], u = e.map((f, g) => f + s[g] * h[g]), [c, d] = [u[2] - u[0], u[3] - u[1]];
-    if (c < 1 || d < 1) return;
+    const { box: e, sides: s, from: i, object: a } = this.grip, [o, r] = this.toImage(t), h = [o - i[0], r - i[1], o - i[0], r - i[1]], d = e.map((f, g) => f + s[g] * h[g]), [c, u] = [d[2] - d[0], d[3] - d[1]];
+    if (c < 1 || u < 1) return;
     const p = this.boxes.slice();
-    p[a] = u.map((f) => +f.toFixed(2)), this.store.change({ boxes: p, labels: this.labels }, `move ${a}`);
+    p[a] = d.map((f) => +f.toFixed(2)), this.store.change({ boxes: p, labels: this.labels }, `move ${a}`);
   }
   outline() {
     const { from: t, to: e } = this.drawing, s = this.canvas.getContext("2d"), i = this.camera.scale(this.canvas.width, this.input);
@@ -943,7 +957,7 @@ class Ft {
   add(t, e) {
     const [[s, i], [a, o]] = [this.toImage(t), this.toImage(e)], r = [Math.min(s, a), Math.min(i, o), Math.max(s, a), Math.max(i, o)];
     if (r[2] - r[0] < 1 || r[3] - r[1] < 1) return;
-    const h = [...this.boxes, r.map((u) => +u.toFixed(2))];
+    const h = [...this.boxes, r.map((d) => +d.toFixed(2))];
     this.store.set({ selected: h.length - 1 }), this.store.change({ boxes: h, labels: [...this.labels, 0] });
   }
   remove(t) {
@@ -972,7 +986,7 @@ function Dt(n, t, e, s, i) {
     return a.addEventListener("change", () => e(a.checked)), [a];
   }
   if (n.kind === "choice") {
-    const a = l("select", { id: s, disabled: i }, ...v(n.choices.map(String), String(t)));
+    const a = l("select", { id: s, disabled: i }, ...x(n.choices.map(String), String(t)));
     return a.addEventListener("change", () => e(a.value)), [a];
   }
   if (n.kind === "text") {
@@ -982,17 +996,17 @@ function Dt(n, t, e, s, i) {
   return Ut(n, t, e, s, i);
 }
 function Ut(n, t, e, s, i) {
-  const { low: a, high: o, step: r, optional: h } = n, u = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), d = l("input", { type: "range", id: s, ...u }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
-    m !== d && (d.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
+  const { low: a, high: o, step: r, optional: h } = n, d = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), u = l("input", { type: "range", id: s, ...d }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
+    m !== u && (u.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
   };
-  return f(t), d.addEventListener("input", () => {
-    f(Number(d.value), d), e(Number(d.value));
+  return f(t), u.addEventListener("input", () => {
+    f(Number(u.value), u), e(Number(u.value));
   }), p.placeholder = h ? "none" : "", p.addEventListener("input", () => {
     const g = p.value.trim() === "";
     if (g && !h) return;
     const m = g ? null : Number(p.value);
     f(m, p), e(m);
-  }), [d, p];
+  }), [u, p];
 }
 class qt {
   // settings that come from these forms just now: they need not be made again
@@ -1020,12 +1034,12 @@ class qt {
     if (t.shown === i) return;
     const a = `${s}${i}` === this.own;
     if (t.shown = i, a) return;
-    const o = this.store.catalogue.strategies.find((u) => u.name === e.name);
+    const o = this.store.catalogue.strategies.find((d) => d.name === e.name);
     if (!o) return;
     t.choice.title = o.summary;
-    const { fixed: r } = this.store.transport, h = (u, c) => {
-      const d = { ...this.store.state.strategies[s], settings: u };
-      this.own = `${s}${JSON.stringify(d)}`, this.replace(s, d, `${s} ${c}`), this.own = "";
+    const { fixed: r } = this.store.transport, h = (d, c) => {
+      const u = { ...this.store.state.strategies[s], settings: d };
+      this.own = `${s}${JSON.stringify(u)}`, this.replace(s, u, `${s} ${c}`), this.own = "";
     };
     t.settings.replaceChildren(
       _t(o, e, h, r),
@@ -1042,25 +1056,25 @@ class qt {
     ), h = l(
       "select",
       { "aria-label": `Strategy of panel ${t + 1}`, disabled: s.fixed },
-      ...v(r)
+      ...x(r)
     );
     h.addEventListener("change", () => this.replace(t, { name: h.value, settings: {} }));
-    const u = b("×", () => this.remove(t), {
+    const d = b("×", () => this.remove(t), {
       class: "close",
       "aria-label": `Remove panel ${t + 1}`
     }), c = l(
       "article",
       { class: "panel", "data-panel": String(t) },
-      l("header", {}, h, !s.fixed && u),
+      l("header", {}, h, !s.fixed && d),
       a,
       i,
       o
     );
     this.root.append(c);
-    const d = new Ft(i, this.store, this.camera, () => this.redraw(), (p) => {
+    const u = new Ft(i, this.store, this.camera, () => this.redraw(), (p) => {
       p !== this.hovered && (this.hovered = p, this.redraw());
     });
-    return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: d, shown: "" };
+    return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: u, shown: "" };
   }
   add() {
     const { strategies: t } = this.store.state;
@@ -1093,10 +1107,10 @@ class qt {
     t && (this.camera.bound(t.data.input), this.views.forEach((i, a) => {
       const o = t.panels[a];
       if (!o) return;
-      const { canvas: r } = i, [h, u] = t.data.input;
-      r.style.aspectRatio = `${u} / ${h}`, r.style.maxWidth = `calc(72vh * ${u / h})`;
-      const c = Math.min(devicePixelRatio || 1, 2), d = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(d * h / u));
-      (r.width !== d || r.height !== p) && ([r.width, r.height] = [d, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", It(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
+      const { canvas: r } = i, [h, d] = t.data.input;
+      r.style.aspectRatio = `${d} / ${h}`, r.style.maxWidth = `calc(72vh * ${d / h})`;
+      const c = Math.min(devicePixelRatio || 1, 2), u = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(u * h / d));
+      (r.width !== u || r.height !== p) && ([r.width, r.height] = [u, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", It(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
     }), this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
   }
 }
@@ -1192,30 +1206,30 @@ class Kt {
     }
   }
 }
-const [R, z, j, K, G, F] = [340, 190, 42, 12, 10, 34];
+const [j, z, R, K, G, F] = [340, 190, 42, 12, 10, 34];
 function N(n, t, e, s = null) {
   const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = $("svg", {
-    viewBox: `0 0 ${R} ${z}`,
+    viewBox: `0 0 ${j} ${z}`,
     role: "img",
     class: "chart",
     "aria-label": `${e}. ${n.map(Jt).join(" ")}`
   });
   if (!i.length)
-    return a.append($("text", { x: R / 2, y: z / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = Z(i.map(([f]) => f)), [h, u] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * u ? 0 : h, d = (f) => j + (f - o) / (r - o) * (R - j - K), p = (f) => z - F - (f - c) / (u - c) * (z - G - F);
-  for (const f of tt(c, u))
+    return a.append($("text", { x: j / 2, y: z / 2, "text-anchor": "middle" }, "nothing yet")), a;
+  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => R + (f - o) / (r - o) * (j - R - K), p = (f) => z - F - (f - c) / (d - c) * (z - G - F);
+  for (const f of tt(c, d))
     a.append(
-      $("line", { x1: j, x2: R - K, y1: p(f), y2: p(f), class: "grid" }),
-      $("text", { x: j - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, u))
+      $("line", { x1: R, x2: j - K, y1: p(f), y2: p(f), class: "grid" }),
+      $("text", { x: R - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
     );
   for (const f of tt(o, r))
-    a.append($("text", { x: d(f), y: z - F + 13, "text-anchor": "middle" }, Q(f, o, r)));
-  return s !== null && s >= o && s <= r && a.append($("line", { x1: d(s), x2: d(s), y1: G, y2: z - F, class: "mark" })), a.append($("text", { x: (j + R - K) / 2, y: z - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
-    const m = f.points.filter(([, k]) => k !== null), y = m.map(([k, T], U) => `${U ? "L" : "M"}${d(k).toFixed(1)} ${p(T).toFixed(1)}`), E = A[g % A.length];
+    a.append($("text", { x: u(f), y: z - F + 13, "text-anchor": "middle" }, Q(f, o, r)));
+  return s !== null && s >= o && s <= r && a.append($("line", { x1: u(s), x2: u(s), y1: G, y2: z - F, class: "mark" })), a.append($("text", { x: (R + j - K) / 2, y: z - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
+    const m = f.points.filter(([, k]) => k !== null), y = m.map(([k, T], U) => `${U ? "L" : "M"}${u(k).toFixed(1)} ${p(T).toFixed(1)}`), E = A[g % A.length];
     if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), m.length <= 41)
       for (const [k, T] of m)
         a.append(
-          $("circle", { cx: d(k), cy: p(T), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(T)}`))
+          $("circle", { cx: u(k), cy: p(T), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(T)}`))
         );
   }), a;
 }
@@ -1273,7 +1287,7 @@ class Yt {
     const t = this.fields(), e = t.find((a) => a.name === this.setting) ?? t[0], s = l(
       "select",
       { "aria-label": "Strategy to sweep" },
-      ...v(
+      ...x(
         this.store.state.strategies.map((a, o) => [String(o), `${o + 1}: ${a.name}`]),
         String(this.panel)
       )
@@ -1285,7 +1299,7 @@ class Yt {
       return;
     }
     e.name !== this.setting && (this.setting = e.name, this.numbers.low = e.high === 1 ? 0.1 : Math.max(e.low, e.step), this.numbers.high = e.high === 1 ? 0.9 : e.high);
-    const i = l("select", { "aria-label": "Setting" }, ...v(t.map((a) => a.name), e.name));
+    const i = l("select", { "aria-label": "Setting" }, ...x(t.map((a) => a.name), e.name));
     i.addEventListener("change", () => {
       this.setting = "";
       const a = t.find((o) => o.name === i.value);
@@ -1339,30 +1353,50 @@ class Yt {
       l(
         "p",
         { class: t.state === "failed" ? "wrong" : "state", "data-state": t.state },
-        i ? `${i.images} of ${x(i.of, "image")}, ${x(i.objects, "object")}; ${o}` : o
+        i ? `${i.images} of ${v(i.of, "image")}, ${v(i.objects, "object")}; ${o}` : o
       ),
       ...i ? this.charts(i) : []
     );
   }
   charts(t) {
-    const e = this.current(), s = (d) => t.rows.map((p) => [p.value, d(p)]), i = [{ name: "positives per object", points: s((d) => d.per_object) }], a = [
-      { name: "share of objects with an anchor", points: s((d) => d.answered) }
-    ], o = [{ name: "objects without", points: s((d) => d.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((d, p) => [d, t.recall[p]]) }], u = t.rows.filter((d) => d.refused), c = (d, p, f) => [
-      B(d),
-      N(d, p, d[0].name, f)
+    const e = this.current(), s = (u) => t.rows.map((p) => [p.value, u(p)]), i = [{ name: "positives per object", points: s((u) => u.per_object) }], a = [
+      { name: "share of objects with an anchor", points: s((u) => u.answered) }
+    ], o = [{ name: "objects without", points: s((u) => u.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((u, p) => [u, t.recall[p]]) }], d = t.rows.filter((u) => u.refused), c = (u, p, f) => [
+      B(u),
+      N(u, p, u[0].name, f)
     ];
     return [
-      ...u.length ? [l("p", { class: "quiet" }, `${x(u.length, "value")} refused: ${u[0].refused}`)] : [],
+      ...d.length ? [l("p", { class: "quiet" }, `${v(d.length, "value")} refused: ${d[0].refused}`)] : [],
       ...c(i, t.setting, e),
       ...c(a, t.setting, e),
       ...c(o, t.setting, e),
       ...c(h, "IoU of the best anchor, at least", null),
+      this.classes(t),
       this.table(t)
     ];
   }
   current() {
     const t = this.store.state.strategies[this.panel], e = this.fields().find((i) => i.name === this.setting), s = t?.settings[this.setting] ?? e?.default;
     return typeof s == "number" ? s : null;
+  }
+  // who goes without at the value that is nearest to the one in use
+  classes(t) {
+    const e = this.current(), s = t.rows.filter((d) => d.by_class);
+    if (!s.length || t.classes.length < 2) return "";
+    const i = (d) => Math.abs(d.value - (e ?? d.value)), a = s.reduce((d, c) => i(c) < i(d) ? c : d), o = this.store.catalogue.classes, r = t.classes.map((d, c) => ({ name: o[c] ?? `class ${c}`, objects: d, without: a.by_class[c] })).filter((d) => d.objects).sort((d, c) => c.without / c.objects - d.without / d.objects), h = (d) => l("tr", {}, ...d.map((c) => l("td", {}, c)));
+    return l(
+      "table",
+      { class: "classes" },
+      l("thead", {}, l("tr", {}, ...[`at ${t.setting} ${a.value}`, "objects", "without", ""].map((d) => l("th", {}, d)))),
+      l(
+        "tbody",
+        {},
+        ...r.slice(0, 20).map(
+          (d) => h([d.name, String(d.objects), String(d.without), `${Math.round(100 * d.without / d.objects)} %`])
+        ),
+        r.length > 20 && h([`and ${r.length - 20} more classes`])
+      )
+    );
   }
   table(t) {
     const e = (s, i) => s === null ? "–" : s.toFixed(i);
@@ -1536,9 +1570,9 @@ class Qt {
       }
   }
   build() {
-    const t = this.run, e = t.left_out ? `; ${x(t.left_out, "row")} of the curves not drawn` : "";
+    const t = this.run, e = t.left_out ? `; ${v(t.left_out, "row")} of the curves not drawn` : "";
     this.head.textContent = `${t.title} (${t.detector}): epoch ${t.epochs} of ${t.of_epochs}, ${t.finished ? "finished" : "not finished"}${e}`, this.head.dataset.epochs = String(t.epochs);
-    const s = l("select", { "aria-label": "Which loss" }, ...v(t.losses, this.lossName));
+    const s = l("select", { "aria-label": "Which loss" }, ...x(t.losses, this.lossName));
     s.addEventListener("change", () => {
       this.lossName = s.value, this.build();
     });
@@ -1573,13 +1607,13 @@ class Qt {
         }
         const r = (p) => p.flatMap(
           (f, g) => f ? [{ name: t.strategies[g].name, points: f.map((m, y) => [o.epoch[y], m]) }] : []
-        ), [h, u] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, d = c ? ` (${x(c, "strategy", "strategies")} that read predictions left out)` : "";
+        ), [h, d] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, u = c ? ` (${v(c, "strategy", "strategies")} that read predictions left out)` : "";
         this.epochs.replaceChildren(
-          l("p", {}, `On this image, with the shapes of each epoch${d}: positives`),
+          l("p", {}, `On this image, with the shapes of each epoch${u}: positives`),
           B(h),
           N(h, "epoch", "positives on this image"),
           l("p", {}, "objects without an anchor"),
-          N(u, "epoch", "objects without an anchor on this image")
+          N(d, "epoch", "objects without an anchor on this image")
         );
       } catch (o) {
         this.epochs.replaceChildren(l("p", { class: "wrong" }, o.message));
@@ -1653,7 +1687,7 @@ class Qt {
       const r = await s.ask("sizes", { state: e });
       this.plane.sizes = S(r.wh);
     }
-    const a = this.at < 0 ? t.shapes.length - 1 : this.at, o = t.shapes[0].shapes.map((r, h) => t.shapes.slice(0, a + 1).map((u) => u.shapes[h]));
+    const a = this.at < 0 ? t.shapes.length - 1 : this.at, o = t.shapes[0].shapes.map((r, h) => t.shapes.slice(0, a + 1).map((d) => d.shapes[h]));
     this.plane.draw(
       [
         { name: "now", shapes: t.shapes[a].shapes },
@@ -1683,13 +1717,13 @@ async function Y(n, t, e) {
   }
   const i = new Kt(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new bt(i, n, o), u = new wt(i, r), c = (p) => r.pointer.remove(p), d = te(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new bt(i, n, o), d = new wt(i, r), c = (p) => r.pointer.remove(p), u = te(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
-    u.root,
-    l("main", {}, l("div", { class: "stage" }, r.root, a), d)
+    d.root,
+    l("main", {}, l("div", { class: "stage" }, r.root, a), u)
   ), i.on("answer", () => {
-    n.dataset.took = i.took.toFixed(1), u.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
+    n.dataset.took = i.took.toFixed(1), d.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
   }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ee(i), ie(e.page ? window : n, n, i, r, h, c), t.upload && ae(n, i, t, o), await i.ask();
 }
 function te(n, t, e, s) {
@@ -1697,17 +1731,17 @@ function te(n, t, e, s) {
   s || (i.Anchors = new pt(n).root, i.Sweep = new Yt(n).root, n.catalogue.run !== null && (i.Watch = new Qt(n).root), i.Design = new kt(n).root, i.Tour = new Ht(n, () => t.camera.reset()).root);
   const a = l("div", { class: "body" }), o = l("div", { class: "names", role: "tablist", "aria-label": "Tools" }), r = (h) => {
     n.look.tab = h;
-    for (const u of o.children)
-      u.setAttribute("aria-selected", String(u.textContent === h)), u.tabIndex = u.textContent === h ? 0 : -1;
+    for (const d of o.children)
+      d.setAttribute("aria-selected", String(d.textContent === h)), d.tabIndex = d.textContent === h ? 0 : -1;
     a.replaceChildren(i[h]), a.setAttribute("aria-label", h), n.tell("look");
   };
   for (const h of Object.keys(i)) o.append(b(h, () => r(h), { role: "tab" }));
   return o.addEventListener("keydown", (h) => {
-    const u = { ArrowRight: 1, ArrowLeft: -1 }[h.key];
-    if (!u) return;
+    const d = { ArrowRight: 1, ArrowLeft: -1 }[h.key];
+    if (!d) return;
     h.stopPropagation();
-    const c = Object.keys(i), d = (c.indexOf(n.look.tab) + u + c.length) % c.length;
-    r(c[d]), o.children[d].focus();
+    const c = Object.keys(i), u = (c.indexOf(n.look.tab) + d + c.length) % c.length;
+    r(c[u]), o.children[u].focus();
   }), a.setAttribute("role", "tabpanel"), r("Objects"), l("aside", {}, o, a);
 }
 function ee(n) {
@@ -1738,17 +1772,17 @@ function ie(n, t, e, s, i, a) {
       return;
     }
     if (h.closest("input, select, textarea, dialog, [role=tablist]") || r.ctrlKey || r.metaKey || r.altKey) return;
-    const c = e.answer?.data.input, { camera: d } = s, p = c && [d.x + c[1] / d.zoom / 2, d.y + c[0] / d.zoom / 2], f = c ? c[1] / d.zoom / 10 : 0, g = e.answer?.labels.length ?? 0, y = {
+    const c = e.answer?.data.input, { camera: u } = s, p = c && [u.x + c[1] / u.zoom / 2, u.y + c[0] / u.zoom / 2], f = c ? c[1] / u.zoom / 10 : 0, g = e.answer?.labels.length ?? 0, y = {
       "[": () => i.step(-1),
       "]": () => i.step(1),
-      "+": () => p && d.zoomAt(1.4, ...p, c),
-      "=": () => p && d.zoomAt(1.4, ...p, c),
-      "-": () => p && d.zoomAt(1 / 1.4, ...p, c),
-      0: () => d.reset(),
-      ArrowLeft: () => c && d.move(-f, 0, c),
-      ArrowRight: () => c && d.move(f, 0, c),
-      ArrowUp: () => c && d.move(0, -f, c),
-      ArrowDown: () => c && d.move(0, f, c),
+      "+": () => p && u.zoomAt(1.4, ...p, c),
+      "=": () => p && u.zoomAt(1.4, ...p, c),
+      "-": () => p && u.zoomAt(1 / 1.4, ...p, c),
+      0: () => u.reset(),
+      ArrowLeft: () => c && u.move(-f, 0, c),
+      ArrowRight: () => c && u.move(f, 0, c),
+      ArrowUp: () => c && u.move(0, -f, c),
+      ArrowDown: () => c && u.move(0, f, c),
       n: () => g && e.set({ selected: (e.look.selected + 1) % g }),
       p: () => g && e.set({ selected: (Math.max(0, e.look.selected) - 1 + g) % g }),
       l: () => e.set({ tool: "look" }),
