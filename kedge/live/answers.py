@@ -1,7 +1,7 @@
 """One question, one answer: who answers for what by each strategy, who goes without, and why."""
 
 import time
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import torch
 from pydantic import Field
@@ -17,17 +17,32 @@ from kedge.live.source import Source
 from kedge.live.state import Asked, State
 from kedge.parts import build
 from kedge.sample.by_name import SAMPLERS
-from kedge.types import Assignment, Predictions, Targets
+from kedge.types import Assigner, Assignment, Predictions, Targets
 
 SHOWN = 20_000  # anchors of a layer on demand; the rest is counted
 
 
 class Question(Asked):
     """``state``, and which anchors to send beside the positives: "ignored", "negative",
-    "sampled"."""
+    "sampled". ``reasons``: also why, for every object without an anchor."""
 
     state: State
     layers: frozenset[str] = Field(default=frozenset(), max_length=3)
+    reasons: bool = False
+
+
+class WhyQuestion(Asked):
+    """Why ``object`` has no anchor, where it has none."""
+
+    state: State
+    object: Annotated[int, Field(ge=0)]
+
+
+class Why(TypedDict):
+    """A reason for every strategy; None where the object has an anchor, or where the strategy does
+    not run."""
+
+    reasons: list[Reason | None]
 
 
 class Layer(TypedDict):
@@ -45,8 +60,8 @@ class Panel(TypedDict, total=False):
     Of every pair: ``boxes`` (P, 4) of the anchor, ``level``, ``target``, ``weight``, ``iou``.
     ``counts`` (n,): pairs of every object. ``code_of`` (n,): the pair of largest IoU of every
     object, -1 without; ``codes`` (n, 4): that object as ``DeltaCoder`` writes it relative to that
-    anchor. ``unexplained``: objects without an anchor for which no
-    reason was looked for.
+    anchor. ``reasons`` where they were asked for; ``unexplained``: objects without an anchor
+    for which none was looked for, though asked for.
     """
 
     error: str
@@ -94,7 +109,7 @@ def answer(source: Source, question: Question) -> Answer:
     grid, targets = state.grid(plan.outer), source.targets(state)
     predictions = source.predictions(state)
     panels = [
-        _panel(source, state, i, grid, targets, predictions, question.layers)
+        _panel(source, question, i, grid, targets, predictions)
         for i in range(len(state.strategies))
     ]
     return {
@@ -126,23 +141,20 @@ def _levels(grid: Grid) -> list[dict[str, Any]]:
 @torch.no_grad()
 def _panel(
     source: Source,
-    state: State,
+    question: Question,
     at: int,
     grid: Grid,
     targets: Targets,
     predictions: Predictions | None,
-    layers: frozenset[str],
 ) -> Panel:
-    begin = time.perf_counter()
+    state, begin = question.state, time.perf_counter()
     try:
         rule = strategy(state.strategies[at].spec())
         given = rule(grid, targets, predictions)
     except ValueError as problem:
         return {"error": _explained(source, str(problem))}
     ms = 1000 * (time.perf_counter() - begin)
-    read = None
-    if predictions is not None and reads_predictions(rule, grid):
-        read = predictions
+    read = _read(rule, grid, predictions)
     counts = torch.bincount(given.target, minlength=len(targets))
     without = int(((counts == 0) & ~targets.ignore).sum())
     boxes = grid.boxes(given.anchor)
@@ -163,11 +175,37 @@ def _panel(
         "ignored": len(given.ignored),
         "anchors": len(grid),
         "without": without,
-        "unexplained": max(0, without - EXPLAINED),
-        "reasons": reasons(rule, grid, targets, given, read),
-        "layers": _layers(state, grid, given, layers),
+        "unexplained": max(0, without - EXPLAINED) if question.reasons else 0,
+        "reasons": reasons(rule, grid, targets, given, read) if question.reasons else [],
+        "layers": _layers(state, grid, given, question.layers),
         "predicted": read is not None,
     }
+
+
+def _read(rule: Assigner, grid: Grid, predictions: Predictions | None) -> Predictions | None:
+    """The predictions, if the strategy reads them."""
+    return predictions if predictions is not None and reads_predictions(rule, grid) else None
+
+
+@torch.no_grad()
+def why(source: Source, question: WhyQuestion) -> Why:
+    """Why one object goes without, by every strategy of the state."""
+    state = question.state
+    record = source.record(state.image)
+    grid = state.grid(state.place(record.height, record.width).outer)
+    targets, predictions = source.targets(state), source.predictions(state)
+    found: list[Reason | None] = []
+    for item in state.strategies:
+        try:
+            rule = strategy(item.spec())
+            given = rule(grid, targets, predictions)
+        except ValueError:  # the panel says so
+            found.append(None)
+            continue
+        read = _read(rule, grid, predictions)
+        mine = reasons(rule, grid, targets, given, read, question.object)
+        found.append(mine[0] if mine else None)
+    return {"reasons": found}
 
 
 def _best_pair(given: Assignment, iou: Tensor) -> Tensor:

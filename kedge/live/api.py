@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from kedge.anchors.presets import preset, preset_names
 from kedge.data.images import decode
 from kedge.interop.snippets import snippet
-from kedge.live.answers import Answer, Question, answer
+from kedge.live.answers import Answer, Question, Why, WhyQuestion, answer, why
 from kedge.live.code import Code, CodeRequest, code
 from kedge.live.designs import DesignRequest, Sizes, SizesRequest, design, sizes
 from kedge.live.epochs import Epochs, EpochsRequest, epochs
@@ -76,6 +76,7 @@ class Api:
             "find": (FindRequest, self._find),
             "image": (ImageRequest, self._image),
             "answer": (Question, self._answer),
+            "why": (WhyQuestion, self._why),
             "code": (CodeRequest, self._code),
             "snippet": (SnippetRequest, self._snippet),
             "sizes": (SizesRequest, self._sizes),
@@ -173,6 +174,9 @@ class Api:
     def _answer(self, asked: Question) -> Answer:
         return answer(self.source, asked)
 
+    def _why(self, asked: WhyQuestion) -> Why:
+        return why(self.source, asked)
+
     def _code(self, asked: CodeRequest) -> Code:
         return code(self.source, asked)
 
@@ -214,7 +218,7 @@ class Api:
         given = {
             "open": self._open(Nothing()) | {"run": None},
             "image": self._image(ImageRequest(image=asked.state.image)),
-            "answer": self._answer(asked),
+            "answer": self._answer(asked.model_copy(update={"reasons": True})),
             "state": asked.state.model_dump(mode="json"),
             "layers": sorted(asked.layers),
         }

@@ -45,17 +45,25 @@ def reasons(
     targets: Targets,
     assignment: Assignment,
     predictions: Predictions | None = None,
+    only: int | None = None,
 ) -> list[Reason]:
-    """A reason for each object without an anchor, ``EXPLAINED`` at most; crowds are none."""
+    """A reason for each object without an anchor, ``EXPLAINED`` at most, or for the object ``only``
+    if it has none; crowds are no objects."""
     has = torch.bincount(assignment.target, minlength=len(targets)) > 0
-    lost = (~has & ~targets.ignore).nonzero()[:EXPLAINED, 0]
+    without = ~has & ~targets.ignore
+    if only is not None:
+        without &= torch.arange(len(targets)) == only
+    lost = without.nonzero()[:EXPLAINED, 0]
     if len(lost) == 0:
         return []
-    iou, anchor = _best(grid, targets, lost)
+    others = torch.ones(len(targets), dtype=torch.bool)
+    others[lost] = False
+    asking = replace(targets, ignore=others)
+    iou, anchor = _best(grid, asking, lost)
     rank, among = _places(grid, targets, lost, anchor, iou)
-    asked = thresholds(rule, grid, targets)
+    asked = thresholds(rule, grid, asking)
     inside = torch.zeros(len(targets), dtype=torch.bool)
-    inside[grid.inside(targets).target] = True
+    inside[grid.inside(asking).target] = True
     alone = _alone(rule, grid, targets, lost, predictions)
     owner = torch.full((assignment.total,), -1)
     owner[assignment.ignored] = -2
@@ -85,14 +93,12 @@ def reasons(
     return found
 
 
-def _best(grid: Grid, targets: Targets, lost: Tensor) -> tuple[Tensor, Tensor]:
+def _best(grid: Grid, asking: Targets, lost: Tensor) -> tuple[Tensor, Tensor]:
     """Largest IoU (K,) of the objects ``lost`` with any anchor, and the lowest such anchor (K,)."""
-    others = torch.ones(len(targets), dtype=torch.bool)
-    others[lost] = False
-    best = grid.best(replace(targets, ignore=others))
-    iou = torch.zeros(len(targets))
+    best = grid.best(asking)
+    iou = torch.zeros(len(asking))
     iou[best.target] = best.iou().to(iou)
-    anchor = torch.full((len(targets),), len(grid))
+    anchor = torch.full((len(asking),), len(grid))
     anchor.scatter_reduce_(0, best.target, best.anchor, "amin")
     return iou[lost], torch.where(iou > 0, anchor, 0)[lost]
 

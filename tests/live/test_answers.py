@@ -14,7 +14,7 @@ from kedge.live.state import State
 
 
 def question(state, *layers):
-    return {"state": state, "layers": list(layers)}
+    return {"state": state, "layers": list(layers), "reasons": True}
 
 
 def test_columns_are_read_back():
@@ -133,6 +133,16 @@ def test_the_thresholds_of_atss_are_its_own():
     pairs = GRID.nearest(targets, 9)
     iou = pairs.iou()
     assert reason["threshold"] == pytest.approx(float(iou.mean() + iou.std()))
+
+
+def test_why_is_asked_of_one_object_at_a_time(api, strict):
+    every = api.ask("answer", question(strict))["panels"]
+    assert api.ask("answer", {"state": strict})["panels"][0]["reasons"] == []
+    for reason in every[0]["reasons"]:
+        found = api.ask("why", {"state": strict, "object": reason["object"]})["reasons"]
+        assert found == [reason, None]
+    answered = int(np.argmax(unpacked(every[0]["counts"])))
+    assert api.ask("why", {"state": strict, "object": answered})["reasons"] == [None, None]
 
 
 # -- every strategy, every detector's start

@@ -161,9 +161,9 @@ def test_why_an_object_has_no_anchor(visit, url):
     items = page.locator(".list button")
     assert items.count() == 3
     items.first.click()
-    said = page.inner_text(".said[data-panel='0']")
-    assert "No anchor reaches the IoU of 0.70 that MaxIoU asks for." in said
-    assert "Best IoU 0." in said
+    words = "No anchor reaches the IoU of 0.70 that MaxIoU asks for."
+    eventually(lambda: words in page.inner_text(".said[data-panel='0']"))
+    assert "Best IoU 0." in page.inner_text(".said[data-panel='0']")
     assert "anchors, IoU" in page.inner_text(".said[data-panel='1']")
     page.locator("canvas.picture").first.click(position={"x": 5, "y": 200})  # nothing there
     eventually(lambda: page.locator(".said").count() == 0)

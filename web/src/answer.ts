@@ -125,7 +125,7 @@ export function about(answer: Answer, at: number, object: number, state: State):
 }
 
 function unanswered(reason: Reason | undefined, best: number): string[] {
-  if (!reason) return [`No anchor. Best IoU ${best.toFixed(2)}. No reason was looked for.`];
+  if (!reason) return [`No anchor. Best IoU ${best.toFixed(2)}.`];
   const lines = [`No anchor. ${reason.words}`];
   if (reason.box) {
     const [x1, y1, x2, y2] = reason.box;

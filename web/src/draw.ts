@@ -71,10 +71,13 @@ function anchors(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: nu
   const most = Math.max(1e-12, largest(panel.weight));
   const boxes = look.anchors === "boxes";
   const focus = look.selected;
+  const many = panel.target.length > 4000; // squares are drawn at once, circles one by one
   let colour = "";
   for (let i = 0; i < panel.target.length; i++) {
     const target = panel.target[i];
-    const [x1, y1, x2, y2] = panel.boxes.subarray(4 * i, 4 * i + 4);
+    const at = 4 * i;
+    const [x1, y1] = [panel.boxes[at], panel.boxes[at + 1]];
+    const [x2, y2] = [panel.boxes[at + 2], panel.boxes[at + 3]];
     const quiet = focus >= 0 && target !== focus ? 0.35 : 1;
     pen.globalAlpha = (0.15 + 0.85 * (panel.weight[i] / most)) * quiet * (boxes ? 0.8 : 1);
     const next = colourOf(target);
@@ -84,7 +87,9 @@ function anchors(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: nu
       pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
       continue;
     }
-    dot(pen, (x1 + x2) / 2, (y1 + y2) / 2, radius(panel.level[i]) * thin);
+    const [x, y, r] = [(x1 + x2) / 2, (y1 + y2) / 2, radius(panel.level[i]) * thin];
+    if (many) pen.fillRect(x - r, y - r, 2 * r, 2 * r);
+    else dot(pen, x, y, r);
   }
   pen.globalAlpha = 1;
 }

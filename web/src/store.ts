@@ -1,7 +1,7 @@
 // What the page shows: the state, its history, the question under way, and the last answer.
 import { read, type Answer } from "./answer";
 import type { Transport } from "./transport";
-import type { AnswerData, Catalogue, Picture, State } from "./types";
+import type { AnswerData, Catalogue, Picture, Reason, State } from "./types";
 
 export interface Look {
   anchors: "points" | "boxes" | "none";
@@ -92,6 +92,7 @@ export class Store {
     this.look = { ...this.look, ...patch };
     this.tell("look");
     if (asks) void this.ask();
+    else if (patch.selected !== undefined) void this.why();
   }
 
   private become(state: State) {
@@ -131,6 +132,26 @@ export class Store {
     }
     this.busy = false;
     this.tell("answer");
+    void this.why();
+  }
+
+  // why the chosen object goes without, where it does; a saved page knows it of all
+  private async why() {
+    const { answer, answered } = this;
+    const object = this.look.selected;
+    if (!answer || this.transport.fixed || object < 0 || answer.crowd[object]) return;
+    const open = answer.panels.some(
+      (panel) => !panel.error && panel.counts[object] === 0 && !panel.reasons.has(object),
+    );
+    if (!open) return;
+    try {
+      const body = { state: answered, object };
+      const found = await this.transport.ask<{ reasons: (Reason | null)[] }>("why", body);
+      found.reasons.forEach((reason, i) => reason && answer.panels[i].reasons.set(object, reason));
+    } catch (error) {
+      this.problem = (error as Error).message;
+    }
+    if (answer === this.answer) this.tell("look");
   }
 
   private async show(image: string) {

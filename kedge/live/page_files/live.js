@@ -7,28 +7,28 @@ function l(n, t = {}, ...e) {
   return ht(s, t), s.append(...e.filter(Boolean)), n === "select" && t.value !== void 0 && (s.value = t.value), s;
 }
 const ct = "http://www.w3.org/2000/svg";
-function $(n, t = {}, ...e) {
+function S(n, t = {}, ...e) {
   const s = document.createElementNS(ct, n);
   for (const [i, a] of Object.entries(t))
     i.startsWith("on") ? s.addEventListener(i.slice(2), a) : a !== void 0 && s.setAttribute(i, String(a));
   return s.append(...e.filter(Boolean)), s;
 }
-function x(n, t) {
+function k(n, t) {
   return n.map((e) => {
     const [s, i] = typeof e == "string" ? [e, e] : e;
     return l("option", { value: s, selected: s === t }, i);
   });
 }
-function v(n, t, e = `${t}s`) {
+function x(n, t, e = `${t}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? t : e}`;
 }
-function w(n) {
+function b(n) {
   return Number.isInteger(n) ? String(n) : String(+n.toFixed(n < 10 ? 2 : 1));
 }
-function b(n, t, e = {}) {
+function w(n, t, e = {}) {
   return l("button", { type: "button", onclick: t, ...e }, n);
 }
-const D = [
+const U = [
   "#ff8a1f",
   "#31a8ff",
   "#2fd18c",
@@ -37,11 +37,11 @@ const D = [
   "#a49bff",
   "#7fe3e8",
   "#ffb3a7"
-], it = "#ff3b30", dt = "#ffd23f", at = "#aeb8c1", A = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
+], it = "#ff3b30", dt = "#ffd23f", at = "#aeb8c1", I = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
 function H(n) {
-  return D[n % D.length];
+  return U[n % U.length];
 }
-const L = 300;
+const C = 300;
 class ut {
   // pixels from side to side of the drawing
   constructor(t) {
@@ -65,10 +65,10 @@ class ut {
     this.most = 1.25 * Math.max(16, ...this.shapes.flat());
   }
   get scale() {
-    return L / this.most;
+    return C / this.most;
   }
   place(t) {
-    const e = this.canvas.getBoundingClientRect(), s = L / e.width, i = (t.clientX - e.left) * s - L / 2, a = (t.clientY - e.top) * s - L / 2;
+    const e = this.canvas.getBoundingClientRect(), s = C / e.width, i = (t.clientX - e.left) * s - C / 2, a = (t.clientY - e.top) * s - C / 2;
     return [Math.abs(i), Math.abs(a)];
   }
   press(t) {
@@ -102,13 +102,13 @@ class ut {
   }
   draw() {
     const t = Math.min(devicePixelRatio || 1, 2);
-    this.canvas.width = this.canvas.height = L * t;
+    this.canvas.width = this.canvas.height = C * t;
     const e = this.canvas.getContext("2d");
-    e.scale(t, t), e.translate(L / 2, L / 2), e.font = "12px system-ui, sans-serif", this.shapes.forEach(([i, a], o) => {
+    e.scale(t, t), e.translate(C / 2, C / 2), e.font = "12px system-ui, sans-serif", this.shapes.forEach(([i, a], o) => {
       const [r, h] = [i * this.scale, a * this.scale];
-      e.strokeStyle = e.fillStyle = D[o % D.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
+      e.strokeStyle = e.fillStyle = U[o % U.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
     });
-    const s = this.shapes.map(([i, a]) => `${w(i)} × ${w(a)}`);
+    const s = this.shapes.map(([i, a]) => `${b(i)} × ${b(a)}`);
     this.canvas.setAttribute(
       "aria-label",
       `Shapes, width by height: ${s.join(", ")}. Drag a corner; or arrows to change shape ${this.chosen + 1}, comma and full stop to choose another.`
@@ -130,10 +130,10 @@ class pt {
   }
   syncShapes() {
     const { shapes: t } = this.store.state.levels[this.level];
-    this.editor.canvas.hidden = this.list.hidden = !t, t && (this.editor.show(t), this.list !== V(this.root) && (this.list.value = t.map(([e, s]) => `${w(e)}x${w(s)}`).join(", ")));
+    this.editor.canvas.hidden = this.list.hidden = !t, t && (this.editor.show(t), this.list !== V(this.root) && (this.list.value = t.map(([e, s]) => `${b(e)}x${b(s)}`).join(", ")));
   }
   build() {
-    const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...x(s));
+    const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...k(s));
     i.addEventListener("change", () => {
       const o = e.presets[i.value] ?? e.start.levels;
       this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ft(e.start));
@@ -157,7 +157,7 @@ class pt {
         l("thead", {}, l("tr", {}, ...["", "stride", "offset", "shapes", ""].map((o) => l("th", {}, o)))),
         l("tbody", {}, ...a)
       ),
-      b("+ level", () => this.addLevel()),
+      w("+ level", () => this.addLevel()),
       l("p", { class: "quiet" }, "Shapes of the chosen level, w × h in pixels: drag a corner, or type."),
       this.editor.canvas,
       this.list
@@ -193,7 +193,7 @@ class pt {
       l(
         "td",
         {},
-        r && b("×", () => this.removeLevel(e), { class: "close", "aria-label": `Remove level ${e + 1}` })
+        r && w("×", () => this.removeLevel(e), { class: "close", "aria-label": `Remove level ${e + 1}` })
       )
     );
   }
@@ -205,7 +205,7 @@ class pt {
     }), a;
   }
   resizing() {
-    const e = l("select", { "aria-label": "Resizing" }, ...x([
+    const e = l("select", { "aria-label": "Resizing" }, ...k([
       ["letterbox", "letterbox"],
       ["stretch", "stretch"],
       ["short-side", "short side"]
@@ -250,8 +250,8 @@ function V(n) {
   const t = n.getRootNode().activeElement;
   return t instanceof HTMLInputElement && t.type !== "radio" ? t : null;
 }
-function _(n, t) {
-  const e = l("pre", { class: "code", tabindex: "0", "data-code": n, "aria-label": n }, t), s = b("Copy", async () => {
+function B(n, t) {
+  const e = l("pre", { class: "code", tabindex: "0", "data-code": n, "aria-label": n }, t), s = w("Copy", async () => {
     try {
       await navigator.clipboard.writeText(t), s.textContent = "Copied";
     } catch {
@@ -262,17 +262,17 @@ function _(n, t) {
   return l("div", { class: "copy" }, s, e);
 }
 async function gt(n, t) {
-  const e = l("dialog", { class: "dialog", "aria-label": "This state as code" }), s = b("×", () => e.close(), { class: "close", "aria-label": "Close" });
+  const e = l("dialog", { class: "dialog", "aria-label": "This state as code" }), s = w("×", () => e.close(), { class: "close", "aria-label": "Close" });
   e.append(l("header", {}, l("h2", {}, "This state as code"), s)), e.addEventListener("close", () => e.remove()), t.append(e), e.showModal();
   try {
     const i = await n.transport.ask("code", { state: n.state, panel: 0 });
     e.append(
       l("h3", {}, "Python, with the objects: it gives the same assignment"),
-      _("python", i.python),
+      B("python", i.python),
       l("h3", {}, "A file for kedge train"),
-      _("yaml", i.yaml),
+      B("yaml", i.yaml),
       l("h3", {}, "The command line, over the whole data set"),
-      _("command", i.command),
+      B("command", i.command),
       ...i.notes.length ? [l("h3", {}, "What the last two do not say"), l("ul", {}, ...i.notes.map((a) => l("li", {}, a)))] : []
     );
   } catch (i) {
@@ -286,7 +286,7 @@ async function mt(n) {
   });
   s.click(), setTimeout(() => URL.revokeObjectURL(s.href), 1e4);
 }
-class bt {
+class wt {
   constructor(t, e, s) {
     this.store = t, this.page = e, this.say = s;
     const { catalogue: i, transport: a } = t, o = i.images > 1;
@@ -296,10 +296,10 @@ class bt {
       l(
         "div",
         { class: "inline images" },
-        o && !a.fixed && b("◀", () => this.step(-1), { "aria-label": "Image before", title: "[" }),
+        o && !a.fixed && w("◀", () => this.step(-1), { "aria-label": "Image before", title: "[" }),
         !a.fixed && o && this.number,
         o && !a.fixed && l("span", { class: "quiet" }, `of ${i.images.toLocaleString("en")}`),
-        o && !a.fixed && b("▶", () => this.step(1), { "aria-label": "Next image", title: "]" }),
+        o && !a.fixed && w("▶", () => this.step(1), { "aria-label": "Next image", title: "]" }),
         this.name
       ),
       l(
@@ -307,17 +307,17 @@ class bt {
         { class: "inline actions" },
         !a.fixed && this.undo,
         !a.fixed && this.redo,
-        !a.fixed && b("Copy as code", () => void gt(t, e)),
-        !a.fixed && b("Save as HTML", () => void mt(t).catch((r) => s(r.message))),
-        b("Theme", () => this.theme(), { title: "Light, dark, or as the system has it" })
+        !a.fixed && w("Copy as code", () => void gt(t, e)),
+        !a.fixed && w("Save as HTML", () => void mt(t).catch((r) => s(r.message))),
+        w("Theme", () => this.theme(), { title: "Light, dark, or as the system has it" })
       )
     ), t.on("state", () => this.sync()), t.on("picture", () => this.sync()), t.on("answer", () => this.sync()), this.sync();
   }
   root = l("header", { class: "bar" });
   name = l("span", { class: "name" });
   number = l("input", { type: "number", min: "1", "aria-label": "Number of the image" });
-  undo = b("Undo", () => this.store.undo(), { title: "Ctrl+Z" });
-  redo = b("Redo", () => this.store.redo(), { title: "Ctrl+Shift+Z" });
+  undo = w("Undo", () => this.store.undo(), { title: "Ctrl+Z" });
+  redo = w("Redo", () => this.store.redo(), { title: "Ctrl+Shift+Z" });
   sync() {
     const { state: t, picture: e } = this.store;
     this.undo.disabled = !this.store.undoable, this.redo.disabled = !this.store.redoable, /^\d+$/.test(t.image) ? this.number.value = String(Number(t.image) + 1) : this.number.value = "";
@@ -339,19 +339,19 @@ class bt {
     this.page.dataset.theme = e, this.say(`Theme: ${e === "auto" ? "as the system has it" : e}`), this.store.tell("look");
   }
 }
-class wt {
+class bt {
   constructor(t, e) {
     this.store = t, this.panels = e, t.on("look", () => this.build()), t.on("state", () => this.build()), this.build();
   }
   root = l("div", { class: "layers", role: "toolbar", "aria-label": "What is drawn" });
   build() {
     this.root.contains(document.activeElement) && document.activeElement instanceof HTMLSelectElement && document.activeElement.blur();
-    const t = document.activeElement?.dataset?.key, { look: e, transport: s, state: i, catalogue: a } = this.store, o = l("select", { "aria-label": "Anchors as" }, ...x([["points", "points"], ["boxes", "boxes"], ["none", "hidden"]], e.anchors));
+    const t = document.activeElement?.dataset?.key, { look: e, transport: s, state: i, catalogue: a } = this.store, o = l("select", { "aria-label": "Anchors as" }, ...k([["points", "points"], ["boxes", "boxes"], ["none", "hidden"]], e.anchors));
     o.addEventListener("change", () => this.store.set({ anchors: o.value }));
-    const r = i.levels.map((c, u) => [String(u), `stride ${w(c.stride[0])}`]), h = l("select", { "aria-label": "Heat of positives" }, ...x([["-2", "off"], ["-1", "all levels"], ...r], String(e.heat)));
+    const r = i.levels.map((c, u) => [String(u), `stride ${b(c.stride[0])}`]), h = l("select", { "aria-label": "Heat of positives" }, ...k([["-2", "off"], ["-1", "all levels"], ...r], String(e.heat)));
     h.addEventListener("change", () => this.store.set({ heat: Number(h.value) }));
     const d = ["look", "move", "draw"].map(
-      (c) => b({ look: "Look", move: "Move objects", draw: "Draw objects" }[c], () => this.store.set({ tool: c }), {
+      (c) => w({ look: "Look", move: "Move objects", draw: "Draw objects" }[c], () => this.store.set({ tool: c }), {
         "aria-pressed": String(e.tool === c),
         "data-key": c
       })
@@ -362,10 +362,10 @@ class wt {
       l("label", {}, "Heat ", h),
       ...["ignored", "negative", "sampled"].map((c) => this.layer(c)),
       ...e.layers.includes("sampled") && !s.fixed ? [this.sampler(a.samplers)] : [],
-      b("Whole image", () => {
+      w("Whole image", () => {
         this.panels.camera.reset(), this.panels.redraw();
       }, { title: "0" }),
-      ...s.fixed || i.strategies.length > 3 ? [] : [b("+ strategy", () => this.panels.add(), { "data-key": "add" })]
+      ...s.fixed || i.strategies.length > 3 ? [] : [w("+ strategy", () => this.panels.add(), { "data-key": "add" })]
     ), t && this.root.querySelector(`[data-key=${t}]`)?.focus();
   }
   layer(t) {
@@ -374,11 +374,11 @@ class wt {
       const c = o.checked ? [...e.layers, t] : e.layers.filter((u) => u !== t);
       t === "sampled" && o.checked && this.store.state.sampler === null && this.store.change({ sampler: "random" }), this.store.set({ layers: c });
     });
-    const h = (i?.panels.map((c) => c.layers[t]).filter(Boolean) ?? []).find((c) => c.shown < c.total), d = h ? ` (${h.shown.toLocaleString("en")} of ${v(h.total, "anchor")} drawn)` : "";
+    const h = (i?.panels.map((c) => c.layers[t]).filter(Boolean) ?? []).find((c) => c.shown < c.total), d = h ? ` (${h.shown.toLocaleString("en")} of ${x(h.total, "anchor")} drawn)` : "";
     return l("label", { class: "check" }, o, ` ${t}${a ? d : ""}`);
   }
   sampler(t) {
-    const e = l("select", { "aria-label": "Sampler" }, ...x(t, this.store.state.sampler ?? "random"));
+    const e = l("select", { "aria-label": "Sampler" }, ...k(t, this.store.state.sampler ?? "random"));
     return e.addEventListener("change", () => this.store.change({ sampler: e.value })), e;
   }
   refresh() {
@@ -390,7 +390,7 @@ async function nt(n, t, e) {
     await new Promise((s) => setTimeout(s, 250)), t = await n.ask("progress", { id: t.id }), e(t);
   return t;
 }
-const [W, M, I, O, P] = [340, 300, 34, 30, 10], yt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const [F, z, N, P, j] = [340, 300, 34, 30, 10], yt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 class ot {
   canvas = l("canvas", {
     class: "plane",
@@ -400,19 +400,19 @@ class ot {
   sizes = new Float32Array(0);
   draw(t, e = []) {
     const s = Math.min(devicePixelRatio || 1, 2);
-    [this.canvas.width, this.canvas.height] = [W * s, M * s];
+    [this.canvas.width, this.canvas.height] = [F * s, z * s];
     const i = this.canvas.getContext("2d");
     i.scale(s, s);
-    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => I + d(f) * (W - I - P), u = (f) => M - O - d(f) * (M - O - P);
+    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => N + d(f) * (F - N - j), u = (f) => z - P - d(f) * (z - P - j);
     this.axes(i, r, h, c, u, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
     for (let f = 0; f < this.sizes.length; f += 2)
       i.fillRect(c(this.sizes[f]) - 1, u(this.sizes[f + 1]) - 1, 2, 2);
-    i.globalAlpha = 0.7, i.strokeStyle = A[0];
+    i.globalAlpha = 0.7, i.strokeStyle = I[0];
     for (const f of e)
       i.beginPath(), f.forEach(([g, m], y) => i[y ? "lineTo" : "moveTo"](c(g), u(m))), i.stroke();
-    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, A[g % A.length], c, u));
+    i.globalAlpha = 1, t.forEach((f, g) => this.marks(i, f, I[g % I.length], c, u));
     const p = t.map(
-      (f) => `${f.name}: ${f.shapes.map(([g, m]) => `${w(g)} by ${w(m)}`).join(", ")}.`
+      (f) => `${f.name}: ${f.shapes.map(([g, m]) => `${b(g)} by ${b(m)}`).join(", ")}.`
     );
     this.canvas.setAttribute(
       "aria-label",
@@ -431,8 +431,8 @@ class ot {
   axes(t, e, s, i, a, o) {
     t.font = "11px system-ui, sans-serif", t.fillStyle = t.strokeStyle = o;
     for (const r of yt.filter((h) => h >= e && h <= s))
-      t.globalAlpha = 0.12, t.fillRect(i(r), P, 1, M - O - P), t.fillRect(I, a(r), W - I - P, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), M - O + 13), t.textAlign = "right", t.fillText(String(r), I - 4, a(r) + 4);
-    t.textAlign = "center", t.fillText("width, px", (I + W) / 2, M - 4), t.save(), t.translate(9, (M - O) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
+      t.globalAlpha = 0.12, t.fillRect(i(r), j, 1, z - P - j), t.fillRect(N, a(r), F - N - j, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), z - P + 13), t.textAlign = "right", t.fillText(String(r), N - 4, a(r) + 4);
+    t.textAlign = "center", t.fillText("width, px", (N + F) / 2, z - 4), t.save(), t.translate(9, (z - P) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
   }
   marks(t, e, s, i, a) {
     t.lineWidth = 2;
@@ -440,7 +440,7 @@ class ot {
       t.beginPath(), t.arc(i(o), a(r), 5, 0, 7), t.fillStyle = t.strokeStyle = s, e.hollow || t.fill(), t.strokeStyle = e.hollow ? s : "#ffffff", t.stroke();
   }
 }
-function S(n) {
+function E(n) {
   const t = atob(n.data), e = new Uint8Array(t.length);
   for (let s = 0; s < t.length; s++) e[s] = t.charCodeAt(s);
   return n.type === "f4" ? new Float32Array(e.buffer) : new Int32Array(e.buffer);
@@ -465,7 +465,7 @@ class kt {
   found = null;
   sized = "";
   select(t, e, s) {
-    const i = l("select", { "aria-label": e }, ...x(s, this.asked[t]));
+    const i = l("select", { "aria-label": e }, ...k(s, this.asked[t]));
     return i.addEventListener("change", () => {
       this.asked[t] = i.value, this.build();
     }), i;
@@ -488,7 +488,7 @@ class kt {
         { class: "inline" },
         this.select("objective", "Objective", vt),
         this.select("framework", "Syntax", xt),
-        b("Design", () => void this.start(), { class: "go" })
+        w("Design", () => void this.start(), { class: "go" })
       )
     );
   }
@@ -525,8 +525,8 @@ class kt {
         l("thead", {}, l("tr", {}, ...s.map((a) => l("th", {}, a)))),
         l("tbody", {}, ...t.rows.map((a) => l("tr", {}, ...e.map((o) => l("td", {}, i(a[o]))))))
       ),
-      b("Use these shapes in the panels", () => this.use(), { class: "use" }),
-      _("snippet", t.snippet)
+      w("Use these shapes in the panels", () => this.use(), { class: "use" }),
+      B("snippet", t.snippet)
     );
   }
   // levels without a shape of their own fall away
@@ -539,14 +539,14 @@ class kt {
     if (s !== this.sized) {
       this.sized = s;
       const a = await e.ask("sizes", { state: t });
-      this.plane.sizes = S(a.wh);
+      this.plane.sizes = E(a.wh);
       const o = a.shown < a.total ? `${a.shown.toLocaleString("en")} of ` : "";
-      this.note.textContent = `${o}${v(a.total, "object")} as the network sees them (grey), the anchors in use (hollow) and the designed ones (filled).`;
+      this.note.textContent = `${o}${x(a.total, "object")} as the network sees them (grey), the anchors in use (hollow) and the designed ones (filled).`;
     }
     const i = t.levels.flatMap((a) => a.shapes ?? []);
     this.plane.draw([
       { name: "designed", shapes: this.found?.levels.flatMap((a) => a.shapes) ?? [] },
-      { name: `in use, ${w(i.length)}`, shapes: i, hollow: !0 }
+      { name: `in use, ${b(i.length)}`, shapes: i, hollow: !0 }
     ]);
   }
 }
@@ -555,20 +555,20 @@ function $t(n) {
   for (const e of n) e > t && (t = e);
   return t;
 }
-const C = new Float32Array(0);
+const A = new Float32Array(0);
 function St(n) {
-  const t = { boxes: C, level: C, target: C, weight: C, iou: C }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
-  for (const s of e) t[s] = n.error ? C : S(n[s]);
+  const t = { boxes: A, level: A, target: A, weight: A, iou: A }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
+  for (const s of e) t[s] = n.error ? A : E(n[s]);
   return {
     error: n.error ?? null,
     data: n,
     ...t,
-    codeOf: n.error ? C : S(n.code_of),
+    codeOf: n.error ? A : E(n.code_of),
     reasons: new Map((n.reasons ?? []).map((s) => [s.object, s])),
     layers: Object.fromEntries(
       Object.entries(n.layers ?? {}).map(([s, i]) => [
         s,
-        { ...i, boxes: S(i.boxes), level: S(i.level) }
+        { ...i, boxes: E(i.boxes), level: E(i.level) }
       ])
     )
   };
@@ -576,18 +576,18 @@ function St(n) {
 function Et(n) {
   return {
     data: n,
-    boxes: S(n.boxes),
-    labels: S(n.labels),
-    crowd: S(n.crowd),
-    best: S(n.best),
+    boxes: E(n.boxes),
+    labels: E(n.labels),
+    crowd: E(n.crowd),
+    best: E(n.best),
     panels: n.panels.map(St)
   };
 }
 function Lt(n, t) {
   if (n.error) return n.error;
   const { positives: e, without: s, ignored: i, anchors: a } = n.data, o = [
-    `${v(e, "positive")} of ${v(a, "anchor")}`,
-    s ? `${s} of ${v(t, "object")} without` : "no object without"
+    `${x(e, "positive")} of ${x(a, "anchor")}`,
+    s ? `${s} of ${x(t, "object")} without` : "no object without"
   ];
   return i && o.push(`${i.toLocaleString("en")} ignored`), n.data.predicted && o.push("by the run's predictions"), o.join(" · ");
 }
@@ -599,26 +599,26 @@ function Mt(n, t, e, s) {
   for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
   const o = n.best[e];
   if (!a.length) return Ct(i.reasons.get(e), o);
-  const r = a.map((g) => i.iou[g]), d = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => w(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, u = [`${v(a.length, "anchor")}, ${c}, stride ${d}.`], p = i.codeOf[e];
+  const r = a.map((g) => i.iou[g]), d = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => b(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, u = [`${x(a.length, "anchor")}, ${c}, stride ${d}.`], p = i.codeOf[e];
   if (p >= 0) {
-    const [g, m, y, E] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), k = [g, m, y, E].map((lt) => lt.toFixed(2)), [T, U] = [
+    const [g, m, y, $] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), v = [g, m, y, $].map((lt) => lt.toFixed(2)), [L, M] = [
       i.boxes[4 * p + 2] - i.boxes[4 * p],
       i.boxes[4 * p + 3] - i.boxes[4 * p + 1]
     ];
     u.push(
-      `From its best anchor (${w(T)} × ${w(U)}): centre ${k[0]}, ${k[1]} anchor sides; log ratios ${k[2]}, ${k[3]}.`
+      `From its best anchor (${b(L)} × ${b(M)}): centre ${v[0]}, ${v[1]} anchor sides; log ratios ${v[2]}, ${v[3]}.`
     );
   }
   const f = a.map((g) => i.weight[g]);
-  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${w(zt(f))}.`), u;
+  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${b(zt(f))}.`), u;
 }
 function Ct(n, t) {
-  if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}. No reason was looked for.`];
+  if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}.`];
   const e = [`No anchor. ${n.words}`];
   if (n.box) {
     const [i, a, o, r] = n.box, h = n.among > 1 ? `; rank ${n.rank} of ${n.among} objects on it` : "";
     e.push(
-      `Best IoU ${n.iou.toFixed(2)}, with an anchor of ${w(o - i)} × ${w(r - a)}${h}.`
+      `Best IoU ${n.iou.toFixed(2)}, with an anchor of ${b(o - i)} × ${b(r - a)}${h}.`
     );
   }
   const s = n.words.includes("asks for");
@@ -641,7 +641,7 @@ class At {
     const e = l(
       "select",
       { "aria-label": "Which objects are listed" },
-      ...x(
+      ...k(
         [
           ["without", "without an anchor in some panel"],
           ["all", "all objects"]
@@ -652,7 +652,7 @@ class At {
     e.addEventListener("change", () => {
       this.only = e.value, this.build();
     });
-    const s = this.rows(), i = s.length > q ? `The first ${q} of ${v(s.length, "object")}:` : "";
+    const s = this.rows(), i = s.length > q ? `The first ${q} of ${x(s.length, "object")}:` : "";
     this.root.replaceChildren(
       this.detail(),
       !this.store.transport.fixed && this.store.catalogue.images > 1 ? this.finder() : "",
@@ -662,11 +662,11 @@ class At {
     );
   }
   finder() {
-    const t = l("span", { class: "quiet", role: "status" }), e = b("Next image with an object without", async () => {
+    const t = l("span", { class: "quiet", role: "status" }), e = w("Next image with an object without", async () => {
       e.disabled = !0, t.textContent = "looking ...";
       try {
         const { transport: s, state: i } = this.store, a = await s.ask("find", { state: i }), o = a.left_out.length ? `; not asked: ${a.left_out.join(", ")}` : "";
-        a.image !== null ? this.store.change({ image: a.image, boxes: null, labels: null }) : t.textContent = `none in the next ${v(a.looked, "image")}${o}`;
+        a.image !== null ? this.store.change({ image: a.image, boxes: null, labels: null }) : t.textContent = `none in the next ${x(a.looked, "image")}${o}`;
       } catch (s) {
         t.textContent = s.message;
       }
@@ -682,11 +682,11 @@ class At {
   }
   name(t) {
     const { answer: e, catalogue: s } = this.store, [i, a, o, r] = e.boxes.subarray(4 * t, 4 * t + 4), h = s.classes[e.labels[t]] ?? `class ${e.labels[t]}`;
-    return `${t + 1} ${e.crowd[t] ? "crowd of " : ""}${h}, ${w(o - i)} × ${w(r - a)} px`;
+    return `${t + 1} ${e.crowd[t] ? "crowd of " : ""}${h}, ${b(o - i)} × ${b(r - a)} px`;
   }
   item(t) {
     const { answer: e, look: s, answered: i } = this.store, a = e.panels.map((d, c) => {
-      const u = `${i.strategies[c].name}: ${v(d.counts[t] ?? 0, "anchor")}`, p = !d.error && d.counts[t] === 0;
+      const u = `${i.strategies[c].name}: ${x(d.counts[t] ?? 0, "anchor")}`, p = !d.error && d.counts[t] === 0;
       return l("b", { class: p ? "none" : "", title: u }, d.error ? "–" : String(d.counts[t]));
     }), o = () => this.store.set({ selected: s.selected === t ? -1 : t }), r = l("i", { "aria-hidden": "true" }), h = e.panels.every((d) => !d.error && d.counts[t] === 0);
     return r.style.background = h ? it : H(t), l(
@@ -715,7 +715,7 @@ class At {
     ), d = l(
       "select",
       { "aria-label": "Class of the object" },
-      ...x(a.classes.map((c, u) => [String(u), c]))
+      ...k(a.classes.map((c, u) => [String(u), c]))
     );
     return d.value = String(t.labels[r]), d.addEventListener("change", () => {
       const c = [...i.labels ?? []];
@@ -729,8 +729,8 @@ class At {
         "div",
         { class: "inline" },
         i.boxes && d,
-        b("Remove", () => this.remove(r)),
-        i.boxes && b("The image's own objects", () => this.store.change({ boxes: null, labels: null }))
+        w("Remove", () => this.remove(r)),
+        i.boxes && w("The image's own objects", () => this.store.change({ boxes: null, labels: null }))
       )
     );
   }
@@ -779,17 +779,18 @@ function Ot(n, { answer: t, panel: e, look: s, hover: i }, a) {
   n.setLineDash([]);
 }
 function Pt(n, { panel: t, look: e }, s) {
-  const i = Math.max(1e-12, $t(t.weight)), a = e.anchors === "boxes", o = e.selected;
-  let r = "";
-  for (let h = 0; h < t.target.length; h++) {
-    const d = t.target[h], [c, u, p, f] = t.boxes.subarray(4 * h, 4 * h + 4), g = o >= 0 && d !== o ? 0.35 : 1;
-    n.globalAlpha = (0.15 + 0.85 * (t.weight[h] / i)) * g * (a ? 0.8 : 1);
-    const m = H(d);
-    if (m !== r && (n.fillStyle = n.strokeStyle = r = m), a) {
-      n.lineWidth = s, n.strokeRect(c, u, p - c, f - u);
+  const i = Math.max(1e-12, $t(t.weight)), a = e.anchors === "boxes", o = e.selected, r = t.target.length > 4e3;
+  let h = "";
+  for (let d = 0; d < t.target.length; d++) {
+    const c = t.target[d], u = 4 * d, [p, f] = [t.boxes[u], t.boxes[u + 1]], [g, m] = [t.boxes[u + 2], t.boxes[u + 3]], y = o >= 0 && c !== o ? 0.35 : 1;
+    n.globalAlpha = (0.15 + 0.85 * (t.weight[d] / i)) * y * (a ? 0.8 : 1);
+    const $ = H(c);
+    if ($ !== h && (n.fillStyle = n.strokeStyle = h = $), a) {
+      n.lineWidth = s, n.strokeRect(p, f, g - p, m - f);
       continue;
     }
-    J(n, (c + p) / 2, (u + f) / 2, rt(t.level[h]) * s);
+    const [v, L, M] = [(p + g) / 2, (f + m) / 2, rt(t.level[d]) * s];
+    r ? n.fillRect(v - M, L - M, 2 * M, 2 * M) : J(n, v, L, M);
   }
   n.globalAlpha = 1;
 }
@@ -815,8 +816,8 @@ function Rt(n, { answer: t, panel: e, look: s }) {
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
     if (s.heat >= 0 && r !== s.heat) continue;
-    const [h, d] = t.data.levels[r].stride, [c, u, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - d / 2, (u + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, E = i.get(y);
-    E ? E[4] += 1 : i.set(y, [g, m, d, h, 1]);
+    const [h, d] = t.data.levels[r].stride, [c, u, p, f] = e.boxes.subarray(4 * o, 4 * o + 4), [g, m] = [(c + p) / 2 - d / 2, (u + f) / 2 - h / 2], y = `${r}/${g.toFixed(1)}/${m.toFixed(1)}`, $ = i.get(y);
+    $ ? $[4] += 1 : i.set(y, [g, m, d, h, 1]);
   }
   const a = Math.max(1, ...[...i.values()].map((o) => o[4]));
   for (const [o, r, h, d, c] of i.values())
@@ -986,7 +987,7 @@ function Dt(n, t, e, s, i) {
     return a.addEventListener("change", () => e(a.checked)), [a];
   }
   if (n.kind === "choice") {
-    const a = l("select", { id: s, disabled: i }, ...x(n.choices.map(String), String(t)));
+    const a = l("select", { id: s, disabled: i }, ...k(n.choices.map(String), String(t)));
     return a.addEventListener("change", () => e(a.value)), [a];
   }
   if (n.kind === "text") {
@@ -1056,10 +1057,10 @@ class qt {
     ), h = l(
       "select",
       { "aria-label": `Strategy of panel ${t + 1}`, disabled: s.fixed },
-      ...x(r)
+      ...k(r)
     );
     h.addEventListener("change", () => this.replace(t, { name: h.value, settings: {} }));
-    const d = b("×", () => this.remove(t), {
+    const d = w("×", () => this.remove(t), {
       class: "close",
       "aria-label": `Remove panel ${t + 1}`
     }), c = l(
@@ -1166,7 +1167,7 @@ class Kt {
   }
   set(t) {
     const e = t.layers !== void 0;
-    this.look = { ...this.look, ...t }, this.tell("look"), e && this.ask();
+    this.look = { ...this.look, ...t }, this.tell("look"), e ? this.ask() : t.selected !== void 0 && this.why();
   }
   become(t) {
     t.image !== this.state.image && (this.look = { ...this.look, selected: -1 }), this.state = t, this.tell("state"), this.ask();
@@ -1190,7 +1191,22 @@ class Kt {
     }
     if (this.asking = !1, this.again)
       return this.again = !1, this.ask();
-    this.busy = !1, this.tell("answer");
+    this.busy = !1, this.tell("answer"), this.why();
+  }
+  // why the chosen object goes without, where it does; a saved page knows it of all
+  async why() {
+    const { answer: t, answered: e } = this, s = this.look.selected;
+    if (!(!t || this.transport.fixed || s < 0 || t.crowd[s] || !t.panels.some(
+      (a) => !a.error && a.counts[s] === 0 && !a.reasons.has(s)
+    ))) {
+      try {
+        const a = { state: e, object: s };
+        (await this.transport.ask("why", a)).reasons.forEach((r, h) => r && t.panels[h].reasons.set(s, r));
+      } catch (a) {
+        this.problem = a.message;
+      }
+      t === this.answer && this.tell("look");
+    }
   }
   async show(t) {
     if (this.shown !== t) {
@@ -1206,45 +1222,45 @@ class Kt {
     }
   }
 }
-const [j, z, R, K, G, F] = [340, 190, 42, 12, 10, 34];
-function N(n, t, e, s = null) {
-  const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = $("svg", {
-    viewBox: `0 0 ${j} ${z}`,
+const [R, T, W, K, G, _] = [340, 190, 42, 12, 10, 34];
+function O(n, t, e, s = null) {
+  const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = S("svg", {
+    viewBox: `0 0 ${R} ${T}`,
     role: "img",
     class: "chart",
     "aria-label": `${e}. ${n.map(Jt).join(" ")}`
   });
   if (!i.length)
-    return a.append($("text", { x: j / 2, y: z / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => R + (f - o) / (r - o) * (j - R - K), p = (f) => z - F - (f - c) / (d - c) * (z - G - F);
+    return a.append(S("text", { x: R / 2, y: T / 2, "text-anchor": "middle" }, "nothing yet")), a;
+  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => W + (f - o) / (r - o) * (R - W - K), p = (f) => T - _ - (f - c) / (d - c) * (T - G - _);
   for (const f of tt(c, d))
     a.append(
-      $("line", { x1: R, x2: j - K, y1: p(f), y2: p(f), class: "grid" }),
-      $("text", { x: R - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
+      S("line", { x1: W, x2: R - K, y1: p(f), y2: p(f), class: "grid" }),
+      S("text", { x: W - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
     );
   for (const f of tt(o, r))
-    a.append($("text", { x: u(f), y: z - F + 13, "text-anchor": "middle" }, Q(f, o, r)));
-  return s !== null && s >= o && s <= r && a.append($("line", { x1: u(s), x2: u(s), y1: G, y2: z - F, class: "mark" })), a.append($("text", { x: (R + j - K) / 2, y: z - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
-    const m = f.points.filter(([, k]) => k !== null), y = m.map(([k, T], U) => `${U ? "L" : "M"}${u(k).toFixed(1)} ${p(T).toFixed(1)}`), E = A[g % A.length];
-    if (a.append($("path", { d: y.join(""), stroke: E, fill: "none", "stroke-width": 2 })), m.length <= 41)
-      for (const [k, T] of m)
+    a.append(S("text", { x: u(f), y: T - _ + 13, "text-anchor": "middle" }, Q(f, o, r)));
+  return s !== null && s >= o && s <= r && a.append(S("line", { x1: u(s), x2: u(s), y1: G, y2: T - _, class: "mark" })), a.append(S("text", { x: (W + R - K) / 2, y: T - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
+    const m = f.points.filter(([, v]) => v !== null), y = m.map(([v, L], M) => `${M ? "L" : "M"}${u(v).toFixed(1)} ${p(L).toFixed(1)}`), $ = I[g % I.length];
+    if (a.append(S("path", { d: y.join(""), stroke: $, fill: "none", "stroke-width": 2 })), m.length <= 41)
+      for (const [v, L] of m)
         a.append(
-          $("circle", { cx: u(k), cy: p(T), r: 2.6, fill: E }, $("title", {}, `${w(k)}: ${w(T)}`))
+          S("circle", { cx: u(v), cy: p(L), r: 2.6, fill: $ }, S("title", {}, `${b(v)}: ${b(L)}`))
         );
   }), a;
 }
-function B(n) {
+function D(n) {
   const t = document.createElement("p");
   return t.className = "legend", n.forEach((e, s) => {
     const i = document.createElement("span"), a = document.createElement("i");
-    a.style.background = A[s % A.length], i.append(a, e.name), t.append(i);
+    a.style.background = I[s % I.length], i.append(a, e.name), t.append(i);
   }), t;
 }
 function Jt(n) {
   const t = n.points.filter(([, i]) => i !== null);
   if (!t.length) return `${n.name}: nothing yet.`;
   const [e, s] = [t[0], t[t.length - 1]];
-  return `${n.name}: ${w(e[1])} at ${w(e[0])}, ${w(s[1])} at ${w(s[0])}.`;
+  return `${n.name}: ${b(e[1])} at ${b(e[0])}, ${b(s[1])} at ${b(s[0])}.`;
 }
 function Z(n) {
   const t = n.reduce((s, i) => Math.min(s, i), 1 / 0), e = n.reduce((s, i) => Math.max(s, i), -1 / 0);
@@ -1287,7 +1303,7 @@ class Yt {
     const t = this.fields(), e = t.find((a) => a.name === this.setting) ?? t[0], s = l(
       "select",
       { "aria-label": "Strategy to sweep" },
-      ...x(
+      ...k(
         this.store.state.strategies.map((a, o) => [String(o), `${o + 1}: ${a.name}`]),
         String(this.panel)
       )
@@ -1299,7 +1315,7 @@ class Yt {
       return;
     }
     e.name !== this.setting && (this.setting = e.name, this.numbers.low = e.high === 1 ? 0.1 : Math.max(e.low, e.step), this.numbers.high = e.high === 1 ? 0.9 : e.high);
-    const i = l("select", { "aria-label": "Setting" }, ...x(t.map((a) => a.name), e.name));
+    const i = l("select", { "aria-label": "Setting" }, ...k(t.map((a) => a.name), e.name));
     i.addEventListener("change", () => {
       this.setting = "";
       const a = t.find((o) => o.name === i.value);
@@ -1317,8 +1333,8 @@ class Yt {
       l(
         "div",
         { class: "inline" },
-        b("Sweep", () => void this.start(), { class: "go" }),
-        b("Cancel", () => void this.cancel(), { class: "stop", disabled: !0 })
+        w("Sweep", () => void this.start(), { class: "go" }),
+        w("Cancel", () => void this.cancel(), { class: "stop", disabled: !0 })
       )
     );
   }
@@ -1353,7 +1369,7 @@ class Yt {
       l(
         "p",
         { class: t.state === "failed" ? "wrong" : "state", "data-state": t.state },
-        i ? `${i.images} of ${v(i.of, "image")}, ${v(i.objects, "object")}; ${o}` : o
+        i ? `${i.images} of ${x(i.of, "image")}, ${x(i.objects, "object")}; ${o}` : o
       ),
       ...i ? this.charts(i) : []
     );
@@ -1362,11 +1378,11 @@ class Yt {
     const e = this.current(), s = (u) => t.rows.map((p) => [p.value, u(p)]), i = [{ name: "positives per object", points: s((u) => u.per_object) }], a = [
       { name: "share of objects with an anchor", points: s((u) => u.answered) }
     ], o = [{ name: "objects without", points: s((u) => u.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((u, p) => [u, t.recall[p]]) }], d = t.rows.filter((u) => u.refused), c = (u, p, f) => [
-      B(u),
-      N(u, p, u[0].name, f)
+      D(u),
+      O(u, p, u[0].name, f)
     ];
     return [
-      ...d.length ? [l("p", { class: "quiet" }, `${v(d.length, "value")} refused: ${d[0].refused}`)] : [],
+      ...d.length ? [l("p", { class: "quiet" }, `${x(d.length, "value")} refused: ${d[0].refused}`)] : [],
       ...c(i, t.setting, e),
       ...c(a, t.setting, e),
       ...c(o, t.setting, e),
@@ -1444,7 +1460,7 @@ class Ht {
     if (this.at < 0) {
       this.root.replaceChildren(
         l("p", {}, "Ten steps: what an anchor is, thresholds, levels, sampling, fixed and adaptive rules, shapes that fit."),
-        b("Start the tour", () => void this.go(0), { class: "go" })
+        w("Start the tour", () => void this.go(0), { class: "go" })
       );
       return;
     }
@@ -1456,9 +1472,9 @@ class Ht {
       l(
         "div",
         { class: "inline" },
-        b("Back", () => void this.go(this.at - 1), { disabled: this.at === 0 }),
-        b(e ? "End" : "Next", () => e ? this.end() : void this.go(this.at + 1), { class: "go" }),
-        !e && b("Leave", () => this.end())
+        w("Back", () => void this.go(this.at - 1), { disabled: this.at === 0 }),
+        w(e ? "End" : "Next", () => e ? this.end() : void this.go(this.at + 1), { class: "go" }),
+        !e && w("Leave", () => this.end())
       )
     );
   }
@@ -1570,9 +1586,9 @@ class Qt {
       }
   }
   build() {
-    const t = this.run, e = t.left_out ? `; ${v(t.left_out, "row")} of the curves not drawn` : "";
+    const t = this.run, e = t.left_out ? `; ${x(t.left_out, "row")} of the curves not drawn` : "";
     this.head.textContent = `${t.title} (${t.detector}): epoch ${t.epochs} of ${t.of_epochs}, ${t.finished ? "finished" : "not finished"}${e}`, this.head.dataset.epochs = String(t.epochs);
-    const s = l("select", { "aria-label": "Which loss" }, ...x(t.losses, this.lossName));
+    const s = l("select", { "aria-label": "Which loss" }, ...k(t.losses, this.lossName));
     s.addEventListener("change", () => {
       this.lossName = s.value, this.build();
     });
@@ -1588,9 +1604,9 @@ class Qt {
     }));
     this.charts.replaceChildren(
       l("label", {}, "Curve ", s),
-      N(i, "step", this.lossName),
-      ...a[0].points.length ? [B(a), N(a, "step", a[0].name)] : [],
-      ...t.scores.length ? [B(o), N(o, "epoch", "scores on the held-out split")] : []
+      O(i, "step", this.lossName),
+      ...a[0].points.length ? [D(a), O(a, "step", a[0].name)] : [],
+      ...t.scores.length ? [D(o), O(o, "epoch", "scores on the held-out split")] : []
     ), this.buildScrub(), this.drawPlane(), this.count();
   }
   // what the shapes of every epoch would do on this image
@@ -1607,13 +1623,13 @@ class Qt {
         }
         const r = (p) => p.flatMap(
           (f, g) => f ? [{ name: t.strategies[g].name, points: f.map((m, y) => [o.epoch[y], m]) }] : []
-        ), [h, d] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, u = c ? ` (${v(c, "strategy", "strategies")} that read predictions left out)` : "";
+        ), [h, d] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, u = c ? ` (${x(c, "strategy", "strategies")} that read predictions left out)` : "";
         this.epochs.replaceChildren(
           l("p", {}, `On this image, with the shapes of each epoch${u}: positives`),
-          B(h),
-          N(h, "epoch", "positives on this image"),
+          D(h),
+          O(h, "epoch", "positives on this image"),
           l("p", {}, "objects without an anchor"),
-          N(d, "epoch", "objects without an anchor on this image")
+          O(d, "epoch", "objects without an anchor on this image")
         );
       } catch (o) {
         this.epochs.replaceChildren(l("p", { class: "wrong" }, o.message));
@@ -1641,9 +1657,9 @@ class Qt {
       l(
         "div",
         { class: "inline" },
-        b(this.playing ? "Pause" : "Play", () => this.play(), { class: "play" }),
+        w(this.playing ? "Pause" : "Play", () => this.play(), { class: "play" }),
         a,
-        t.saved.length > 0 && b("Saved anchors", () => this.useSaved(t.saved), {
+        t.saved.length > 0 && w("Saved anchors", () => this.useSaved(t.saved), {
           title: "Those of the saved weights: the run's predictions are for them"
         })
       ),
@@ -1685,7 +1701,7 @@ class Qt {
     if (i !== this.sized) {
       this.sized = i;
       const r = await s.ask("sizes", { state: e });
-      this.plane.sizes = S(r.wh);
+      this.plane.sizes = E(r.wh);
     }
     const a = this.at < 0 ? t.shapes.length - 1 : this.at, o = t.shapes[0].shapes.map((r, h) => t.shapes.slice(0, a + 1).map((d) => d.shapes[h]));
     this.plane.draw(
@@ -1717,7 +1733,7 @@ async function Y(n, t, e) {
   }
   const i = new Kt(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new bt(i, n, o), d = new wt(i, r), c = (p) => r.pointer.remove(p), u = te(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new wt(i, n, o), d = new bt(i, r), c = (p) => r.pointer.remove(p), u = te(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
     d.root,
@@ -1735,7 +1751,7 @@ function te(n, t, e, s) {
       d.setAttribute("aria-selected", String(d.textContent === h)), d.tabIndex = d.textContent === h ? 0 : -1;
     a.replaceChildren(i[h]), a.setAttribute("aria-label", h), n.tell("look");
   };
-  for (const h of Object.keys(i)) o.append(b(h, () => r(h), { role: "tab" }));
+  for (const h of Object.keys(i)) o.append(w(h, () => r(h), { role: "tab" }));
   return o.addEventListener("keydown", (h) => {
     const d = { ArrowRight: 1, ArrowLeft: -1 }[h.key];
     if (!d) return;
