@@ -178,7 +178,8 @@ def live() -> str:
             "objects": f"{row['objects']:,}",
             "drag to picture, ms": f"{row['drag_ms']:.0f}",
             "slowest": f"{row['worst_ms']:.0f}",
-            "of it the answer, ms": f"{row['answer_ms']:.0f}",
+            "the answer alone, ms": f"{row['answer_ms']:.0f}",
+            "of processor time": f"{row['answer_cpu_ms']:.0f}",
             "answer, kB": f"{row['answer_kb']:.0f}",
         }
         for row in result["rows"]
@@ -187,9 +188,11 @@ def live() -> str:
     text = (
         f"RetinaNet's {result['anchors']:,} anchors on 640 x 640, MaxIoU and ATSS side by side; a slider of MaxIoU is moved, "
         "and the time until its picture is drawn is taken in the page (Chromium without a GPU), median and slowest; beside it "
-        "the median of the answer alone. Browser, server and other work shared the cores "
-        f"(load {result['load_average'][0]:g} on {result['hardware']['cores']}): an upper bound. The goal of the answer, under "
-        f"100 ms for 1,000 objects, is {'met' if result['rows'][2]['answer_ms'] < 100 else 'missed here'}.\n\n"
+        "the median of the answer alone, afterwards, on the clock and as processor time of one thread. Browser, server and "
+        f"other work shared the cores (load {result['load_average'][0]:g} on {result['hardware']['cores']}): an upper bound. The "
+        "goal of an answer, under 100 ms for 1,000 objects, is "
+        f"{'met' if result['rows'][2]['answer_ms'] < 100 else 'missed here on the clock'}"
+        f"{' and met in processor time' if result['rows'][2]['answer_cpu_ms'] < 100 <= result['rows'][2]['answer_ms'] else ''}.\n\n"
         f"The page weighs {page:.0f} kB (goal: under 400). The server's process held {memory['after imports']:.0f} MB after its "
         f"imports, torch among them, and {memory['most while serving']:.0f} MB at most while serving."
     )

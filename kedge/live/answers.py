@@ -108,10 +108,16 @@ def answer(source: Source, question: Question) -> Answer:
     plan = state.place(record.height, record.width)
     grid, targets = state.grid(plan.outer), source.targets(state)
     predictions = source.predictions(state)
-    panels = [
-        _panel(source, question, i, grid, targets, predictions)
-        for i in range(len(state.strategies))
-    ]
+    scene = state.model_dump_json(exclude={"strategies"})
+    weights = None if predictions is None else source.weights
+    panels = []
+    for i, item in enumerate(state.strategies):
+        key = (scene, item.model_dump_json(), question.layers, question.reasons, weights)
+        panel = source.panels.get(key)  # a slider of one strategy leaves the others as they were
+        if panel is None:
+            panel = _panel(source, question, i, grid, targets, predictions)
+            source.panels.put(key, panel)
+        panels.append(panel)
     return {
         "input": plan.outer,
         "placed": (plan.dx, plan.dy, plan.inner[1], plan.inner[0]),

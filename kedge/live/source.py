@@ -2,7 +2,7 @@
 
 import io
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -25,6 +25,25 @@ MOST_PIXELS = 50_000_000  # of an upload
 KEPT_UPLOADS = 8
 
 
+class Recent:
+    """The last few answers, by what they are answers to; from several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._kept, self._lock = most, OrderedDict[Hashable, Any](), Lock()
+
+    def get(self, key: Hashable) -> Any:
+        """What was put there; None where it was not, or long ago."""
+        with self._lock:
+            return self._kept.get(key)
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep it, and let go of the oldest."""
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
     """``records`` with their ``classes``, and the ``start`` of a page.
@@ -42,6 +61,7 @@ class Source:
     data: str | None = None
     run: Path | None = None
     uploads: "OrderedDict[str, Record]" = field(default_factory=OrderedDict)
+    panels: Recent = field(default_factory=lambda: Recent(8))
     _kept: dict[str, Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -123,6 +143,11 @@ class Source:
                 self._kept.pop("predictions", None)
             return self._kept["run"]
 
+    @property
+    def weights(self) -> int | None:
+        """Which weights the run was last loaded with: when they were saved, in nanoseconds."""
+        return self._kept.get("weights")
+
     def predictions(self, state: State) -> Predictions | None:
         """What the run's detector says at ``state``'s anchors, if these are its own; None
         otherwise."""
@@ -136,7 +161,7 @@ class Source:
         same = own.sizes == grid.sizes and own.shapes_per_level == grid.shapes_per_level
         if not same or not torch.allclose(own.shapes.detach(), grid.shapes, rtol=1e-4):
             return None
-        key = (state.image, self._kept["weights"])
+        key = (state.image, self.weights)
         kept = self._kept.get("predictions")
         if kept is not None and kept[0] == key:
             return kept[1]

@@ -135,6 +135,27 @@ def test_the_thresholds_of_atss_are_its_own():
     assert reason["threshold"] == pytest.approx(float(iou.mean() + iou.std()))
 
 
+def test_an_answer_that_is_kept_is_not_another_questions(api, strict):
+    """Panels of the same strategy differ with the image, its objects, its anchors, its settings."""
+    seen = []
+    changes = (
+        {},
+        {"image": "3"},
+        {"boxes": [[10, 10, 90, 70]], "labels": [0]},
+        {"size": [128, 160]},
+        {"levels": strict["levels"][:2]},
+        {"strategies": [{"name": "atss", "settings": {"k": 3}}]},
+    )
+    for _ in range(2):
+        for change in changes:
+            panels = api.ask("answer", {"state": strict | change})["panels"]
+            seen.append(panels[-1]["boxes"]["data"])
+    assert len(set(seen)) == len(changes)
+    assert seen[: len(changes)] == seen[len(changes) :]
+    again = api.ask("answer", question(strict, "negative"))
+    assert again["panels"][1]["layers"]["negative"]["total"] > 0
+
+
 def test_why_is_asked_of_one_object_at_a_time(api, strict):
     every = api.ask("answer", question(strict))["panels"]
     assert api.ask("answer", {"state": strict})["panels"][0]["reasons"] == []
