@@ -11,9 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from kedge import Grid, Level, MaxIoU
 from kedge.assign.by_name import strategy
 from kedge.files import append_line
 from kedge.live.opening import open_source
+from kedge.live.page import page_file
 from kedge.live.server import address, listen, make_app, uvicorn
 from kedge.live.state import State
 from kedge.train.config import make_config, save_config
@@ -488,6 +490,66 @@ def test_the_saved_page_opens_without_a_server(visit, url, tmp_path):
     assert saved.locator("[role=tab]").count() == 1
     assert saved.locator("[data-setting=positive] input[type=range]").is_disabled()
     assert requests == []
+
+
+HARNESS = """async (source) => {
+  const { default: widget } = await import(
+    URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const heard = new Set(), values = JSON.parse(await window.kernel_state());
+  const model = {
+    get: (name) => values[name],
+    set: (name, value) => { values[name] = value; },
+    save_changes: () => window.kernel_saved(JSON.stringify(values.state)),
+    send: async (message) => {
+      const reply = JSON.parse(await window.kernel(JSON.stringify(message)));
+      for (const one of heard) one(reply);
+    },
+    on: (event, handler) => heard.add(handler),
+    off: (event, handler) => heard.delete(handler),
+  };
+  const el = document.createElement("div");
+  document.body.append(el);
+  window.leave = await widget.render({ model, el });
+}"""
+
+
+def test_the_widget_answers_from_the_kernel(browser):
+    """The front end of a notebook's cell, with the messages of a real `View` behind it."""
+    pytest.importorskip("anywidget")
+    from kedge.live import View
+
+    target = {"boxes": torch.tensor([[10.0, 10, 50, 40], [60, 5, 62, 7]])}
+    grid = Grid(image_size=(64, 96), levels=[Level(stride=16, shapes=[(32, 32)])])
+    rules = [MaxIoU(low_quality="none"), "atss"]
+    view = View(torch.rand(3, 64, 96), target, grid, rules, classes=["car"])
+    saved = []
+
+    def kernel(message):
+        sent = []
+        view.send = sent.append
+        view._answer(view, json.loads(message), [])
+        return json.dumps(sent[0])
+
+    context = browser.new_context(viewport={"width": 900, "height": 700})
+    page = context.new_page()
+    trouble = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.expose_function("kernel", kernel)
+    page.expose_function("kernel_state", lambda: json.dumps({"state": view.state}))
+    page.expose_function("kernel_saved", lambda state: saved.append(json.loads(state)))
+    page.set_content(f"<style>{page_file('live.css')}</style>")
+    page.evaluate(HARNESS, page_file("live.js"))
+    page.wait_for_selector("[data-answered]", state="attached")
+    assert "of 24 anchors · 1 of 2 objects without" in facts(page)
+    assert "2 car, 2 × 2 px" in page.inner_text(".list")
+    page.fill("[aria-label='positive, exactly']", "0.9")
+    eventually(lambda: "2 of 2 objects without" in facts(page))
+    eventually(lambda: saved)
+    assert saved[-1]["strategies"][0]["settings"]["positive"] == 0.9
+    assert "#" not in page.url  # the address is the notebook's
+    assert trouble == []
+    context.close()
 
 
 # -- who may
