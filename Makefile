@@ -7,7 +7,7 @@ SITE := -c 'import site; print(site.getsitepackages()[0])'
 DATA ?= toy
 DEMO ?= demo
 
-.PHONY: demo test test-slow kill parity check bench fuzz docs clean
+.PHONY: demo test test-slow kill parity check bench fuzz live docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/kedge demo --data $(DATA) --out $(DEMO)
@@ -42,6 +42,10 @@ MINUTES ?= 60
 fuzz: $(VENV)/ready
 	PYTHONPATH=tests $(BIN)/python -m fuzz --inputs $(INPUTS) --minutes $(MINUTES) \
 		--out results/fuzz_readers.json
+
+# the page of kedge live, from web/ into the package: needs Node 20; a test says when it is due
+live:
+	cd web && npm ci --ignore-scripts && npm run build
 
 $(VENV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -28,6 +28,7 @@ _COMMANDS = {
     "design": "Anchor shapes from data, compared with what you have, ready to paste.",
     "assign": "Compare what assignment strategies choose on a data set.",
     "doctor": "Say what is wrong with data, anchors or a run, and what to do about it.",
+    "live": "A page that shows which anchor answers for which object, as you drag.",
     "report": "A page of how anchors meet the objects: plane, coverage, sweeps, images.",
     "demo": "Mismatched, k-means and learned anchors side by side, in minutes.",
 }

@@ -153,6 +153,13 @@ def test_the_check_of_the_doctors_page_finds_something(names, capsys):
     assert names["finding"].symptom
 
 
+def test_the_example_of_the_live_page_runs(tmp_path, monkeypatch):
+    pytest.importorskip("anywidget")
+    monkeypatch.chdir(tmp_path)
+    execute(blocks("docs/live.md")[0], {})
+    assert Path("view.html").stat().st_size > 10_000
+
+
 def test_the_example_of_torchvision_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     execute(blocks("docs/torchvision.md")[0], {})
@@ -209,6 +216,7 @@ def test_every_block_of_python_is_run_here():
     count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
     count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
     count |= {"docs/torchvision.md": 1, "docs/detectors.md": 1, "docs/scale.md": 4}
+    count |= {"docs/live.md": 1}
     count[INSIDE] = 9
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     found = {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages}

@@ -15,7 +15,7 @@ ORDER = [
     "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "batches", "report",
     "proposals", "detectors", "export", "design", "evaluate", "predict", "train", "doctor",
-    "interop", "pages", "demo", "commands", "cli",
+    "interop", "pages", "live", "demo", "commands", "cli",
 ]  # fmt: skip
 CORE = [*ORDER[: ORDER.index("select") + 1], "detectors"]
 LIGHT = {"torch", "torchvision", "numpy", "kedge"}
