@@ -26,12 +26,16 @@ class Grid(Layout):
 
     def _table(self, targets: Targets, cost: int) -> table.Table | None:
         """All pairs, where they are few; ``cost`` as in ``table.fits``."""
-        small = table.fits(len(self), targets, cost)
-        return table.Table(self._every_box, targets) if small else None
+        if not table.fits(len(self), targets, cost):
+            return None
+        boxes, sides = self._every_box
+        return table.Table(boxes, targets, sides=sides)
 
     @cached_property
-    def _every_box(self) -> Tensor:
-        return self.boxes().detach()
+    def _every_box(self) -> tuple[Tensor, Tensor]:
+        """(N, 4) the boxes of an image, and their sides as columns."""
+        boxes = self.boxes().detach()
+        return boxes, table.columns(boxes)
 
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
