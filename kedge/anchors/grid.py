@@ -33,9 +33,9 @@ class Grid(Layout):
 
     @cached_property
     def _every_box(self) -> tuple[Tensor, Tensor]:
-        """(N, 4) the boxes of an image, and their sides as columns."""
+        """(N, 4) the boxes of an image, and ``table.sides_of`` them."""
         boxes = self.boxes().detach()
-        return boxes, table.columns(boxes)
+        return boxes, table.sides_of(boxes, boxes.dtype)
 
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None

@@ -15,16 +15,18 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, where
+from kedge.boxes import area, iou
 from kedge.types import Targets
 
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
 # on how cheap the search is which it replaces; on a GPU, where launches count, it is estimated
 ON_A_PROCESSOR, ON_A_GPU = 1 << 20, 1 << 23
 PART = 1 << 17  # pairs of a table that a processor's cache holds
+SLACK = 1e-5  # relative; more than rounding moves an IoU
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
 _forced: list[bool] = []
 
-Answer = tuple[Tensor, Tensor | None]  # (g, N) which pairs, and their IoU
+Answer = tuple[Tensor, Tensor | None]  # (K,) entries of a table, row by row, and their IoU
 
 
 @contextmanager
@@ -54,7 +56,7 @@ class Table:
     """The objects that are no crowds (g,), by the N places of each one's image.
 
     ``boxes`` (N, 4) of every image, or (B, N, 4). A place is a row of the batch's anchors: the
-    ``image * N + n``-th, or the one that ``rows`` (B * N,) says. ``sides``: ``columns(boxes)``,
+    ``image * N + n``-th, or the one that ``rows`` (B * N,) says. ``sides``: ``sides_of(boxes)``,
     where the caller keeps them; ``real`` (g,): only these objects.
     """
 
@@ -68,54 +70,71 @@ class Table:
     ) -> None:
         self.targets, self.boxes, self.rows = targets, boxes.detach(), rows
         self.width = boxes.shape[-2]
-        self.sides = columns(self.boxes) if sides is None else sides
         self.real = targets.real if real is None else real
         every = real is None and targets.all_real
         self.image = targets.image if every else pick(targets.image, self.real)
         self.box = (targets.boxes if every else pick(targets.boxes, self.real)).detach()
         wide = torch.promote_types(self.box.dtype, self.boxes.dtype)
         self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
+        self.sides = (sides_of(self.boxes, self.dtype) if sides is None else sides).to(self.dtype)
+        self.only: int | None = None  # the one image of all objects, where that is known
 
     def __len__(self) -> int:
         return len(self.real)
 
     def at(self, values: Tensor) -> tuple[Tensor, ...]:
         """(1, N) or (g, N) each, of columns (D, 1, N) or (D, B, N)."""
+        if self.only is not None and values.shape[1] > 1:
+            values = values[:, self.only, None]
         if values.shape[1] > 1:  # else one row for all objects
             values = values.index_select(1, self.image)
         return values.unbind(0)
 
-    def iou(self) -> Tensor:
-        """(g, N), equal to ``kedge.boxes.iou`` bit by bit; NaN for boxes that are."""
+    def areas(self) -> tuple[Tensor, Tensor]:
+        """(g, N) shared by both boxes, and the sum of their own; NaN for boxes that are."""
         x1, y1, x2, y2 = self.box.to(self.dtype)[..., None].unbind(1)
-        u1, v1, u2, v2 = self.at(self.sides.to(self.dtype))
+        u1, v1, u2, v2, own = self.at(self.sides)
         shared = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp_(min=0)
         shared *= (torch.minimum(y2, v2) - torch.maximum(y1, v1)).clamp_(min=0)
-        union = ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)
+        return shared, (x2 - x1) * (y2 - y1) + own
+
+    def iou(self) -> Tensor:
+        """(g, N), equal to ``kedge.boxes.iou`` bit by bit."""
+        shared, both = self.areas()
+        union = both.sub_(shared)
         return shared.div_(union.masked_fill_(union <= 0, 1))
 
-    def _parts(self) -> "list[Table]":
-        """The table in pieces that a processor's cache holds; whole on a GPU."""
+    def entries(self, ask: Callable[["Table"], Answer]) -> Answer:
+        """What ``ask`` gives of the table, asked of pieces that a processor's cache holds."""
         size = max(1, PART // max(self.width, 1))
         if self.box.device.type != "cpu" or len(self) <= size:
-            return [self]
-        parts = self.real.split(size)
-        return [Table(self.boxes, self.targets, self.rows, self.sides, real) for real in parts]
+            return ask(self)
+        found, image = [], self.image.tolist()
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            part = Table(self.boxes, self.targets, self.rows, self.sides, self.real[start:stop])
+            part.only = image[start] if image[start] == image[stop - 1] else None
+            at, value = ask(part)
+            found.append((at + start * self.width, value))
+        at, value = (list(column) for column in zip(*found))
+        return torch.cat(at), None if value[0] is None else torch.cat(value)
 
-    def pairs(self, anchors: Any, ask: Callable[["Table"], Answer]) -> Pairs:
-        """The pairs where the mask is true that ``ask`` gives for a part of the table."""
-        found = [part._pairs(*ask(part)) for part in self._parts()]
-        anchor, target, value = found[0] if len(found) == 1 else (_cat(c) for c in zip(*found))
+    def place(self, entries: Tensor) -> tuple[Tensor, Tensor]:
+        """Object (K,) below g, and place (K,) in the batch, of some entries (K,)."""
+        g = entries.div(max(self.width, 1), rounding_mode="floor")
+        first = (self.image - torch.arange(len(self), device=g.device)) * self.width
+        return g, entries + pick(first, g)
+
+    def pairs(self, anchors: Any, entries: Tensor, value: Tensor | None = None) -> Pairs:
+        """The pairs of some entries (K,)."""
+        g, place = self.place(entries)
         return Pairs(
-            anchors=anchors, targets=self.targets, anchor=anchor, target=target, _iou=value
+            anchors=anchors,
+            targets=self.targets,
+            anchor=place if self.rows is None else pick(self.rows, place),
+            target=pick(self.real, g),
+            _iou=value,
         )
-
-    def _pairs(self, mask: Tensor, value: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        at = where(mask.flatten())
-        g = at.div(max(self.width, 1), rounding_mode="floor")
-        place = at + pick((self.image - torch.arange(len(self), device=at.device)) * self.width, g)
-        anchor = place if self.rows is None else pick(self.rows, place)
-        return anchor, pick(self.real, g), None if value is None else pick(value.flatten(), at)
 
 
 def columns(values: Tensor) -> Tensor:
@@ -124,8 +143,15 @@ def columns(values: Tensor) -> Tensor:
     return values[:, None] if values.ndim == 2 else values
 
 
-def _cat(parts: tuple) -> Any:
-    return None if parts[0] is None else torch.cat(parts)
+def sides_of(boxes: Tensor, dtype: torch.dtype) -> Tensor:
+    """(5, 1, N) or (5, B, N) columns of boxes (N, 4) or (B, N, 4), and their area."""
+    boxes = boxes.to(dtype)  # before the area is taken: float16 overflows at 256 px
+    return columns(torch.cat([boxes, area(boxes)[..., None]], dim=-1))
+
+
+def _where(mask: Tensor, value: Tensor | None = None) -> Answer:
+    at = where(mask.flatten())
+    return at, None if value is None else pick(value.flatten(), at)
 
 
 def overlapping(
@@ -134,29 +160,49 @@ def overlapping(
     """Every pair with IoU >= ``min_iou``, a number or (G, 1), and > 0.
 
     Only rows ``among`` (Q,) of the batch if given; ``min_iou`` may then be (Q,), one for each.
+    IoU >= t says that the area shared is at least t / (1 + t) of both boxes' own: so much is asked
+    of all, without a division, and the IoU itself of what is left.
     """
     by_object = min_iou if isinstance(min_iou, Tensor) and min_iou.ndim == 2 else None
-    asked = None  # (1, B, N) of every place
-    if among is not None:
-        rows = anchors.total(table.targets.batch_size)
-        asked = torch.full((rows,), torch.inf, dtype=table.dtype, device=among.device)
-        least = torch.as_tensor(min_iou if by_object is None else 0.0, device=among.device)
-        asked.scatter_(0, among, least.to(table.dtype).expand(len(among)))
-        asked = asked if table.rows is None else pick(asked, table.rows)
-        asked = asked.view(1, -1, table.width)
+    by_place = None if among is None else _of_places(anchors, table, min_iou, among)
+
+    def least(part: Table) -> float | Tensor:
+        if by_place is None:
+            return min_iou if by_object is None else pick(by_object, part.real)
+        floor = part.at(by_place)[0]
+        return floor if by_object is None else torch.maximum(floor, pick(by_object, part.real))
 
     def ask(part: Table) -> Answer:
-        value = part.iou()
-        mask = value > 0
-        if asked is not None:
-            mask &= value >= part.at(asked)[0]
-        if by_object is not None:
-            mask &= value >= pick(by_object, part.real)
-        elif asked is None:
-            mask &= value >= min_iou
-        return mask, value
+        shared, both = part.areas()
+        floor = least(part) * (1 - SLACK)
+        if not isinstance(floor, Tensor) and floor <= 0:
+            return _where(shared > 0)
+        return _where(shared * ((1 + floor) / floor) >= both)
 
-    return table.pairs(anchors, ask)
+    entries, _ = table.entries(ask)
+    g, place = table.place(entries)
+    row = place if table.boxes.ndim == 3 else entries - g * table.width
+    value = iou(pick(table.boxes.flatten(0, -2), row), pick(table.box, g))
+    keep = value > 0
+    if by_place is not None:
+        keep &= value >= pick(by_place.flatten(), place)
+    if by_object is not None:
+        keep &= value >= pick(pick(by_object[:, 0], table.real), g)
+    elif by_place is None:
+        keep &= value >= min_iou
+    rows = where(keep)
+    return table.pairs(anchors, pick(entries, rows), pick(value, rows))
+
+
+def _of_places(anchors: Any, table: Table, min_iou: float | Tensor, among: Tensor) -> Tensor:
+    """(1, B, N) what is asked of every place: infinity outside of rows ``among`` (Q,)."""
+    rows = anchors.total(table.targets.batch_size)
+    rows = torch.full((rows,), torch.inf, dtype=table.dtype, device=among.device)
+    by_object = isinstance(min_iou, Tensor) and min_iou.ndim == 2
+    floor = torch.as_tensor(0.0 if by_object else min_iou, device=among.device)
+    rows.scatter_(0, among, floor.to(table.dtype).expand(len(among)))
+    rows = rows if table.rows is None else pick(rows, table.rows)
+    return rows.view(1, -1, table.width)
 
 
 def best(anchors: Any, table: Table) -> Pairs:
@@ -165,9 +211,9 @@ def best(anchors: Any, table: Table) -> Pairs:
     def ask(part: Table) -> Answer:
         value = part.iou()
         top = value.amax(1, keepdim=True) if part.width else value
-        return (value == top) & (value > 0), value
+        return _where((value == top) & (value > 0), value)
 
-    return table.pairs(anchors, ask)
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def most_overlapping(anchors: Any, table: Table, k: int) -> Pairs:
@@ -175,9 +221,9 @@ def most_overlapping(anchors: Any, table: Table, k: int) -> Pairs:
 
     def ask(part: Table) -> Answer:
         value = part.iou()
-        return _largest(value, k) & (value > 0), value
+        return _where(_largest(value, k) & (value > 0), value)
 
-    return table.pairs(anchors, ask)
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def closest(anchors: Any, table: Table, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
@@ -188,9 +234,9 @@ def closest(anchors: Any, table: Table, k: int, by: Callable[[Tensor, Tensor], T
         boxes = part.boxes[None] if part.boxes.ndim == 2 else pick(part.boxes, part.image)
         value = by(boxes, part.box[:, None])
         finite = torch.isfinite(value)
-        return _largest(torch.where(finite, value, -torch.inf), k) & finite, None
+        return _where(_largest(torch.where(finite, value, -torch.inf), k) & finite)
 
-    return table.pairs(anchors, ask)
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def nearest(anchors: Any, table: Table, k: int) -> Pairs:
@@ -203,9 +249,9 @@ def nearest(anchors: Any, table: Table, k: int) -> Pairs:
         x, y = ((box[:, :2] + box[:, 2:]) / 2)[..., None].unbind(1)
         near = ((u - x).square() + (v - y).square()).neg()
         levels = zip(near.split(anchors.per_level, dim=1), anchors.shapes_per_level)
-        return torch.cat([_largest(one, k * per) for one, per in levels], dim=1), None
+        return _where(torch.cat([_largest(one, k * per) for one, per in levels], dim=1))
 
-    return table.pairs(anchors, ask)
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def _largest(value: Tensor, k: int) -> Tensor:
@@ -232,6 +278,6 @@ def inside(anchors: Any, table: Table, region: Tensor, margin: float) -> Pairs:
         u, v = part.at(points)
         x1, y1, x2, y2 = area.movedim(-1, 0).contiguous()
         held = (u - x1 > margin) & (x2 - u > margin)
-        return held & (v - y1 > margin) & (y2 - v > margin), None
+        return _where(held & (v - y1 > margin) & (y2 - v > margin))
 
-    return table.pairs(anchors, ask)
+    return table.pairs(anchors, *table.entries(ask))
