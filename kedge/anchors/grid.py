@@ -45,19 +45,19 @@ class Grid(Layout):
         Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
         each.
         """
-        few = self._table(targets, 16)
+        few = self._table(targets, 8)
         if few is not None:
             return table.overlapping(self, few, min_iou, among)
         return overlap.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-        few = self._table(targets, 16)
+        few = self._table(targets, 8)
         return overlap.best(self, targets) if few is None else table.best(self, few)
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
-        return bags.most_overlapping(self, targets, k, self._table(targets, 1))
+        return bags.most_overlapping(self, targets, k, self._table(targets, 2))
 
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import pick, where
 from kedge.assign.shared.affordable import affordable
-from kedge.assign.shared.candidates import dynamic_k
+from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
@@ -84,8 +84,8 @@ class DynamicSoftLabel:
 
     def _claimed(self, pairs: Pairs, overlap: Tensor, cost: Tensor) -> Tensor:
         """(P,) bool: whether the target wants the anchor."""
-        wanted = dynamic_k(pairs, overlap, self.k)
-        return (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
+        wanted = dynamic_k(overlap, pairs.target, len(pairs.targets), self.k)
+        return cheapest(cost, pairs.target, wanted, self.k) & torch.isfinite(cost)
 
     def _least_untouched(self, strides: float) -> float:
         """The least that an anchor costs whose prediction does not touch the target, more than so

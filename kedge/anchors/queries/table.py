@@ -21,6 +21,7 @@ from kedge.types import Targets
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
 # on how cheap the search is which it replaces; on a GPU, where launches count, it is estimated
 ON_A_PROCESSOR, ON_A_GPU = 1 << 20, 1 << 23
+PER_IMAGE = 48  # objects up to which a table joins boxes that lie anywhere, whatever their number
 PART = 1 << 17  # pairs of a table that a processor's cache holds
 SLACK = 1e-5  # relative; more than rounding moves an IoU
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
@@ -48,7 +49,8 @@ def fits(columns: int, targets: Targets, cost: int = 1) -> bool:
         return _forced[-1]
     pairs = columns * len(targets)
     if targets.boxes.device.type == "cpu":
-        return cost * pairs <= ON_A_PROCESSOR
+        joined = cost == 1 and len(targets) <= PER_IMAGE * targets.batch_size
+        return joined or cost * pairs <= ON_A_PROCESSOR
     return pairs <= ON_A_GPU
 
 
