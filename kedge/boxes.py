@@ -30,6 +30,12 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
+def holds(boxes: Tensor, points: Tensor, margin: float = 0.0) -> Tensor:
+    """(...) bool: whether points (..., 2) are more than ``margin`` inside boxes (..., 4)."""
+    within = torch.minimum(points - boxes[..., :2], boxes[..., 2:] - points) > margin
+    return within[..., 0] & within[..., 1]
+
+
 def scaled(boxes: Tensor, factor: float | Tensor) -> Tensor:
     """Boxes (..., 4) with their sides times ``factor`` about the same centres."""
     centre, half = centres(boxes), sizes(boxes) * (factor / 2)

@@ -52,7 +52,9 @@ class Sigmoid:
         return logits
 
     def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
-        return logits[rows, labels]
+        if logits.requires_grad:
+            return logits[rows, labels]
+        return logits.take(rows * logits.shape[1] + labels)  # the same, several times faster
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import bags, table
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
 from kedge.anchors.queries.table import NOWHERE, Table, fits
-from kedge.anchors.segments import rank
-from kedge.boxes import centres, iof
+from kedge.anchors.segments import pick, rank
+from kedge.boxes import centres, holds, iof
 from kedge.types import Targets
 
 
@@ -177,8 +177,7 @@ class Boxes(BoxList):
         slack = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=box.device) * 1e-3
         found = []
         for i, row in points_in_windows(points, mine, box[ids] + slack, asked):
-            exact, point = box[ids[i]], points[row]
-            keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
+            keep = holds(pick(box, pick(ids, i)), pick(points, row), margin)
             keep = keep if on is None else keep & on[row]
             found.append((ids[i[keep]], row[keep]))
         return found

@@ -26,12 +26,16 @@ class Grid(Layout):
 
     def _table(self, targets: Targets, cost: int) -> table.Table | None:
         """All pairs, where they are few; ``cost`` as in ``table.fits``."""
-        small = table.fits(len(self), targets, cost)
-        return table.Table(self._every_box, targets) if small else None
+        if not table.fits(len(self), targets, cost):
+            return None
+        boxes, sides = self._every_box
+        return table.Table(boxes, targets, sides=sides)
 
     @cached_property
-    def _every_box(self) -> Tensor:
-        return self.boxes().detach()
+    def _every_box(self) -> tuple[Tensor, Tensor]:
+        """(N, 4) the boxes of an image, and ``table.sides_of`` them."""
+        boxes = self.boxes().detach()
+        return boxes, table.sides_of(boxes, boxes.dtype)
 
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
@@ -41,19 +45,19 @@ class Grid(Layout):
         Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
         each.
         """
-        few = self._table(targets, 16)
+        few = self._table(targets, 8)
         if few is not None:
             return table.overlapping(self, few, min_iou, among)
         return overlap.overlapping(self, targets, min_iou, among)
 
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-        few = self._table(targets, 16)
+        few = self._table(targets, 8)
         return overlap.best(self, targets) if few is None else table.best(self, few)
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
-        return bags.most_overlapping(self, targets, k, self._table(targets, 1))
+        return bags.most_overlapping(self, targets, k, self._table(targets, 2))
 
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""

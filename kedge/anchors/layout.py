@@ -42,7 +42,19 @@ class Rows(NamedTuple):
     columns: Tensor  # (S,) cells[:, 0]
     first: Tensor  # (S,) anchor of this row at its level's first cell
     start_row: Tensor  # (L,) first row of every level
-    extent: Tensor  # () the farthest coordinate of the image or of a cell
+    extent: float  # the farthest coordinate of the image or of a cell
+
+
+class Maps(NamedTuple):
+    """The geometry of every feature map, one row each: L rows."""
+
+    start: Tensor  # (L,) its first anchor
+    pitch: Tensor  # (L, 2) anchors from a cell to the next one, and to the next row's
+    cells: Tensor  # (L, 2) columns, rows
+    step: Tensor  # (L, 2) from cell to cell, x, y in the grid's dtype
+    offset: Tensor  # (L, 1)
+    extent: float  # the farthest coordinate of the image or of a cell
+    finest: float  # the smallest step
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +139,7 @@ class Layout:
         for name in ("sizes", "shapes_per_level", "anchors_per_level", "num_shapes"):
             out.__dict__[name] = getattr(self, name)
         same = shapes.device == self.device and shapes.dtype == self.shapes.dtype
-        for name in ("rows", "_kept") if same else ():
+        for name in ("rows", "maps", "_kept") if same else ():
             if name in self.__dict__:
                 out.__dict__[name] = getattr(self, name)
         return out
@@ -157,13 +169,28 @@ class Layout:
         whole = columns[:, :7].long().to(self.device)
         real = columns[:, 7:].to(dtype=self.shapes.dtype, device=self.device)
         start_row = (whole[:, 1] == 0).nonzero()[:, 0]
-        extent = (real[:, :2] * whole[:, 5:7]).amax().clamp(min=max(self.image_size))
+        extent = max(*self.image_size, float((columns[:, 7:9] * columns[:, 5:7]).amax()))
         level, sub, per, start, major = whole[:, :5].contiguous().t().contiguous().unbind(0)
         return Rows(
             *(level, sub, per, start, major, whole[:, 5:7].contiguous()),
             *(real[:, :2].contiguous(), real[:, 2:4].contiguous(), real[:, 4].contiguous()),
             whole[:, 5].contiguous(),
             *(start + sub, start_row, extent),
+        )
+
+    @cached_property
+    def maps(self) -> Maps:
+        """Geometry per level, as tensors on the grid's device."""
+        rows, first = self.rows, self.rows.start_row
+        per, cells, step = rows.per[first], rows.cells[first], rows.step[first]
+        return Maps(
+            start=rows.start[first],
+            pitch=torch.stack([per, cells[:, 0] * per], dim=1),
+            cells=cells,
+            step=step,
+            offset=rows.offset[first, None],
+            extent=rows.extent,
+            finest=float(step.amin()),
         )
 
     # -- rows <-> place <-> box

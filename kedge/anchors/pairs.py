@@ -21,7 +21,7 @@ from kedge.anchors.segments import (
     where,
     wide,
 )
-from kedge.boxes import shape_iou, sizes
+from kedge.boxes import holds, shape_iou, sizes
 from kedge.types import Anchors, Assignment, Targets
 
 
@@ -95,8 +95,7 @@ class Pairs:
     def centre_inside(self, margin: float = 0.0) -> Tensor:
         """(P,) whether the anchor's centre lies inside the target by more than ``margin``
         pixels."""
-        point, box = self.points(), self.target_boxes()
-        return ((point - box[:, :2] > margin) & (box[:, 2:] - point > margin)).all(1)
+        return holds(self.target_boxes(), self.points(), margin)
 
     # -- per target
 

@@ -4,8 +4,13 @@ The same operations as ``Pairs`` has per target, for any other grouping: a level
 image, an anchor.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
+
+BY_NUMPY = 1 << 13  # rows from which a search on a processor is numpy's, several times faster
+SAMPLE = 8  # of so many rows one is sampled before many are ranked
+SAMPLED = 1 << 14  # rows from which that pays
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
@@ -15,7 +20,14 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
 
 def where(mask: Tensor) -> Tensor:
     """(K,) rows at which ``mask`` (P,) is true."""
+    if len(mask) >= BY_NUMPY and mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.nonzero()[:, 0]
+
+
+def both(mask: Tensor) -> Tensor:
+    """(P,) where ``mask`` (P, 2) is true twice; ``all`` is slow on so short a dimension."""
+    return mask[:, 0] & mask[:, 1]
 
 
 TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting those that occur
@@ -61,6 +73,28 @@ def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
     place = torch.arange(len(order), device=order.device)
     first = torch.where(start, place, 0).cummax(0).values if len(order) else place
     return torch.empty_like(place).scatter_(0, order, place - first)
+
+
+def leading(
+    values: Tensor, segment: Tensor, count: int, k: int, largest: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Rows (K,) ascending of the ``k`` smallest of ``values`` (P,) in every segment, and their
+    place (K,) there: ``rank`` where it is below ``k``, without sorting all.
+
+    The k-th of a sample is no smaller than the k-th of all, so only what reaches it is ranked.
+    """
+    values = -values if largest else values
+    if len(values) < max(SAMPLED, 4 * SAMPLE * k * count):
+        place = rank(values, segment)
+        rows = where(place < k)
+        return rows, pick(place, rows)
+    some, of = values[::SAMPLE], segment[::SAMPLE]
+    last = where(rank(some, of) == k - 1)
+    bound = values.new_full((count,), torch.inf).scatter_(0, pick(of, last), pick(some, last))
+    near = where(~(values > pick(bound, segment)))  # NaN is the largest, and stays
+    place = rank(pick(values, near), pick(segment, near))
+    rows = where(place < k)
+    return pick(near, rows), pick(place, rows)
 
 
 def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:

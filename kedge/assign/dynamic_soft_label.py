@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import pick, where
 from kedge.assign.shared.affordable import affordable
-from kedge.assign.shared.candidates import dynamic_k
+from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, class_logit, per_anchor, predicted_boxes
 from kedge.boxes import centres, iou
@@ -69,12 +69,20 @@ class DynamicSoftLabel:
         pairs = anchors.inside(targets)
         if self.candidates == "any":
             price = partial(self._price, predictions)
-            pairs, overlap, cost = affordable(
-                pairs, predictions, price, self._claimed, self._least_untouched
+            pairs, overlap, cost, claimed = affordable(
+                pairs,
+                predictions,
+                price,
+                self._claimed,
+                self.k,
+                self._guess,
+                self._least_overlap,
+                self._least_untouched,
             )
         else:
             overlap, cost = self._price(predictions, pairs)
-        rows = where(settle(pairs, self._claimed(pairs, overlap, cost), -cost))
+            claimed = self._claimed(pairs, overlap, cost)
+        rows = where(settle(pairs, claimed, -cost))
         return pairs.select(rows).assignment(quality=pick(overlap, rows))
 
     def _price(self, predictions: Predictions, pairs: Pairs) -> tuple[Tensor, Tensor]:
@@ -84,8 +92,14 @@ class DynamicSoftLabel:
 
     def _claimed(self, pairs: Pairs, overlap: Tensor, cost: Tensor) -> Tensor:
         """(P,) bool: whether the target wants the anchor."""
-        wanted = dynamic_k(pairs, overlap, self.k)
-        return (rank(cost, pairs.target) < wanted[pairs.target]) & torch.isfinite(cost)
+        wanted = dynamic_k(overlap, pairs.target, len(pairs.targets), self.k)
+        return cheapest(cost, pairs.target, wanted, self.k) & torch.isfinite(cost)
+
+    def _least_overlap(self, cost: Tensor) -> Tensor:
+        """(G,) what overlaps less costs more than ``cost`` (G,), whatever its score and place."""
+        if self.iou_weight == 0:
+            return torch.zeros_like(cost)
+        return (torch.exp(-cost / self.iou_weight) * (1 - 1e-5) - 1e-7).clamp(min=0)
 
     def _least_untouched(self, strides: float) -> float:
         """The least that an anchor costs whose prediction does not touch the target, more than so
@@ -97,10 +111,16 @@ class DynamicSoftLabel:
         soft = F.binary_cross_entropy_with_logits(logit, overlap.to(logit.dtype), reduction="none")
         soft = soft * (overlap - logit.sigmoid()) ** 2
         classes = per_anchor(predictions, pairs, _background) - _focal(logit) + soft
+        return classes - self.iou_weight * (overlap + 1e-7).log() + self._prior(pairs)
+
+    def _prior(self, pairs: Pairs) -> Tensor:
         offset = pairs.points() - centres(pairs.target_boxes())
         away = offset.norm(dim=1) / pairs.stride()[:, 0]
-        prior = 10 ** (away - self.soft_centre_radius)
-        return classes - self.iou_weight * (overlap + 1e-7).log() + prior
+        return 10 ** (away - self.soft_centre_radius)
+
+    def _guess(self, pairs: Pairs, overlap: Tensor) -> Tensor:
+        """(P,) the cost without that of the classes, which is positive."""
+        return self._prior(pairs) - self.iou_weight * (overlap + 1e-7).log()
 
 
 def _focal(logit: Tensor) -> Tensor:

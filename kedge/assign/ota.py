@@ -59,7 +59,7 @@ class OTA:
         background = focal_background(predictions, pairs)
         cost = focal_cost(predictions, pairs, background=background)
         cost = cost - self.box_weight * (overlap + 1e-7).log()
-        supply = dynamic_k(pairs, overlap, self.k)
+        supply = dynamic_k(overlap, pairs.target, len(targets), self.k)
         plan, nothing = cheapest_transport(
             pairs, cost, background, supply, epsilon=self.epsilon, steps=self.steps
         )

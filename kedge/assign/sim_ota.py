@@ -1,6 +1,7 @@
 """SimOTA: every target takes as many of its cheapest anchors as its overlaps say."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import inside_or_centre
-from kedge.anchors.segments import rank, where
-from kedge.assign.shared.candidates import dynamic_k, with_overlapping
+from kedge.anchors.segments import pick, where
+from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import (
     checked,
@@ -18,6 +19,7 @@ from kedge.assign.shared.costs import (
     per_anchor,
     predicted_boxes,
 )
+from kedge.assign.shared.preferred import PENALTY, preferred
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -68,15 +70,21 @@ class SimOTA:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        pairs, good = inside_or_centre(anchors, targets, self.radius)
+        own, good = inside_or_centre(anchors, targets, self.radius)
+        price = partial(self._price, predictions)
         if self.candidates == "any":
-            pairs, own = with_overlapping(pairs, predictions)
-            good = torch.zeros_like(own).masked_scatter(own, good)
+            pairs, overlap, cost, claimed = preferred(own, good, predictions, price, self.k)
+        else:
+            pairs, (overlap, cost) = own, price(own, good)
+            wanted = dynamic_k(overlap, pairs.target, len(targets), self.k)
+            claimed = cheapest(cost, pairs.target, wanted, self.k)
+        rows = where(settle(pairs, claimed, -cost))
+        return pairs.select(rows).assignment(quality=pick(overlap, rows))
+
+    def _price(self, predictions: Predictions, pairs: Pairs, good: Tensor) -> tuple[Tensor, Tensor]:
+        """(P,) overlap of the predicted boxes, and cost."""
         overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
-        cost = self._cost(predictions, pairs, overlap) + 1e5 * ~good
-        wanted = dynamic_k(pairs, overlap, self.k)
-        rows = where(settle(pairs, rank(cost, pairs.target) < wanted[pairs.target], -cost))
-        return pairs.select(rows).assignment(quality=overlap[rows])
+        return overlap, self._cost(predictions, pairs, overlap) + PENALTY * ~good
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
         absent = per_anchor(predictions, pairs, lambda x, o: _absent(_score(x, o)).sum(-1))

@@ -9,7 +9,7 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_outside
 from kedge.anchors.queries.regions import enlarged
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import leading, pick, rank, where
 from kedge.assign.shared.contest import settle, winners
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import ciou, iou
@@ -93,13 +93,14 @@ class TAL:
         region = targets.boxes if self.min_side == 0 else enlarged(targets.boxes, self.min_side)
         pairs = anchors.inside(targets, region)
         metric, overlap = self._alignment(predictions, pairs)
-        rows = where(metric > 0)
-        pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
+        first, _ = leading(metric, pairs.target, len(targets), self.k, largest=True)
+        first = pick(first, where(pick(metric, first) > 0))
         if self.among == "all":
-            place = self._place_among_all(predictions, pairs, metric, region)
-        else:
-            place = rank(metric, pairs.target, largest=True)
-        rows = where(self._settle(pairs, place < self.k, overlap))
+            place = self._place_among_all(
+                predictions, pairs.select(first), pick(metric, first), region
+            )
+            first = pick(first, where(place < self.k))
+        rows = self._settle(pairs, first, metric, overlap)
         pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
         scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
         return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
@@ -113,13 +114,11 @@ class TAL:
     def _place_among_all(
         self, predictions: Predictions, pairs: Pairs, metric: Tensor, region: Tensor
     ) -> Tensor:
-        """(P,) the place of every pair among its target's pairs with *all* anchors, right for those
-        that can be among the ``k`` first.
+        """(P,) the place among the target's pairs with *all* anchors of the ``k`` first inside.
 
-        Of the anchors outside those matter whose t is above the least of the k first inside.
+        Of the anchors outside those matter whose t is above the least of these.
         """
-        first = rank(metric, pairs.target, largest=True) < self.k
-        least = pairs.min_per_target(torch.where(first, metric, torch.inf))
+        least = pairs.min_per_target(metric)
         floor = least ** (1 / self.beta) if self.beta > 0 else torch.zeros_like(least)
         floor = torch.where(torch.isfinite(least), floor * (1 - 1e-5), torch.inf)
         more = overlapping_outside(pairs, predictions, region, floor)
@@ -132,8 +131,10 @@ class TAL:
     def _overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
         return (ciou if self.overlap == "ciou" else iou)(boxes, targets).clamp(min=0)
 
-    def _settle(self, pairs: Pairs, claimed: Tensor, overlap: Tensor) -> Tensor:
-        """(P,) bool: one pair for every claimed anchor."""
-        if self.contest == "candidates":
-            return settle(pairs, claimed, overlap)
-        return claimed & winners(pairs, torch.where(claimed, overlap, -torch.inf))
+    def _settle(self, pairs: Pairs, claimed: Tensor, metric: Tensor, overlap: Tensor) -> Tensor:
+        """Rows: one pair for every anchor of the ``claimed`` rows."""
+        if self.contest == "claimants":
+            own = pairs.select(claimed)
+            return pick(claimed, where(winners(own, pick(overlap, claimed))))
+        mask = torch.zeros_like(metric, dtype=torch.bool).index_fill_(0, claimed, True)
+        return where(settle(pairs, mask, torch.where(metric > 0, overlap, -torch.inf)))

@@ -148,11 +148,11 @@ class Predictions:
 
     def logits_at(self, rows: Tensor) -> Tensor:
         """(P, W) raw class outputs of rows (P,)."""
-        return self.class_rows[rows]
+        return _at(self.class_rows, rows)
 
     def log_odds_at(self, rows: Tensor) -> Tensor:
         """(P, C) of which a sigmoid is the class's probability."""
-        return self.classes.log_odds(self.class_rows[rows])
+        return self.classes.log_odds(self.logits_at(rows))
 
     def class_log_odds(self, rows: Tensor, labels: Tensor) -> Tensor:
         """(P,) log odds of class ``labels`` (P,) at rows (P,)."""
@@ -160,14 +160,14 @@ class Predictions:
 
     def objectness_at(self, rows: Tensor) -> Tensor | None:
         """(P,) objectness logits of rows (P,), or None."""
-        return None if self.objectness is None else self.branch("objectness")[rows]
+        return None if self.objectness is None else _at(self.branch("objectness"), rows)
 
     def codes_at(self, rows: Tensor, labels: Tensor | None = None) -> Tensor:
         """(P, D) raw box outputs of rows (P,); those of class ``labels`` (P,) where every class
         has its own, which is then an error to leave out."""
         codes = self.codes.flatten(0, len(self.shape) - 1)
         if not self.class_specific:
-            return codes[rows]
+            return _at(codes, rows)
         if labels is None:
             raise ValueError("these predictions have a box for every class: say which `labels`")
         return codes[rows, labels]
@@ -188,6 +188,12 @@ class Predictions:
             codes=self.codes.detach(),
             branches={name: values.detach() for name, values in self.branches.items()},
         )
+
+
+def _at(values: Tensor, rows: Tensor) -> Tensor:
+    """``values[rows]`` of rows (P,): several times faster on a CPU where no gradient is asked for,
+    whose order on a GPU indexing keeps."""
+    return values[rows] if values.requires_grad else values.index_select(0, rows)
 
 
 def _objectness(values: Tensor | None) -> dict[str, Tensor]:

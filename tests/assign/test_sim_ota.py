@@ -8,6 +8,10 @@ import torch.nn.functional as F
 from assign.dense import ids, images, inside, near_centre, points, scene, table
 
 from kedge import Grid, Level, Predictions, Targets
+from kedge.anchors.queries.regions import inside_or_centre
+from kedge.assign.shared import preferred
+from kedge.assign.shared.candidates import cheapest, dynamic_k, with_overlapping
+from kedge.assign.shared.contest import settle
 from kedge.assign.sim_ota import SimOTA
 from kedge.boxes import iou
 
@@ -133,3 +137,61 @@ def test_refuses_what_makes_no_sense():
     targets, _ = scene(points(), 0)
     with pytest.raises(ValueError, match="SimOTA needs predictions"):
         SimOTA()(points(), targets)
+
+
+def crowded(seed: int) -> tuple[Grid, Targets, Predictions]:
+    """Tiny objects beside large ones, some twice, some of them crowds; half of the predictions
+    are near some object."""
+    g = torch.Generator().manual_seed(seed)
+    grid, batch = Grid((64, 96), [Level(stride=s) for s in (8, 16)]), 2
+    count = int(torch.randint(1, 24, (), generator=g))
+    centre = torch.rand(count, 2, generator=g) * torch.tensor([96, 64])
+    side = torch.rand(count, 2, generator=g) * (4, 10, 60)[seed % 3]
+    half = count - count // 2
+    centre[half:] = centre[: count // 2] + torch.randn(count // 2, 2, generator=g)
+    boxes = torch.cat([centre - side / 2, centre + side / 2], 1)
+    targets = Targets(
+        boxes=boxes,
+        labels=torch.randint(3, (count,), generator=g),
+        image=torch.randint(batch, (count,), generator=g).sort().values,
+        ignore=torch.rand(count, generator=g) < 0.2,
+        batch_size=batch,
+    )
+    shape = (batch, len(grid))
+    middle = grid.points() + 20 * torch.randn(*shape, 2, generator=g)
+    size = 40 * torch.rand(*shape, 2, generator=g)
+    said = torch.cat([middle - size / 2, middle + size / 2], -1)
+    near = boxes[torch.randint(count, shape, generator=g)] + torch.randn(*shape, 4, generator=g)
+    said = torch.where(torch.rand(*shape, 1, generator=g) < 0.5, near, said)
+    logits = torch.randn(*shape, 3, generator=g).round()  # equal costs
+    return grid, targets, Predictions.from_tensors(logits, said)
+
+
+def everything_priced(rule: SimOTA, grid, targets, predictions):
+    """The same rule over all candidates of all targets."""
+    pairs, good = inside_or_centre(grid, targets, rule.radius)
+    pairs, own = with_overlapping(pairs, predictions)
+    good = torch.zeros_like(own).masked_scatter(own, good)
+    overlap, cost = rule._price(predictions, pairs, good)
+    wanted = dynamic_k(overlap, pairs.target, len(targets), rule.k)
+    chosen = settle(pairs, cheapest(cost, pairs.target, wanted, rule.k), -cost)
+    return pairs.select(chosen).assignment(quality=overlap[chosen])
+
+
+@pytest.mark.parametrize("rule", [SimOTA(), SimOTA(k=3, radius=0.6)], ids=repr)
+def test_what_is_left_unpriced_decides_nothing(rule, monkeypatch):
+    rare = {"target without enough": 0, "anchor without a good one": 0}
+
+    def joined(pairs, more, anchor, target, *marks):
+        rare[list(rare)[len(marks) - 1]] += 1
+        return join(pairs, more, anchor, target, *marks)
+
+    join = preferred._joined
+    monkeypatch.setattr(preferred, "_joined", joined)
+    for seed in range(60):
+        scene = crowded(seed)
+        got, wanted = rule(*scene), everything_priced(rule, *scene)
+        assert torch.equal(got.anchor, wanted.anchor)
+        assert torch.equal(got.target, wanted.target)
+        assert torch.equal(got.quality, wanted.quality)
+    assert min(rare.values()) > 3, rare

@@ -66,7 +66,7 @@ def blocks(grid: Layout, targets: Targets, ids: Tensor, width: int) -> Iterator[
     wide = wide_dtype(grid.device)
     for target in ids.split(max(1, BLOCK // width)):
         boxes = targets.boxes[target].detach().to(wide)
-        reach = torch.maximum(boxes.abs().amax(1), grid.rows.extent)
+        reach = boxes.abs().amax(1).clamp(min=grid.rows.extent)
         yield Block(target, boxes, 1e-3 + 1e-6 * reach)
 
 

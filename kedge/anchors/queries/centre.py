@@ -1,5 +1,6 @@
 """Queries about centres: which anchors stand inside an object, or nearest to it, in closed form."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,17 +10,17 @@ from torch import Tensor
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.cells import (
+    BLOCK,
     Cells,
     Found,
     all_shapes,
     blocks,
-    fill,
     flat,
     join_found,
-    kept,
     measure,
-    rectangles,
+    wide_dtype,
 )
+from kedge.anchors.queries.join import spread
 from kedge.anchors.segments import pick, where
 from kedge.types import Targets
 
@@ -36,25 +37,47 @@ def region_of(anchors: Any, targets: Targets, region: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def inside(grid: Layout, targets: Targets, area: Tensor, margin: float) -> Pairs:
-    """Pairs whose anchor centre is more than ``margin`` inside ``area`` (G, 4) or (G, L, 4)."""
-    layered = (len(targets), grid.num_levels, 4)
-    area = (area[:, None] if area.ndim == 2 else area).expand(layered)
-    first, every = grid.rows.start_row, area.flatten(0, 1)
-    found = []
-    for block in blocks(grid, targets, targets.real, grid.num_levels):
-        wide = area[block.target].to(block.boxes.dtype).flatten(0, 1)
-        slack = margin - block.hair.repeat_interleave(grid.num_levels)[:, None]
-        target = block.target.repeat_interleave(grid.num_levels)
-        row = first.repeat(len(block.target))
-        runs = rectangles(grid, target, row, wide[:, :2] + slack, wide[:, 2:] - slack)
-        cells = fill(runs)
-        at = cells.target * grid.num_levels + pick(grid.rows.level, cells.row)
-        exact = pick(every, at)
-        point = grid.centres(cells.row, cells.y, cells.x)
-        keep = ((point - exact[:, :2] > margin) & (exact[:, 2:] - point > margin)).all(1)
-        cells = all_shapes(grid, kept(cells, keep)[0])
-        found.append(Found(cells.target, flat(grid, targets, cells)))
+    """Pairs whose anchor centre is more than ``margin`` inside ``area`` (G, 4) or (G, L, 4).
+
+    On every level those are the cells of some columns and some rows, and the anchors of one row
+    follow one another: no anchor is looked at.
+    """
+    area = (area[:, None] if area.ndim == 2 else area).expand(len(targets), grid.num_levels, 4)
+    maps, found = grid.maps, []
+    for target in targets.real.split(max(1, BLOCK // grid.num_levels)):
+        region, image = pick(area, target), pick(targets.image, target)
+        cell, count = _within(grid, region[..., :2], region[..., 2:], margin)
+        first = grid.first_of(image)[:, None] + maps.start + (cell * maps.pitch).sum(-1)
+        wide, tall = count.unbind(-1)
+        window, down = spread((tall * (wide > 0)).flatten())
+        row, right = spread(pick((wide * maps.pitch[:, 0]).flatten(), window))
+        start = pick(first.flatten(), window)
+        start = start + down * pick(maps.pitch[:, 1].repeat(len(target)), window)
+        target = pick(target.repeat_interleave(grid.num_levels), window)
+        found.append(Found(pick(target, row), pick(start, row) + right))
     return join_found(grid, targets, found)
+
+
+def _within(grid: Layout, low: Tensor, high: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """First column and row of every level whose centre is more than ``margin`` inside ``low`` to
+    ``high`` (g, L, 2), and how many there are: (g, L, 2) int64 each.
+
+    A division finds both ends but for a hair; the few cells there are asked as all would be.
+    """
+    maps, wide = grid.maps, wide_dtype(grid.device)
+    hair = 1e-3 + 1e-6 * (maps.extent + abs(margin))
+    few = torch.arange(2 * math.ceil(hair / maps.finest) + 2, device=grid.device)[:, None, None]
+
+    def centre(cell: Tensor) -> Tensor:
+        return (cell.to(grid.shapes.dtype) + maps.offset) * maps.step
+
+    begin = ((low.to(wide) + (margin - hair)) / maps.step - maps.offset).ceil().clamp(min=0)
+    begin = torch.minimum(begin, maps.cells).long()
+    end = ((high.to(wide) - (margin - hair)) / maps.step - maps.offset).floor().clamp(min=-1)
+    end = torch.minimum(end, maps.cells - 1).long()
+    begin = begin + (centre(begin[:, None] + few) - low[:, None] <= margin).sum(1)
+    end = end - (high[:, None] - centre(end[:, None] - few) <= margin).sum(1)
+    return begin, (end - begin + 1).clamp(min=0)
 
 
 def _nearest_on_axis(grid: Layout, centre: Tensor, axis: int, k: int) -> tuple[Tensor, Tensor]:

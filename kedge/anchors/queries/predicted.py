@@ -10,7 +10,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
 from kedge.anchors.queries.table import Table, closest, fits, overlapping
 from kedge.anchors.segments import pick, where
-from kedge.boxes import centres, sizes, unflip
+from kedge.boxes import centres, holds, sizes, unflip
 from kedge.types import Anchors, Predictions, Targets
 
 FAR = 1e9  # pixels
@@ -38,7 +38,7 @@ def overlapping_predictions(
         boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
         table = Table(boxes.view(targets.batch_size, wide, 4), targets)
         if isinstance(min_iou, Tensor):
-            min_iou = pick(min_iou.to(boxes.dtype), targets.real)[:, None]
+            min_iou = min_iou.to(boxes.dtype)[:, None]
         found = overlapping(anchors, table, min_iou, among)
         return found.anchor, found.target, found.iou()
     asked = every_row(anchors, targets) if among is None else among
@@ -86,12 +86,11 @@ def overlapping_outside(
 
     ``inside``: the pairs with their centre in the region.
     """
-    targets = inside.targets
-    asked = replace(targets, ignore=targets.ignore | ~torch.isfinite(min_iou))
-    anchor, target, _ = overlapping_predictions(inside.anchors, asked, predictions, min_iou)
+    anchor, target, _ = overlapping_predictions(
+        inside.anchors, inside.targets, predictions, min_iou
+    )
     more = replace(inside, anchor=anchor, target=target, _iou=None)
-    box, point = pick(region, target), more.points()
-    return more.select(~((point > box[:, :2]) & (box[:, 2:] > point)).all(1))
+    return more.select(~holds(pick(region, target), more.points()))
 
 
 def well_predicted(

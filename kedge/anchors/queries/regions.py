@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.boxes import centres, sizes
+from kedge.anchors.segments import both, pick, where
+from kedge.boxes import centres, holds, sizes
 from kedge.types import Anchors, Targets
 
 
@@ -19,7 +20,7 @@ def in_centre(pairs: Pairs, radius: float) -> Tensor:
     axes.
     """
     away = (pairs.points() - centres(pairs.target_boxes())).abs()
-    return (away < radius * pairs.stride()).all(1)
+    return both(away < radius * pairs.stride())
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ def inside_or_centre(anchors: Anchors, targets: Targets, radius: float) -> tuple
     reach = 2 * radius * anchors.level_strides().to(targets.boxes.dtype)
     pairs = anchors.inside(targets, enlarged(targets.boxes[:, None], reach))
     points, box = pairs.points(), pairs.target_boxes()
-    inside = ((points > box[:, :2]) & (points < box[:, 2:])).all(1)
-    centre = ((points - centres(box)).abs() < radius * pairs.stride()).all(1)
-    rows = (inside | centre).nonzero()[:, 0]
-    return pairs.select(rows), (inside & centre)[rows]
+    inside = holds(box, points)
+    centre = both((points - centres(box)).abs() < radius * pairs.stride())
+    rows = where(inside | centre)
+    return pairs.select(rows), pick(inside & centre, rows)

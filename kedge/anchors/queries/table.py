@@ -14,14 +14,20 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick
+from kedge.anchors.segments import pick, where
+from kedge.boxes import area, iou
 from kedge.types import Targets
 
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
 # on how cheap the search is which it replaces; on a GPU, where launches count, it is estimated
 ON_A_PROCESSOR, ON_A_GPU = 1 << 20, 1 << 23
+PER_IMAGE = 48  # objects up to which a table joins boxes that lie anywhere, whatever their number
+PART = 1 << 17  # pairs of a table that a processor's cache holds
+SLACK = 1e-5  # relative; more than rounding moves an IoU
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
 _forced: list[bool] = []
+
+Answer = tuple[Tensor, Tensor | None]  # (K,) entries of a table, row by row, and their IoU
 
 
 @contextmanager
@@ -43,7 +49,8 @@ def fits(columns: int, targets: Targets, cost: int = 1) -> bool:
         return _forced[-1]
     pairs = columns * len(targets)
     if targets.boxes.device.type == "cpu":
-        return cost * pairs <= ON_A_PROCESSOR
+        joined = cost == 1 and len(targets) <= PER_IMAGE * targets.batch_size
+        return joined or cost * pairs <= ON_A_PROCESSOR
     return pairs <= ON_A_GPU
 
 
@@ -51,105 +58,202 @@ class Table:
     """The objects that are no crowds (g,), by the N places of each one's image.
 
     ``boxes`` (N, 4) of every image, or (B, N, 4). A place is a row of the batch's anchors: the
-    ``image * N + n``-th, or the one that ``rows`` (B * N,) says.
+    ``image * N + n``-th, or the one that ``rows`` (B * N,) says. ``sides``: ``sides_of(boxes)``,
+    where the caller keeps them; ``real`` (g,): only these objects.
     """
 
-    def __init__(self, boxes: Tensor, targets: Targets, rows: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        boxes: Tensor,
+        targets: Targets,
+        rows: Tensor | None = None,
+        sides: Tensor | None = None,
+        real: Tensor | None = None,
+    ) -> None:
         self.targets, self.boxes, self.rows = targets, boxes.detach(), rows
         self.width = boxes.shape[-2]
-        every = targets.all_real
-        self.image = targets.image if every else pick(targets.image, targets.real)
-        self.box = (targets.boxes if every else pick(targets.boxes, targets.real)).detach()
+        self.real = targets.real if real is None else real
+        every = real is None and targets.all_real
+        self.image = targets.image if every else pick(targets.image, self.real)
+        self.box = (targets.boxes if every else pick(targets.boxes, self.real)).detach()
+        wide = torch.promote_types(self.box.dtype, self.boxes.dtype)
+        self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
+        self.sides = (sides_of(self.boxes, self.dtype) if sides is None else sides).to(self.dtype)
+        self.only: int | None = None  # the one image of all objects, where that is known
 
-    def _columns(self, values: Tensor) -> tuple[Tensor, ...]:
-        """(1, N) or (g, N) each, of (N, D) or (B, N, D)."""
-        values = values.movedim(-1, 0).contiguous()
-        if values.ndim == 2 or values.shape[1] == 1:  # one row for all objects
-            return values.view(len(values), 1, -1).unbind(0)
-        return values.index_select(1, self.image).unbind(0)
+    def __len__(self) -> int:
+        return len(self.real)
 
-    def iou(self) -> Tensor:
-        """(g, N), equal to ``kedge.boxes.iou`` bit by bit; NaN for boxes that are."""
-        dtype = torch.promote_types(self.box.dtype, self.boxes.dtype)
-        dtype = torch.promote_types(dtype, torch.float32)
-        x1, y1, x2, y2 = self.box.to(dtype)[..., None].unbind(1)
-        u1, v1, u2, v2 = self._columns(self.boxes.to(dtype))
+    def at(self, values: Tensor) -> tuple[Tensor, ...]:
+        """(1, N) or (g, N) each, of columns (D, 1, N) or (D, B, N)."""
+        if self.only is not None and values.shape[1] > 1:
+            values = values[:, self.only, None]
+        if values.shape[1] > 1:  # else one row for all objects
+            values = values.index_select(1, self.image)
+        return values.unbind(0)
+
+    def areas(self) -> tuple[Tensor, Tensor]:
+        """(g, N) shared by both boxes, and the sum of their own; NaN for boxes that are."""
+        x1, y1, x2, y2 = self.box.to(self.dtype)[..., None].unbind(1)
+        u1, v1, u2, v2, own = self.at(self.sides)
         shared = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp_(min=0)
         shared *= (torch.minimum(y2, v2) - torch.maximum(y1, v1)).clamp_(min=0)
-        union = ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)
+        return shared, (x2 - x1) * (y2 - y1) + own
+
+    def iou(self) -> Tensor:
+        """(g, N), equal to ``kedge.boxes.iou`` bit by bit."""
+        shared, both = self.areas()
+        union = both.sub_(shared)
         return shared.div_(union.masked_fill_(union <= 0, 1))
 
-    def inside(self, points: Tensor, region: Tensor, margin: float) -> Tensor:
-        """(g, N) bool: whether points (N, 2) or (B, N, 2) are more than ``margin`` inside regions
-        (4, g, 1) or (4, g, N)."""
-        u, v = self._columns(points.detach())
-        x1, y1, x2, y2 = region
-        held = (u - x1 > margin) & (x2 - u > margin)
-        return held & (v - y1 > margin) & (y2 - v > margin)
+    def entries(self, ask: Callable[["Table"], Answer]) -> Answer:
+        """What ``ask`` gives of the table, asked of pieces that a processor's cache holds."""
+        size = max(1, PART // max(self.width, 1))
+        if self.box.device.type != "cpu" or len(self) <= size:
+            return ask(self)
+        found, image = [], self.image.tolist()
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            part = Table(self.boxes, self.targets, self.rows, self.sides, self.real[start:stop])
+            part.only = image[start] if image[start] == image[stop - 1] else None
+            at, value = ask(part)
+            found.append((at + start * self.width, value))
+        at, value = (list(column) for column in zip(*found))
+        return torch.cat(at), None if value[0] is None else torch.cat(value)
 
-    def pairs(self, anchors: Any, mask: Tensor, value: Tensor | None = None) -> Pairs:
-        """The pairs where ``mask`` (g, N), with their ``value`` (g, N) as IoU."""
-        at = mask.flatten().nonzero()[:, 0]
-        g = at.div(self.width, rounding_mode="floor")
-        target = g if self.targets.all_real else pick(self.targets.real, g)
-        place = at + (pick(self.image, g) - g) * self.width
+    def place(self, entries: Tensor) -> tuple[Tensor, Tensor]:
+        """Object (K,) below g, and place (K,) in the batch, of some entries (K,)."""
+        g = entries.div(max(self.width, 1), rounding_mode="floor")
+        first = (self.image - torch.arange(len(self), device=g.device)) * self.width
+        return g, entries + pick(first, g)
+
+    def pairs(self, anchors: Any, entries: Tensor, value: Tensor | None = None) -> Pairs:
+        """The pairs of some entries (K,)."""
+        g, place = self.place(entries)
         return Pairs(
             anchors=anchors,
             targets=self.targets,
             anchor=place if self.rows is None else pick(self.rows, place),
-            target=target,
-            _iou=None if value is None else pick(value.flatten(), at),
+            target=pick(self.real, g),
+            _iou=value,
         )
+
+
+def columns(values: Tensor) -> Tensor:
+    """(D, 1, N) or (D, B, N) contiguous, of (N, D) or (B, N, D)."""
+    values = values.movedim(-1, 0).contiguous()
+    return values[:, None] if values.ndim == 2 else values
+
+
+def sides_of(boxes: Tensor, dtype: torch.dtype) -> Tensor:
+    """(5, 1, N) or (5, B, N) columns of boxes (N, 4) or (B, N, 4), and their area."""
+    boxes = boxes.to(dtype)  # before the area is taken: float16 overflows at 256 px
+    return columns(torch.cat([boxes, area(boxes)[..., None]], dim=-1))
+
+
+def _where(mask: Tensor, value: Tensor | None = None) -> Answer:
+    at = where(mask.flatten())
+    return at, None if value is None else pick(value.flatten(), at)
 
 
 def overlapping(
     anchors: Any, table: Table, min_iou: float | Tensor, among: Tensor | None = None
 ) -> Pairs:
-    """Every pair with IoU >= ``min_iou``, a number or (g, 1), and > 0.
+    """Every pair with IoU >= ``min_iou``, a number or (G, 1), and > 0.
 
     Only rows ``among`` (Q,) of the batch if given; ``min_iou`` may then be (Q,), one for each.
+    IoU >= t says that the area shared is at least t / (1 + t) of both boxes' own: so much is asked
+    of all, without a division, and the IoU itself of what is left.
     """
-    value = table.iou()
-    if among is not None:
-        floor = value.new_full((anchors.total(table.targets.batch_size),), torch.inf)
-        floor[among] = torch.as_tensor(min_iou, dtype=floor.dtype, device=floor.device)
-        floor = floor if table.rows is None else pick(floor, table.rows)
-        min_iou = pick(floor.view(-1, table.width), table.image)
-    return table.pairs(anchors, (value >= min_iou) & (value > 0), value)
+    by_object = min_iou if isinstance(min_iou, Tensor) and min_iou.ndim == 2 else None
+    by_place = None if among is None else _of_places(anchors, table, min_iou, among)
+
+    def least(part: Table) -> float | Tensor:
+        if by_place is None:
+            return min_iou if by_object is None else pick(by_object, part.real)
+        floor = part.at(by_place)[0]
+        return floor if by_object is None else torch.maximum(floor, pick(by_object, part.real))
+
+    def ask(part: Table) -> Answer:
+        shared, both = part.areas()
+        floor = least(part) * (1 - SLACK)
+        if not isinstance(floor, Tensor) and floor <= 0:
+            return _where(shared > 0)
+        return _where(shared * ((1 + floor) / floor) >= both)
+
+    entries, _ = table.entries(ask)
+    g, place = table.place(entries)
+    row = place if table.boxes.ndim == 3 else entries - g * table.width
+    value = iou(pick(table.boxes.flatten(0, -2), row), pick(table.box, g))
+    keep = value > 0
+    if by_place is not None:
+        keep &= value >= pick(by_place.flatten(), place)
+    if by_object is not None:
+        keep &= value >= pick(pick(by_object[:, 0], table.real), g)
+    elif by_place is None:
+        keep &= value >= min_iou
+    rows = where(keep)
+    return table.pairs(anchors, pick(entries, rows), pick(value, rows))
+
+
+def _of_places(anchors: Any, table: Table, min_iou: float | Tensor, among: Tensor) -> Tensor:
+    """(1, B, N) what is asked of every place: infinity outside of rows ``among`` (Q,)."""
+    rows = anchors.total(table.targets.batch_size)
+    rows = torch.full((rows,), torch.inf, dtype=table.dtype, device=among.device)
+    by_object = isinstance(min_iou, Tensor) and min_iou.ndim == 2
+    floor = torch.as_tensor(0.0 if by_object else min_iou, device=among.device)
+    rows.scatter_(0, among, floor.to(table.dtype).expand(len(among)))
+    rows = rows if table.rows is None else pick(rows, table.rows)
+    return rows.view(1, -1, table.width)
 
 
 def best(anchors: Any, table: Table) -> Pairs:
     """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
-    value = table.iou()
-    top = value.amax(1, keepdim=True) if table.width else value
-    return table.pairs(anchors, (value == top) & (value > 0), value)
+
+    def ask(part: Table) -> Answer:
+        value = part.iou()
+        top = value.amax(1, keepdim=True) if part.width else value
+        return _where((value == top) & (value > 0), value)
+
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def most_overlapping(anchors: Any, table: Table, k: int) -> Pairs:
     """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
-    value = table.iou()
-    return table.pairs(anchors, _largest(value, k) & (value > 0), value)
+
+    def ask(part: Table) -> Answer:
+        value = part.iou()
+        return _where(_largest(value, k) & (value > 0), value)
+
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def closest(anchors: Any, table: Table, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
     """For every target the ``k`` places of largest ``by(boxes, target boxes)``, (g, N) of (g, N, 4)
     or (1, N, 4) and (g, 1, 4); never one without a finite value. Equal values: the lowest place."""
-    boxes = table.boxes[None] if table.boxes.ndim == 2 else pick(table.boxes, table.image)
-    value = by(boxes, table.box[:, None])
-    finite = torch.isfinite(value)
-    return table.pairs(anchors, _largest(torch.where(finite, value, -torch.inf), k) & finite)
+
+    def ask(part: Table) -> Answer:
+        boxes = part.boxes[None] if part.boxes.ndim == 2 else pick(part.boxes, part.image)
+        value = by(boxes, part.box[:, None])
+        finite = torch.isfinite(value)
+        return _where(_largest(torch.where(finite, value, -torch.inf), k) & finite)
+
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def nearest(anchors: Any, table: Table, k: int) -> Pairs:
     """The anchors of the ``k`` cells of every level nearest to the target's centre; equal
     distances: the lower anchor. The table's boxes are all of ``anchors``, a grid."""
-    u, v = (one.double() for one in table._columns(anchors.points().detach()))
-    box = table.box.double()
-    x, y = ((box[:, :2] + box[:, 2:]) / 2)[..., None].unbind(1)
-    near = ((u - x).square() + (v - y).square()).neg()
-    levels = near.split(anchors.per_level, dim=1)
-    masks = [_largest(one, k * per) for one, per in zip(levels, anchors.shapes_per_level)]
-    return table.pairs(anchors, torch.cat(masks, dim=1))
+    points = columns(anchors.points().detach()).double()
+
+    def ask(part: Table) -> Answer:
+        box, (u, v) = part.box.double(), part.at(points)
+        x, y = ((box[:, :2] + box[:, 2:]) / 2)[..., None].unbind(1)
+        near = ((u - x).square() + (v - y).square()).neg()
+        levels = zip(near.split(anchors.per_level, dim=1), anchors.shapes_per_level)
+        return _where(torch.cat([_largest(one, k * per) for one, per in levels], dim=1))
+
+    return table.pairs(anchors, *table.entries(ask))
 
 
 def _largest(value: Tensor, k: int) -> Tensor:
@@ -163,12 +267,19 @@ def _largest(value: Tensor, k: int) -> Tensor:
 
 def inside(anchors: Any, table: Table, region: Tensor, margin: float) -> Pairs:
     """Pairs whose anchor's centre is inside the target's ``region`` (G, 4), or (G, L, 4) by the
-    level of the anchor; the table's boxes are all of ``anchors``, which a batch shares."""
-    area = region if table.targets.all_real else pick(region, table.targets.real)
-    area = (area[:, None] if area.ndim == 2 else area).movedim(-1, 0).contiguous()
-    if region.ndim == 3 and anchors.per_level is not None:
-        parts = zip(area.split(1, dim=2), anchors.per_level)
-        area = torch.cat([part.expand(-1, -1, count) for part, count in parts], dim=2)
-    elif region.ndim == 3:
-        area = area.index_select(2, anchors.level())
-    return table.pairs(anchors, table.inside(anchors.points(), area, margin))
+    level of the anchor; the table's boxes are all of ``anchors``, a grid."""
+    points = columns(anchors.points().detach())
+
+    def ask(part: Table) -> Answer:
+        area = pick(region, part.real)
+        if region.ndim == 3:
+            levels = zip(area.split(1, dim=1), anchors.per_level)
+            area = torch.cat([one.expand(-1, count, -1) for one, count in levels], dim=1)
+        else:
+            area = area[:, None]
+        u, v = part.at(points)
+        x1, y1, x2, y2 = area.movedim(-1, 0).contiguous()
+        held = (u - x1 > margin) & (x2 - u > margin)
+        return _where(held & (v - y1 > margin) & (y2 - v > margin))
+
+    return table.pairs(anchors, *table.entries(ask))

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.predicted import overlapping_predictions
 from kedge.anchors.queries.regions import enlarged
-from kedge.assign.shared.candidates import with_more, with_overlapping
-from kedge.boxes import centres
+from kedge.anchors.segments import leading, pick
+from kedge.assign.shared.candidates import with_more
+from kedge.assign.shared.contest import contested
+from kedge.assign.shared.costs import anchors_of, predicted_boxes
+from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
@@ -24,17 +28,30 @@ def affordable(
     predictions: Predictions,
     price: Price,
     claim: Claim,
+    k: int,
+    guess: Callable[[Pairs, Tensor], Tensor],
+    worth: Callable[[Tensor], Tensor],
     least: Callable[[float], float],
-) -> tuple[Pairs, Tensor, Tensor]:
-    """The pairs of the anchors ``inside`` some target with every target that may want them, and the
-    overlap and cost (P,) that ``price`` gives them.
+) -> tuple[Pairs, Tensor, Tensor, Tensor]:
+    """Pairs that decide who gets which anchor ``inside`` some target, their overlap and cost, which
+    ``price`` gives, and which are claimed: (P,) each.
 
-    A target wants what ``claim(pairs, overlap, cost)`` (P,) marks. An anchor whose predicted box
-    does not touch a target costs it at least ``least(strides)``, more than so many strides away.
-    So first come the pairs that touch; then, ring by ring, those around targets that would take
-    something dearer than that.
+    A target claims what ``claim(pairs, overlap, cost)`` (P,) marks, at most its ``k`` cheapest and
+    by its ``k`` largest overlaps. No pair costs less than ``guess(pairs, overlap)`` (P,), and what
+    costs no more than ``cost`` overlaps the target by ``worth(cost)``: so what the ``k`` cheapest
+    by the guess cost says which pairs can matter. An
+    anchor whose predicted box does not touch a target costs it at least ``least(strides)``, more
+    than so many strides away: ring by ring those are added around targets that would take something
+    dearer. An anchor that several claim is priced for all targets that it touches.
     """
-    pairs, _ = with_overlapping(inside, predictions)
+    targets, valid = inside.targets, anchors_of(inside)[0]
+    said = iou(predicted_boxes(predictions, inside), inside.target_boxes())
+    kept, floor = _enough(inside, said, price, k, guess, worth)
+    pairs = inside.select(kept)
+    anchor, target, _ = overlapping_predictions(
+        inside.anchors, targets, predictions, floor, among=valid
+    )
+    pairs, _ = with_more(pairs, anchor, target)
     overlap, cost = price(pairs)
     claimed, seen = claim(pairs, overlap, cost), 0.0
     for reach in REACHES:
@@ -42,11 +59,52 @@ def affordable(
         if not bool(poor.any()):
             break
         near = _around(inside, poor, reach)
-        pairs, old = with_more(pairs, near.anchor, near.target)
-        fresh = price(pairs.select(~old))  # only these: the others have their price
-        overlap, cost = (_merged(old, a, b) for a, b in zip((overlap, cost), fresh))
+        pairs, overlap, cost, _ = _with(pairs, overlap, cost, near.anchor, near.target, price)
         claimed, seen = claim(pairs, overlap, cost), reach
-    return pairs, overlap, cost
+    lost = pairs.select(claimed)
+    lost = lost.select(contested(lost))
+    rest = inside.select(inside.shares_anchor(lost))
+    anchor, target, _ = overlapping_predictions(
+        inside.anchors, targets, predictions, 0.0, among=anchors_of(lost)[0]
+    )
+    anchor, target = torch.cat([rest.anchor, anchor]), torch.cat([rest.target, target])
+    pairs, overlap, cost, old = _with(pairs, overlap, cost, anchor, target, price)
+    return pairs, overlap, cost, torch.zeros_like(old).masked_scatter(old, claimed)
+
+
+def _enough(
+    inside: Pairs,
+    said: Tensor,
+    price: Price,
+    k: int,
+    guess: Callable[[Pairs, Tensor], Tensor],
+    worth: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """(P,) bool: the pairs that can be among the ``k`` cheapest or best overlapping of their
+    target, and (G,) the overlap that any other such pair has at least."""
+    bound, count = guess(inside, said), len(inside.targets)
+    first, _ = leading(bound, inside.target, count, k)
+    first = inside.select(first)
+    dearest = first.max_per_target(price(first)[1])
+    dearest = dearest + (1e-2 + 1e-4 * dearest.abs())  # costs are rounded
+    full = (first.count_per_target() == k) & torch.isfinite(dearest)
+    dearest = torch.where(full, dearest, torch.inf)
+    top, _ = leading(said, inside.target, count, k, largest=True)
+    least = inside.select(top).min_per_target(pick(said, top))
+    floor = torch.where(full, torch.minimum(worth(dearest), least), 0)
+    kept = ~(bound > pick(dearest, inside.target))  # NaN stays
+    return kept.index_fill_(0, top, True), floor
+
+
+def _with(
+    pairs: Pairs, overlap: Tensor, cost: Tensor, anchor: Tensor, target: Tensor, price: Price
+) -> tuple[Pairs, Tensor, Tensor, Tensor]:
+    """The pairs and those of ``anchor`` and ``target`` (Q,), each once, with overlap and cost; only
+    the new ones are priced. The last value (P,) marks the old."""
+    joined, old = with_more(pairs, anchor, target)
+    fresh = price(joined.select(~old))
+    overlap, cost = (_merged(old, a, b) for a, b in zip((overlap, cost), fresh))
+    return joined, overlap, cost, old
 
 
 def _poor(pairs: Pairs, cost: Tensor, claimed: Tensor, least: float) -> Tensor:

@@ -7,16 +7,25 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import leading, pick, total, where, wide
 from kedge.assign.shared.costs import anchors_of
 from kedge.types import Predictions
 
 
-def dynamic_k(pairs: Pairs, overlap: Tensor, k: int) -> Tensor:
-    """(G,) how many anchors a target wants: the integer part of the sum of its ``k`` largest
-    overlaps (P,), at least one."""
-    top = rank(overlap, pairs.target, largest=True) < k
-    return pairs.sum_per_target(overlap * top).int().clamp(min=1)
+def dynamic_k(overlap: Tensor, target: Tensor, count: int, k: int) -> Tensor:
+    """(G,) how many anchors each of ``count`` targets wants: the integer part of the sum of its
+    ``k`` largest overlaps (P,), at least one."""
+    top, _ = leading(overlap, target, count, k, largest=True)
+    chosen = total(wide(pick(overlap, top)), pick(target, top), count)
+    return chosen.to(overlap.dtype).int().clamp(min=1)
+
+
+def cheapest(cost: Tensor, target: Tensor, wanted: Tensor, k: int) -> Tensor:
+    """(P,) bool: the ``wanted`` (G,) pairs, at most ``k``, of every target that ``cost`` (P,)
+    least."""
+    first, place = leading(cost, target, len(wanted), k)
+    taken = pick(first, where(place < pick(wanted, pick(target, first))))
+    return torch.zeros_like(cost, dtype=torch.bool).index_fill_(0, taken, True)
 
 
 def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Tensor]:
