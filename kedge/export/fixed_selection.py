@@ -5,6 +5,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torchvision.ops
 from torch import Tensor
@@ -70,7 +71,7 @@ def select_fixed(
         group, groups = _groups(selection, label, anchor, classes, levels)
         places = _apart(boxes, group, groups, float(max(size)) + 1)
         places = torch.where(good[..., None], places, boxes.new_tensor(NOWHERE))
-        value = _suppressed(places, value, selection.suppress.threshold)
+        value = _suppressed(places, value, in_float32(selection.suppress.threshold))
     return _best(boxes, value, label, selection.most)
 
 
@@ -136,6 +137,13 @@ def _suppressed(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     rows = torchvision.ops.nms(torch.cat([boxes.flatten(0, 1), two]), flat, threshold)
     kept = torch.zeros_like(flat).scatter(0, rows, 1.0)
     return torch.where(kept > 0, flat, -torch.inf)[:-2].view_as(scores)
+
+
+def in_float32(threshold: float) -> float:
+    """The largest float32 that is no larger: torch compares an IoU with the number itself, ONNX
+    with its float32, and windows of a grid overlap by just .3."""
+    near = np.float32(threshold)
+    return float(near if float(near) <= threshold else np.nextafter(near, np.float32(0)))
 
 
 def _best(boxes: Tensor, scores: Tensor, labels: Tensor, most: int) -> Padded:

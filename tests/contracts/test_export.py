@@ -19,6 +19,7 @@ from kedge.export.forms import DecodedGraph, DetectionsGraph
 from kedge.export.opened import Exported, open_exported
 from kedge.export.static_of import static
 from kedge.export.write import export
+from kedge.nn import RegionOutputs
 
 EVERY = [*SMALL, *PROPOSED]
 SIZE = (64, 96)  # not square, no multiple of the coarsest strides
@@ -36,6 +37,8 @@ def sharp(name: str):
     model = make(name).eval()
     torch.manual_seed(2)
     for layer in model.modules():
+        if isinstance(layer, RegionOutputs):  # or the second stage says of all the same
+            nn.init.kaiming_normal_(layer.classes.weight)
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
             if layer.bias is not None:
@@ -43,7 +46,8 @@ def sharp(name: str):
     if name == "yolov1":  # or many say 1, where it cuts them off
         model.output.conv.weight.data /= 20
         nn.init.constant_(model.output.conv.bias, 0.5)
-    if isinstance(model, TwoStage):  # or proposals, and the rounding in them, grow without bound
+    if isinstance(model, TwoStage):  # or many proposals say 1, and boxes grow without bound
+        model.proposals.layers.objectness.weight.data /= 20
         model.proposals.layers.codes.weight.data /= 20
     if name == "paa":
         model.selection = replace(model.selection, vote=None)

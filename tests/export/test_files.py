@@ -14,6 +14,7 @@ from contracts.test_export import IMAGES, SIZE, agree, sharp
 from kedge.cli import run
 from kedge.export import export, open_exported
 from kedge.export.facts import KEY, Facts, facts_from
+from kedge.export.fixed_selection import in_float32
 from kedge.export.int8 import behind_convolutions, quantised
 from kedge.export.opened import Exported
 from kedge.export.to_onnx import save_onnx
@@ -122,6 +123,12 @@ def test_decoded_boxes_are_selected_as_the_file_says():
     assert row["labels"].tolist() == [0, 1, 0, 1]
     assert row["scores"].tolist() == pytest.approx([0.9, 0.4, 0.3, 0.2])
     assert row["boxes"][1].tolist() == [30, 0, 60, 40]  # cut off at the image
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.45, 0.5, 0.6, 0.7])
+def test_a_threshold_means_the_same_in_float32(threshold):
+    ours = torch.tensor(in_float32(threshold))
+    assert float(ours) <= threshold < float(torch.nextafter(ours, torch.ones(())))
 
 
 def test_facts_come_back_as_they_went():
