@@ -69,16 +69,21 @@ def trained(detector: str, tmp_path, *settings: str) -> list[str]:
     return ["assign", "--data", str(data), "--run", str(out)]
 
 
+@pytest.mark.slow
 def test_a_detector_of_points_shows_its_maps(tmp_path, capsys):
     words, sheet = trained("cornernet", tmp_path), tmp_path / "sheet.png"
     assert run([*words, "--draw", str(sheet)]) == 0
     assert "no anchors to assign" in capsys.readouterr().err
     with PIL.Image.open(sheet) as drawn:  # two corners, and what was found
         assert drawn.size == (3 * 488 - 8, 48 + 320)
+    page = tmp_path / "page.html"
+    assert run(["report", *words[1:], "--out", str(page)]) == 0
+    assert "warm where the detector sees something" in page.read_text()
     assert run(words) == 2
     assert "has no anchors to assign" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_guided_anchors_are_assigned_as_they_are_predicted(tmp_path, capsys):
     words, sheet = trained("ga_rpn", tmp_path, "--anchors", "identical"), tmp_path / "sheet.png"
     assert run([*words, "--strategy", "max_iou,yolov3", "--draw", str(sheet)]) == 0

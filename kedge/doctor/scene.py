@@ -20,6 +20,8 @@ from kedge.doctor.setup import of_detector
 from kedge.train.result import load_run
 from kedge.types import Anchors, Assigner, Predictions, Targets
 
+SHOWN = 0.3  # score from which what a detector finds is drawn
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
@@ -79,8 +81,8 @@ def pixels_of(record: Record, image_size: tuple[int, int]) -> Tensor:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sight:
     """What the detector of a run sees in one image: ``pixels`` (3, H, W) uint8 as it gets them, the
-    ``objects`` (g, 4) and what it ``found`` (n, 4), best first, in these pixels; and ``heat``, maps
-    (C, h, w) in [0, 1] by name. ``assigns``: it has anchors."""
+    ``objects`` (g, 4) and what it ``found`` (n, 4) from a score of .3 on, best first, in these
+    pixels; and ``heat``, maps (C, h, w) in [0, 1] by name. ``assigns``: it has anchors."""
 
     pixels: Tensor
     objects: Tensor
@@ -101,10 +103,11 @@ def sight_of_run(folder: Path, records: Sequence[Record], name: str | None) -> S
     if not heat:
         return None
     objects = as_seen(pack([records[row]]), size).targets(0, 1)
+    found = run.detector.detect(images)
     return Sight(
         pixels=pixels,
         objects=objects.boxes[objects.real],
-        found=run.detector.detect(images).boxes,
+        found=found.boxes[found.scores >= SHOWN],
         heat={name: maps[0] for name, maps in heat.items()},
         assigns=run.detector.rule is not None,
     )

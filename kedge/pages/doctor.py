@@ -15,7 +15,7 @@ from kedge.pages.doctor_figures import (
     size_section,
 )
 from kedge.pages.doctor_pictures import image_section, worst_images
-from kedge.pages.run_figures import path_section
+from kedge.pages.run_figures import maps_section, path_section
 from kedge.report import Block, Numbers, Section, Table, Text, write_report
 from kedge.report import Finding as Card
 
@@ -48,8 +48,8 @@ def write_page(path: Path, context: Context, findings: Sequence[Finding]) -> Pat
 def write_overview(path: Path, context: Context) -> Path:
     """Write how the anchors meet the objects, without judgement."""
     sections = anchor_sections(context)
-    path_of_shapes = path_section(context)
-    sections += [path_of_shapes] if path_of_shapes is not None else []
+    of_run = (path_section(context), maps_section(context))
+    sections += [section for section in of_run if section is not None]
     if len(context.fair) == 0:
         sections = [Section(title="Objects", blocks=[Text(text="The data hold no object.")])]
     return write_report(

@@ -4,7 +4,8 @@ import numpy as np
 
 from kedge.counted import count
 from kedge.doctor.context import Context
-from kedge.report import Figure, Section
+from kedge.doctor.scene import sight_of_run
+from kedge.report import Figure, Image, Section, draw_heat
 from kedge.report import figures as draw
 
 _BOXES = 200_000  # more are not drawn
@@ -30,3 +31,21 @@ def path_section(context: Context) -> Section | None:
         f"network sees them.{fit}"
     )
     return Section(title="Path of the shapes", blocks=[Figure(figure=figure, caption=caption)])
+
+
+def maps_section(context: Context) -> Section | None:
+    """What the detector of a run sees in an image of the data: heat maps, and where they are points
+    of objects the boxes that it makes of them; None without a run that has such maps, or pixels."""
+    drawable = [r for r in context.data.records if (r.file or r.draw) and (~r.crowd).any()]
+    if context.run is None or not context.run.has_weights or not drawable:
+        return None
+    try:
+        sight = sight_of_run(context.run.folder, drawable[:1], None)
+    except ValueError:  # a file that is missing or broken: reported by the checks
+        return None
+    if sight is None:
+        return None
+    found = None if sight.assigns else sight.found
+    caption = f"{drawable[0].name}: objects dashed, warm where the detector sees something."
+    image = draw_heat(sight.pixels, sight.heat, sight.objects, found, columns=3)
+    return Section(title="Maps", blocks=[Image(image=image, caption=caption, alt=caption)])

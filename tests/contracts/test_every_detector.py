@@ -25,6 +25,7 @@ from detectors.scenes import (
     OWN_CODER,
     PROPOSED,
     SMALL,
+    SPARSE,
     make,
     target,
 )
@@ -42,8 +43,8 @@ SLOW = {"ga_rpn", "metaanchor"}  # whose stages are another detector's, too
 with_anchors = pytest.mark.parametrize(
     "detector", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in SMALL]
 )
-every = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED])
-with_keypoints = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *KEYPOINTS])
+every = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *SPARSE])
+with_keypoints = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *SPARSE, *KEYPOINTS])
 WITHOUT_CODES = "sliding_window"  # its boxes are the anchors
 CELLS = {"best_in_cell", "best_prediction_in_cell", "yolov3", "yolov5", "soft_cell"}
 LARGE_ONLY = ("ga_rpn",)  # below an IoU of .3 it rescues no object
@@ -59,7 +60,7 @@ def with_loss(detector):
 
 
 def test_all_detectors_are_here():
-    assert {*SMALL, *PROPOSED, *KEYPOINTS} == set(DETECTORS)
+    assert {*SMALL, *PROPOSED, *SPARSE, *KEYPOINTS} == set(DETECTORS)
 
 
 @with_anchors
@@ -110,7 +111,7 @@ def test_every_box_loss_trains_it(detector, box):
     if detector == WITHOUT_CODES:
         return
     model = with_loss(detector)
-    if detector in PROPOSED and box == "squares":  # weighed by the share of the image
+    if detector in (*PROPOSED, *SPARSE) and box == "squares":  # weighed by the share of the image
         first(model).loss.box = box_term(box)
         with pytest.raises(ValueError, match="whose size these anchors do not know"):
             step(model)

@@ -86,9 +86,11 @@ SMALL = {
 WINDOWS = Windows(sides=(1.0, 0.5, 0.25))
 PROPOSED = {
     "fast_rcnn": lambda **k: FastRCNN(num_classes=CLASSES, source=WINDOWS, hidden=16, **k),
-    "denet": lambda **k: DeNet(num_classes=CLASSES, width=8, **k),
     "rcnn": lambda **k: RCNN(num_classes=CLASSES, source=WINDOWS, size=16, **k),
 }
+
+# one that finds its boxes by itself, without anchors
+SPARSE = {"denet": lambda **k: DeNet(num_classes=CLASSES, width=8, **k)}
 
 # those without anchors: points on maps
 KEYPOINTS = {
@@ -105,7 +107,7 @@ def point_detector(name: str, **settings):
 
 def make(name: str, **settings):
     torch.manual_seed(0)
-    return (SMALL | PROPOSED | KEYPOINTS)[name](**settings)
+    return (SMALL | PROPOSED | SPARSE | KEYPOINTS)[name](**settings)
 
 
 def target(boxes, labels=None, iscrowd=None):
