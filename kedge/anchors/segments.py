@@ -10,7 +10,7 @@ from torch import Tensor
 
 BY_NUMPY = 1 << 13  # rows from which a search on a processor is numpy's, several times faster
 SAMPLE = 8  # of so many rows one is sampled before many are ranked
-SAMPLED = 1 << 14  # rows from which that pays
+SAMPLED = 1 << 14  # rows from which that pays on a processor
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
@@ -31,12 +31,13 @@ def both(mask: Tensor) -> Tensor:
 
 
 TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting those that occur
+SMALL = 1 << 17  # up to here it always is
 SORTING = 64  # what an id costs in a sort, in table entries
 
 
 def fits_a_table(total: int, ids: int) -> bool:
     """Whether a table of ``total`` entries costs less than sorting so many ``ids``."""
-    return total <= max(min(TABLE, SORTING * ids), 4 * ids)
+    return total <= max(SMALL, min(TABLE, SORTING * ids), 4 * ids)
 
 
 def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
@@ -75,26 +76,22 @@ def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
     return torch.empty_like(place).scatter_(0, order, place - first)
 
 
-def leading(
+def rank_below(
     values: Tensor, segment: Tensor, count: int, k: int, largest: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Rows (K,) ascending of the ``k`` smallest of ``values`` (P,) in every segment, and their
-    place (K,) there: ``rank`` where it is below ``k``, without sorting all.
+) -> Tensor:
+    """(P,) ``rank`` where that is below ``k``, and ``k`` or more elsewhere, without sorting all.
 
     The k-th of a sample is no smaller than the k-th of all, so only what reaches it is ranked.
     """
     values = -values if largest else values
-    if len(values) < max(SAMPLED, 4 * SAMPLE * k * count):
-        place = rank(values, segment)
-        rows = where(place < k)
-        return rows, pick(place, rows)
+    if values.device.type != "cpu" or len(values) < max(SAMPLED, 4 * SAMPLE * k * count):
+        return rank(values, segment)
     some, of = values[::SAMPLE], segment[::SAMPLE]
     last = where(rank(some, of) == k - 1)
     bound = values.new_full((count,), torch.inf).scatter_(0, pick(of, last), pick(some, last))
     near = where(~(values > pick(bound, segment)))  # NaN is the largest, and stays
     place = rank(pick(values, near), pick(segment, near))
-    rows = where(place < k)
-    return pick(near, rows), pick(place, rows)
+    return torch.full_like(segment, k).scatter_(0, near, place)
 
 
 def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:

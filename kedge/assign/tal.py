@@ -9,7 +9,7 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_outside
 from kedge.anchors.queries.regions import enlarged
-from kedge.anchors.segments import leading, pick, rank, where
+from kedge.anchors.segments import pick, rank, rank_below, where
 from kedge.assign.shared.contest import settle, winners
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.boxes import ciou, iou
@@ -93,14 +93,15 @@ class TAL:
         region = targets.boxes if self.min_side == 0 else enlarged(targets.boxes, self.min_side)
         pairs = anchors.inside(targets, region)
         metric, overlap = self._alignment(predictions, pairs)
-        first, _ = leading(metric, pairs.target, len(targets), self.k, largest=True)
-        first = pick(first, where(pick(metric, first) > 0))
+        first = rank_below(metric, pairs.target, len(targets), self.k, largest=True)
+        first = where(first < self.k)
+        value = pick(metric, first)
+        chosen = value > 0
         if self.among == "all":
-            place = self._place_among_all(
-                predictions, pairs.select(first), pick(metric, first), region
+            chosen &= (
+                self._place_among_all(predictions, pairs.select(first), value, region) < self.k
             )
-            first = pick(first, where(place < self.k))
-        rows = self._settle(pairs, first, metric, overlap)
+        rows = self._settle(pairs, first, chosen, metric, overlap)
         pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
         scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
         return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
@@ -118,7 +119,7 @@ class TAL:
 
         Of the anchors outside those matter whose t is above the least of these.
         """
-        least = pairs.min_per_target(metric)
+        least = pairs.min_per_target(torch.where(metric > 0, metric, torch.inf))
         floor = least ** (1 / self.beta) if self.beta > 0 else torch.zeros_like(least)
         floor = torch.where(torch.isfinite(least), floor * (1 - 1e-5), torch.inf)
         more = overlapping_outside(pairs, predictions, region, floor)
@@ -131,10 +132,12 @@ class TAL:
     def _overlap(self, boxes: Tensor, targets: Tensor) -> Tensor:
         return (ciou if self.overlap == "ciou" else iou)(boxes, targets).clamp(min=0)
 
-    def _settle(self, pairs: Pairs, claimed: Tensor, metric: Tensor, overlap: Tensor) -> Tensor:
-        """Rows: one pair for every anchor of the ``claimed`` rows."""
+    def _settle(
+        self, pairs: Pairs, first: Tensor, chosen: Tensor, metric: Tensor, overlap: Tensor
+    ) -> Tensor:
+        """Rows: one pair for every anchor of the ``chosen`` (K,) of the rows ``first`` (K,)."""
         if self.contest == "claimants":
-            own = pairs.select(claimed)
-            return pick(claimed, where(winners(own, pick(overlap, claimed))))
-        mask = torch.zeros_like(metric, dtype=torch.bool).index_fill_(0, claimed, True)
+            value = torch.where(chosen, pick(overlap, first), -torch.inf)
+            return pick(first, where(chosen & winners(pairs.select(first), value)))
+        mask = torch.zeros_like(metric, dtype=torch.bool).index_put_((first,), chosen)
         return where(settle(pairs, mask, torch.where(metric > 0, overlap, -torch.inf)))

@@ -179,7 +179,7 @@ def everything_priced(rule: SimOTA, grid, targets, predictions):
 
 
 @pytest.mark.parametrize("rule", [SimOTA(), SimOTA(k=3, radius=0.6)], ids=repr)
-def test_what_is_left_unpriced_decides_nothing(rule, monkeypatch):
+def test_what_is_left_unpriced_decides_nothing(rule, by, monkeypatch):
     rare = {"target without enough": 0, "anchor without a good one": 0}
 
     def joined(pairs, more, anchor, target, *marks):
@@ -194,4 +194,5 @@ def test_what_is_left_unpriced_decides_nothing(rule, monkeypatch):
         assert torch.equal(got.anchor, wanted.anchor)
         assert torch.equal(got.target, wanted.target)
         assert torch.equal(got.quality, wanted.quality)
-    assert min(rare.values()) > 3, rare
+    if by == "search":  # by a table everything is priced
+        assert min(rare.values()) > 3, rare

@@ -54,6 +54,11 @@ def fits(columns: int, targets: Targets, cost: int = 1) -> bool:
     return pairs <= ON_A_GPU
 
 
+def few_launches(targets: Targets) -> bool:
+    """Whether few operations are worth more than little work: on a GPU."""
+    return _forced[-1] if _forced else targets.boxes.device.type != "cpu"
+
+
 class Table:
     """The objects that are no crowds (g,), by the N places of each one's image.
 
@@ -73,9 +78,8 @@ class Table:
         self.targets, self.boxes, self.rows = targets, boxes.detach(), rows
         self.width = boxes.shape[-2]
         self.real = targets.real if real is None else real
-        every = real is None and targets.all_real
-        self.image = targets.image if every else pick(targets.image, self.real)
-        self.box = (targets.boxes if every else pick(targets.boxes, self.real)).detach()
+        self.every = real is None and targets.all_real
+        self.image, self.box = self.of(targets.image), self.of(targets.boxes).detach()
         wide = torch.promote_types(self.box.dtype, self.boxes.dtype)
         self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
         self.sides = (sides_of(self.boxes, self.dtype) if sides is None else sides).to(self.dtype)
@@ -83,6 +87,15 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.real)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the table is not taken in pieces."""
+        return self.box.device.type != "cpu" or len(self) * self.width <= PART
+
+    def of(self, values: Tensor) -> Tensor:
+        """(g, ...) of values (G, ...) of all objects."""
+        return values if self.every else pick(values, self.real)
 
     def at(self, values: Tensor) -> tuple[Tensor, ...]:
         """(1, N) or (g, N) each, of columns (D, 1, N) or (D, B, N)."""
@@ -108,9 +121,9 @@ class Table:
 
     def entries(self, ask: Callable[["Table"], Answer]) -> Answer:
         """What ``ask`` gives of the table, asked of pieces that a processor's cache holds."""
-        size = max(1, PART // max(self.width, 1))
-        if self.box.device.type != "cpu" or len(self) <= size:
+        if self.whole:
             return ask(self)
+        size = max(1, PART // max(self.width, 1))
         found, image = [], self.image.tolist()
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
@@ -124,8 +137,7 @@ class Table:
     def place(self, entries: Tensor) -> tuple[Tensor, Tensor]:
         """Object (K,) below g, and place (K,) in the batch, of some entries (K,)."""
         g = entries.div(max(self.width, 1), rounding_mode="floor")
-        first = (self.image - torch.arange(len(self), device=g.device)) * self.width
-        return g, entries + pick(first, g)
+        return g, entries + (pick(self.image, g) - g) * self.width
 
     def pairs(self, anchors: Any, entries: Tensor, value: Tensor | None = None) -> Pairs:
         """The pairs of some entries (K,)."""
@@ -134,7 +146,7 @@ class Table:
             anchors=anchors,
             targets=self.targets,
             anchor=place if self.rows is None else pick(self.rows, place),
-            target=pick(self.real, g),
+            target=g if self.every else pick(self.real, g),
             _iou=value,
         )
 
@@ -170,9 +182,13 @@ def overlapping(
 
     def least(part: Table) -> float | Tensor:
         if by_place is None:
-            return min_iou if by_object is None else pick(by_object, part.real)
+            return min_iou if by_object is None else part.of(by_object)
         floor = part.at(by_place)[0]
-        return floor if by_object is None else torch.maximum(floor, pick(by_object, part.real))
+        return floor if by_object is None else torch.maximum(floor, part.of(by_object))
+
+    if table.whole:
+        value, floor = table.iou(), least(table)
+        return table.pairs(anchors, *_where((value >= floor) & (value > 0), value))
 
     def ask(part: Table) -> Answer:
         shared, both = part.areas()
@@ -271,14 +287,14 @@ def inside(anchors: Any, table: Table, region: Tensor, margin: float) -> Pairs:
     points = columns(anchors.points().detach())
 
     def ask(part: Table) -> Answer:
-        area = pick(region, part.real)
+        sides = part.of(region).movedim(-1, 0)  # (4, g) or (4, g, L)
         if region.ndim == 3:
-            levels = zip(area.split(1, dim=1), anchors.per_level)
-            area = torch.cat([one.expand(-1, count, -1) for one, count in levels], dim=1)
+            levels = zip(sides.split(1, dim=2), anchors.per_level)
+            sides = torch.cat([one.expand(-1, -1, count) for one, count in levels], dim=2)
         else:
-            area = area[:, None]
+            sides = sides[..., None]
         u, v = part.at(points)
-        x1, y1, x2, y2 = area.movedim(-1, 0).contiguous()
+        x1, y1, x2, y2 = sides
         held = (u - x1 > margin) & (x2 - u > margin)
         return _where(held & (v - y1 > margin) & (y2 - v > margin))
 

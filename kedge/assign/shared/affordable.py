@@ -10,14 +10,16 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
 from kedge.anchors.queries.regions import enlarged
-from kedge.anchors.segments import leading, pick
-from kedge.assign.shared.candidates import with_more
+from kedge.anchors.queries.table import few_launches
+from kedge.anchors.segments import pick, rank_below, where
+from kedge.assign.shared.candidates import with_more, with_overlapping
 from kedge.assign.shared.contest import contested
 from kedge.assign.shared.costs import anchors_of, predicted_boxes
 from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
+MANY = 1 << 15  # anchors inside from which it pays to look for those that can matter
 
 Price = Callable[[Pairs], tuple[Tensor, Tensor]]
 Claim = Callable[[Pairs, Tensor, Tensor], Tensor]
@@ -44,6 +46,9 @@ def affordable(
     than so many strides away: ring by ring those are added around targets that would take something
     dearer. An anchor that several claim is priced for all targets that it touches.
     """
+    if few_launches(inside.targets) or len(inside) < MANY:
+        pairs, _ = with_overlapping(inside, predictions)
+        return _near(inside, pairs, price, claim, least)
     targets, valid = inside.targets, anchors_of(inside)[0]
     said = iou(predicted_boxes(predictions, inside), inside.target_boxes())
     kept, floor = _enough(inside, said, price, k, guess, worth)
@@ -52,15 +57,7 @@ def affordable(
         inside.anchors, targets, predictions, floor, among=valid
     )
     pairs, _ = with_more(pairs, anchor, target)
-    overlap, cost = price(pairs)
-    claimed, seen = claim(pairs, overlap, cost), 0.0
-    for reach in REACHES:
-        poor = _poor(pairs, cost, claimed, least(seen))
-        if not bool(poor.any()):
-            break
-        near = _around(inside, poor, reach)
-        pairs, overlap, cost, _ = _with(pairs, overlap, cost, near.anchor, near.target, price)
-        claimed, seen = claim(pairs, overlap, cost), reach
+    pairs, overlap, cost, claimed = _near(inside, pairs, price, claim, least)
     lost = pairs.select(claimed)
     lost = lost.select(contested(lost))
     rest = inside.select(inside.shares_anchor(lost))
@@ -70,6 +67,22 @@ def affordable(
     anchor, target = torch.cat([rest.anchor, anchor]), torch.cat([rest.target, target])
     pairs, overlap, cost, old = _with(pairs, overlap, cost, anchor, target, price)
     return pairs, overlap, cost, torch.zeros_like(old).masked_scatter(old, claimed)
+
+
+def _near(
+    inside: Pairs, pairs: Pairs, price: Price, claim: Claim, least: Callable[[float], float]
+) -> tuple[Pairs, Tensor, Tensor, Tensor]:
+    """The pairs and those around targets that want something dear, overlap, cost and claims."""
+    overlap, cost = price(pairs)
+    claimed, seen = claim(pairs, overlap, cost), 0.0
+    for reach in REACHES:
+        poor = _poor(pairs, cost, claimed, least(seen))
+        if not bool(poor.any()):
+            break
+        near = _around(inside, poor, reach)
+        pairs, overlap, cost, _ = _with(pairs, overlap, cost, near.anchor, near.target, price)
+        claimed, seen = claim(pairs, overlap, cost), reach
+    return pairs, overlap, cost, claimed
 
 
 def _enough(
@@ -83,13 +96,12 @@ def _enough(
     """(P,) bool: the pairs that can be among the ``k`` cheapest or best overlapping of their
     target, and (G,) the overlap that any other such pair has at least."""
     bound, count = guess(inside, said), len(inside.targets)
-    first, _ = leading(bound, inside.target, count, k)
-    first = inside.select(first)
+    first = inside.select(rank_below(bound, inside.target, count, k) < k)
     dearest = first.max_per_target(price(first)[1])
     dearest = dearest + (1e-2 + 1e-4 * dearest.abs())  # costs are rounded
     full = (first.count_per_target() == k) & torch.isfinite(dearest)
     dearest = torch.where(full, dearest, torch.inf)
-    top, _ = leading(said, inside.target, count, k, largest=True)
+    top = where(rank_below(said, inside.target, count, k, largest=True) < k)
     least = inside.select(top).min_per_target(pick(said, top))
     floor = torch.where(full, torch.minimum(worth(dearest), least), 0)
     kept = ~(bound > pick(dearest, inside.target))  # NaN stays

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
-from kedge.anchors.segments import leading, pick, total, where, wide
+from kedge.anchors.segments import pick, rank_below, total, where, wide
 from kedge.assign.shared.costs import anchors_of
 from kedge.types import Predictions
 
@@ -15,17 +15,14 @@ from kedge.types import Predictions
 def dynamic_k(overlap: Tensor, target: Tensor, count: int, k: int) -> Tensor:
     """(G,) how many anchors each of ``count`` targets wants: the integer part of the sum of its
     ``k`` largest overlaps (P,), at least one."""
-    top, _ = leading(overlap, target, count, k, largest=True)
-    chosen = total(wide(pick(overlap, top)), pick(target, top), count)
-    return chosen.to(overlap.dtype).int().clamp(min=1)
+    top = rank_below(overlap, target, count, k, largest=True) < k
+    return total(wide(overlap * top), target, count).to(overlap.dtype).int().clamp(min=1)
 
 
 def cheapest(cost: Tensor, target: Tensor, wanted: Tensor, k: int) -> Tensor:
     """(P,) bool: the ``wanted`` (G,) pairs, at most ``k``, of every target that ``cost`` (P,)
     least."""
-    first, place = leading(cost, target, len(wanted), k)
-    taken = pick(first, where(place < pick(wanted, pick(target, first))))
-    return torch.zeros_like(cost, dtype=torch.bool).index_fill_(0, taken, True)
+    return rank_below(cost, target, len(wanted), k) < pick(wanted, target)
 
 
 def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Tensor]:

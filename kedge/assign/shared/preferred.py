@@ -8,8 +8,9 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
-from kedge.anchors.segments import leading, pick, where
-from kedge.assign.shared.candidates import cheapest, dynamic_k, with_more
+from kedge.anchors.queries.table import few_launches
+from kedge.anchors.segments import pick, rank_below, where
+from kedge.assign.shared.candidates import cheapest, dynamic_k, with_more, with_overlapping
 from kedge.assign.shared.contest import contested
 from kedge.assign.shared.costs import anchors_of, predicted_boxes
 from kedge.boxes import iou
@@ -34,8 +35,16 @@ def preferred(
     - its k-th overlap with good ones bounds from below which of all overlaps can matter;
     - a target with enough good candidates claims no other: only for the rest all are priced;
     - an anchor that several claim costs a good candidate least: only where none is, all are priced.
+
+    On a GPU, where that many operations cost more than they save, all are priced at once.
     """
-    targets, valid = own.targets, anchors_of(own)[0]
+    targets = own.targets
+    if few_launches(targets):
+        pairs, old = with_overlapping(own, predictions)
+        overlap, cost = price(pairs, torch.zeros_like(old).masked_scatter(old, good))
+        wanted = dynamic_k(overlap, pairs.target, len(targets), k)
+        return pairs, overlap, cost, cheapest(cost, pairs.target, wanted, k)
+    valid, _ = anchors_of(own)
     pairs = own.select(good)
     said = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
     least = _kth_largest(said, pairs.target, len(targets), k)
@@ -80,6 +89,5 @@ def _joined(
 
 def _kth_largest(values: Tensor, segment: Tensor, count: int, k: int) -> Tensor:
     """(count,) the ``k``-th largest of ``values`` (P,) in every segment; 0 where there is none."""
-    rows, place = leading(values, segment, count, k, largest=True)
-    last = pick(rows, where(place == k - 1))
+    last = where(rank_below(values, segment, count, k, largest=True) == k - 1)
     return values.new_zeros(count).scatter_(0, pick(segment, last), pick(values, last))
