@@ -171,6 +171,7 @@ def test_why_an_object_has_no_anchor(visit, url):
     eventually(lambda: page.locator(".said").count() == 0)
 
 
+@pytest.mark.slow
 def test_the_next_image_with_an_object_without(visit, url):
     page = visit(url)
     look_at_the_third(page)
@@ -179,6 +180,7 @@ def test_the_next_image_with_an_object_without(visit, url):
     eventually(lambda: "without" in facts(page) and "no object" not in facts(page))
 
 
+@pytest.mark.slow
 def test_zoom_is_linked_and_keys_work(visit, url):
     page = visit(url)
     before = [pixels(page, 0), pixels(page, 1)]
@@ -254,6 +256,7 @@ def test_settings_do_not_forget_each_other_and_a_wrong_one_is_said(visit, url):
     eventually(lambda: "3 of 6 objects without" in facts(page))
 
 
+@pytest.mark.slow
 def test_strides_offsets_sizes_and_shapes(visit, url):
     page = visit(url)
     tab(page, "Anchors")
@@ -334,7 +337,8 @@ def test_the_address_holds_the_state(visit, url):
     assert again.input_value("[aria-label='positive, exactly']") == "0.7"
 
 
-def test_an_own_image_and_one_that_is_none(visit, url, tmp_path):
+@pytest.mark.slow
+def test_an_own_image_takes_the_place(visit, url, tmp_path):
     page = visit(url)
     Image.new("RGB", (200, 120), "#335577").save(tmp_path / "own.png")
     page.set_input_files("[aria-label='Own image']", tmp_path / "own.png")
@@ -345,6 +349,21 @@ def test_an_own_image_and_one_that_is_none(visit, url, tmp_path):
     page.mouse.move(canvas["x"] + 180, canvas["y"] + 180, steps=3)
     page.mouse.up()
     eventually(lambda: "no object without" in facts(page))
+
+
+@pytest.mark.slow
+def test_an_own_image_that_is_none(browser, url, tmp_path):
+    """Without `visit`: the browser itself writes a refused request on the console."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("[data-answered]", state="attached")
+    before = page.inner_text(".bar .name")
+    (tmp_path / "none.png").write_text("no image")
+    page.set_input_files("[aria-label='Own image']", tmp_path / "none.png")
+    eventually(lambda: "no image that can be read" in page.inner_text(".status"))
+    assert page.inner_text(".bar .name") == before
+    context.close()
 
 
 def test_copied_python_runs_and_chooses_the_same(visit, url, source, capsys):
