@@ -30,10 +30,15 @@ from kedge.train.make_detector import make_detector
 PLAIN = {int: ["8"], float: ["0.5"], str: ["some"], Path: ["some/place"]}
 REQUIRED = {
     "predict": ["run", "image.jpg"],
+    "export": ["run", "--out", "a.onnx"],
     "data": ["toy"],
     "design": ["toy"],
     "proposals": ["toy"],
     "assign": ["--data", "toy"],
+}
+BY_NAME = {  # the same by their names
+    "predict": (("--run", "a"), ("--source", "a.jpg")),
+    "export": (("--run", "a"), ("--out", "a.onnx")),
 }
 NO_ANCHORS = ("fast_rcnn", "rcnn", "cornernet", "extremenet", "denet")
 GOES_WITH = {"--scales": ["--layout", "pyramid"], "--ratios": ["--layout", "pyramid"]}
@@ -89,8 +94,8 @@ def test_every_flag_and_every_choice_is_accepted(command):
     for argument, words, value in everything:
         required = [] if argument.required else REQUIRED.get(command, [])
         if argument.required:  # by its name, with the others at their places
-            rest = {"run": ["--images", "a.jpg"], "images": ["--run", "a"]}
-            required = rest.get(argument.field_info.name, [])
+            others = (pair for pair in BY_NAME.get(command, ()) if pair[0] not in argument.names)
+            required = [word for pair in others for word in pair]
         said = [command, *required, *GOES_WITH.get(words[0], []), *words]
         function, bound, *_ = app.parse_args(said, exit_on_error=False, print_error=False)
         assert function.__name__ == command
@@ -156,7 +161,7 @@ def test_every_flag_of_doctor_and_report_reaches_the_work(command, monkeypatch):
 
     recorder = Recorder()
     monkeypatch.setattr(kedge.doctor, "open_context", recorder)
-    after = {"strict", "verbose", "json", "html", "out"}  # what is done with the findings
+    after = {"strict", "verbose", "json", "html", "out", "deploy"}  # what is done with the findings
     for argument, words, value in tried(command):
         name = argument.field_info.name
         if name == "model":  # a peer's model is looked at by kedge.interop, with a test of its own

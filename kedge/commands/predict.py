@@ -11,7 +11,7 @@ from kedge.counted import count
 
 def predict(
     run: Path,
-    source: str,
+    source: Annotated[str, Parameter(name=["--source", "--images"])],
     *,
     save: Path | None = None,
     json: Annotated[Path | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.doctor.finding import Finding, percent
 
 SHARE = 0.95  # of the objects that are to be large enough
@@ -78,7 +79,7 @@ class Deployment:
         if self.latency is not None and self.ap is not None:
             said.append(
                 f"{1000 * self.latency:.0f} ms an image here (CPU, threads: {self.threads}), AP "
-                f"{self.ap:.3f} on {self.images} images at this size"
+                f"{self.ap:.3f} on {count(self.images, 'image')} at this size"
             )
         return [*said, self.advice]
 

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from assign.crowded import crowded
 from assign.dense import ids, images, inside, points, scene, table
 
 from kedge import Grid, Level, Predictions, Targets
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel
+from kedge.assign.shared import affordable
 from kedge.boxes import iou
 
 
@@ -101,3 +103,29 @@ def test_an_anchor_of_infinite_cost_is_never_positive():
     targets = Targets.from_list([{"boxes": boxes, "labels": torch.tensor([0, 0])}])
     given = Predictions.from_tensors(torch.zeros(1, len(grid), 2), predicted[None])
     assert ids(DynamicSoftLabel()(grid, targets, given)) == [(1, 0)]
+
+
+@pytest.mark.parametrize("rule", [DynamicSoftLabel(), DynamicSoftLabel(k=3, iou_weight=0.5)])
+def test_what_is_left_unpriced_decides_nothing(rule, by, monkeypatch):
+    """However few the anchors, those that cannot matter are left out; the answer is that of all."""
+    pruned = []
+    enough = affordable._enough
+
+    def spy(*given):
+        kept, floor = enough(*given)
+        pruned.append(int((~kept).sum()))
+        return kept, floor
+
+    monkeypatch.setattr(affordable, "_enough", spy)
+    for seed in range(40):
+        scene = crowded(seed)
+        wanted = rule(*scene)
+        with monkeypatch.context() as few:
+            few.setattr(affordable, "MANY", 0)
+            got = rule(*scene)
+        assert torch.equal(got.anchor, wanted.anchor)
+        assert torch.equal(got.target, wanted.target)
+        assert torch.equal(got.quality, wanted.quality)
+    if by == "search":
+        assert sum(pruned) > 100
+        assert sum(map(bool, pruned)) > 10
