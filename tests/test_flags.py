@@ -205,7 +205,10 @@ def unions(hint: Any) -> tuple[Any, ...]:
 QUICK = ["--image-size", "64", "96", "--restarts", "1", "--no-curve", "--no-compare"]
 
 
-@pytest.mark.parametrize("words", choices("design"), ids=" ".join)
+WITHOUT_A_CLUSTER = [words for words in choices("design") if words != ["--on", "ray"]]
+
+
+@pytest.mark.parametrize("words", WITHOUT_A_CLUSTER, ids=" ".join)
 def test_design_does_every_choice(words, mini, capsys):
     shapes = [] if words[1] == "pyramid" or words[0] == "--k" else ["--k", "3"]
     assert run(["design", str(mini), *QUICK, *shapes, *words]) == 0, capsys.readouterr().err

@@ -5,6 +5,7 @@ The queries find the few anchors that can matter to an object in closed form."""
 from collections.abc import Callable
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from kedge.anchors.layout import Layout
@@ -35,7 +36,7 @@ class Grid(Layout):
     def _every_box(self) -> tuple[Tensor, Tensor]:
         """(N, 4) the boxes of an image, and ``table.sides_of`` them."""
         boxes = self.boxes().detach()
-        return boxes, table.sides_of(boxes, boxes.dtype)
+        return boxes, table.sides_of(boxes, torch.promote_types(boxes.dtype, torch.float32))
 
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None

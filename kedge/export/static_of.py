@@ -2,6 +2,8 @@
 
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
+from kedge.detectors.guided_proposals import GuidedProposals
+from kedge.detectors.metaanchor import MetaAnchor
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.refinement import Refining
 from kedge.detectors.two_stage import TwoStage
@@ -37,6 +39,11 @@ def _own_way(detector: Detector) -> str | None:
     """Why the forms here are not this detector's; None where nothing speaks against them."""
     if isinstance(detector, OnProposals):
         return "its boxes come from a source outside the network, which a graph cannot hold"
+    if isinstance(getattr(detector, "proposals", None), GuidedProposals) or (
+        isinstance(detector, Dense)
+        and type(detector).anchors_of not in (Dense.anchors_of, MetaAnchor.anchors_of)
+    ):
+        return "its anchors are predicted in every image; the forms here are of a grid"
     pool = getattr(getattr(detector, "regions", None), "pool", None)
     if isinstance(pool, PositionMaps):
         return "ONNX has no position-sensitive pooling"

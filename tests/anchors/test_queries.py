@@ -314,3 +314,21 @@ def test_a_million_objects_would_fit_thirty_thousand_do():
     index, row = (value >= 0.4).nonzero(as_tuple=True)
     mine = torch.isin(pairs.target, sample)
     assert ids(pairs.select(mine)) == sorted(zip(index.tolist(), sample[row].tolist()))
+
+
+@pytest.mark.parametrize("anchors", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("objects", [torch.float16, torch.float32, torch.float64])
+def test_no_precision_rounds_the_areas_of_a_table(anchors, objects):
+    """Large boxes, whose areas half precision cannot hold; asked twice, as a grid keeps areas."""
+    shapes = torch.tensor([(37.3, 61.7), (300.0, 280.0)]).to(anchors)
+    grid = Grid(image_size=(320, 400), levels=[Level(stride=32, shapes=shapes)])
+    rng = torch.Generator().manual_seed(3)
+    corner, side = (torch.rand(9, 2, generator=rng) * most for most in (150, 240))
+    boxes = torch.cat([corner, corner + side + 5], 1).to(objects)
+    for dtype in (objects, torch.float32):
+        targets = Targets.from_list([{"boxes": boxes.to(dtype)}])
+        pairs = grid.overlapping(targets, 0.1)
+        assert len(pairs) > 50
+        wanted = iou(grid.boxes(pairs.anchor), targets.boxes[pairs.target])
+        assert pairs.iou().dtype == wanted.dtype
+        assert torch.equal(pairs.iou(), wanted)

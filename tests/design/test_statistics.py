@@ -1,11 +1,12 @@
 """Design from shards: the sketch does not know who counted, nor in which order."""
 
 import json
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kedge.cli import run
@@ -38,9 +39,10 @@ def bits(sketch: Sketch) -> tuple:
     return sketch.keys.tobytes(), sketch.sums.tobytes(), sketch.dropped
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_no_partition_and_no_order_changes_a_bit(data):
-    count = data.draw(st.integers(1, 300))
+    count = data.draw(st.integers(1, 60))
     sides = st.one_of(
         st.floats(-1, 2000), st.sampled_from([float("nan"), float("inf"), 1e-45, 1e39])
     )
@@ -144,6 +146,13 @@ def test_the_command_on_shards(tmp_path, capsys):
     assert "1,191 boxes in 3 shards" in printed.out
     for more in (["--k", "auto"], ["--html", "x.html"], ["--address", "auto"]):
         assert run([*words[:2], *words[2:], *more]) == 2, more
+
+
+def test_without_ray_it_says_what_to_install(tmp_path, capsys, monkeypatch):
+    table(0, 50).write_csv(tmp_path / "a.csv")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run(["design", str(tmp_path / "a.csv"), "--on", "ray"]) == 2
+    assert "--on ray needs Ray: pip install 'kedge[ray]'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def eventually(true, seconds=20.0):
 
 def state_of(page):
     """What the address says, once it has been written."""
-    eventually(lambda: "#" in page.url)
+    eventually(lambda: page.evaluate("location.hash") != "")
     page.wait_for_timeout(400)
     return json.loads(
         page.evaluate("decodeURIComponent(location.hash.slice(1))"),

@@ -82,7 +82,8 @@ class Table:
         self.image, self.box = self.of(targets.image), self.of(targets.boxes).detach()
         wide = torch.promote_types(self.box.dtype, self.boxes.dtype)
         self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
-        self.sides = (sides_of(self.boxes, self.dtype) if sides is None else sides).to(self.dtype)
+        known = sides is not None and sides.dtype == self.dtype  # else areas would be rounded
+        self.sides = sides if sides is not None and known else sides_of(self.boxes, self.dtype)
         self.only: int | None = None  # the one image of all objects, where that is known
 
     def __len__(self) -> int:
