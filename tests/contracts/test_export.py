@@ -52,7 +52,7 @@ def sharp(name: str):
     if name == "metaanchor":  # or its shapes all say the same
         for layer in model.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)
+                nn.init.normal_(layer.weight, std=0.05)
     if name == "paa":
         model.selection = replace(model.selection, vote=None)
     model.input_size = SIZE
