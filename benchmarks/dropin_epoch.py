@@ -64,7 +64,8 @@ def epochs(data: Path, out: Path, ours: bool, options: argparse.Namespace) -> tu
         clock[0] = time.process_time()
 
     def step(trainer: Any) -> None:
-        curve.append(trainer.loss_items.tolist())
+        items = trainer.loss_items
+        curve.append([float(v) for v in (items.values() if isinstance(items, dict) else items)])
         print(f"{len(curve)} {curve[-1]}", file=sys.stderr, flush=True)
 
     def end(trainer: Any) -> None:
