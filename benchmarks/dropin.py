@@ -182,16 +182,16 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.crossover:
         sparse_always()
-    rows = []
+    modes = {"crossover": options.crossover, "step": options.step, "crowd": options.crowd}
+    name = "_".join(["dropin", *(mode for mode, on in modes.items() if on)])
+    command = " ".join(["python benchmarks/dropin.py", *sys.argv[1:]])
+    rows: list[dict] = []
     for row in crowd(options) if options.crowd else rows_of(options):
         rows.append(row)
         print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+        if not options.no_record:  # after each: a run that is stopped loses none
+            record(name, command, rows, options.seed, threads=1)
     print(table(rows))
-    if not options.no_record:
-        modes = {"crossover": options.crossover, "step": options.step, "crowd": options.crowd}
-        name = "_".join(["dropin", *(mode for mode, on in modes.items() if on)])
-        command = " ".join(["python benchmarks/dropin.py", *sys.argv[1:]])
-        record(name, command, rows, options.seed, threads=1)
 
 
 if __name__ == "__main__":
