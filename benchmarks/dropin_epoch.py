@@ -106,7 +106,7 @@ def main() -> None:
             rows[-1] |= {f"last {n} loss": v for n, v in zip(("box", "class", "dfl"), curve[-1])}
     differ = sum(a != b for a, b in zip(*curves, strict=True))
     print(table(rows), f"\nsteps whose losses differ: {differ} of {len(curves[0])}")
-    command = f"python benchmarks/dropin_epoch.py {options.data}"
+    command = " ".join(["python benchmarks/dropin_epoch.py", *sys.argv[1:]])
     facts = {"images": images, "objects": objects, "steps_that_differ": differ, "curves": curves}
     facts["settings"] = {n: getattr(options, n) for n in ("model", "epochs", "batch", "size")}
     print(record("dropin_epoch", command, rows, options.seed, threads=1, **facts))
