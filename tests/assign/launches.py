@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# operations that only look at memory in another way, or make it without filling it
+# operations that only look at memory in another way, make it without filling it, or ask for a type
 _VIEWS = {
     *("alias", "as_strided", "detach", "diagonal", "empty", "empty_like", "empty_strided"),
     *("expand", "lift_fresh", "narrow", "new_empty", "permute", "select", "slice", "split"),
     *("split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view"),
-    *("_reshape_alias", "_unsafe_view"),
+    *("_reshape_alias", "_unsafe_view", "promote_types"),
 }
 # kernels of operations that are more than one on a GPU, as its profiler shows them
 _KERNELS = {
