@@ -127,7 +127,7 @@ def _counted(
 ) -> "Counted":
     """All shards counted; those that failed are said, and the exit status will tell."""
     from kedge.design.on_ray import OnRay
-    from kedge.design.statistics import count_shard, count_shards, failures, in_turn, shards_of
+    from kedge.design.statistics import count_shard, count_shards, in_turn, shards_of
 
     if address is not None and on != "ray":
         raise ValueError("--address goes with --on ray")
@@ -139,5 +139,6 @@ def _counted(
     counted = count_shards(shards, count, counter, progress)
     if shown:
         print(file=sys.stderr)
-    say(failures(counted.failed.items()))
+    say(f"{shard}: {line}" for shard, lines in counted.said.items() for line in lines)
+    say(f"not counted: {shard}: {reason}" for shard, reason in counted.failed.items())
     return counted

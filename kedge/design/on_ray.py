@@ -1,10 +1,10 @@
 """Shards counted by the workers of a Ray cluster."""
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
-from kedge.design.sketch import Sketch
-from kedge.design.statistics import Count
+from kedge.design.statistics import Count, Shard
 
 _AHEAD = 4  # tasks that wait for every processor: enough to keep it busy
 _RETRIES = 5  # of a task whose worker or machine is lost
@@ -15,7 +15,7 @@ class OnRay:
 
     ``address``: of a cluster that runs ("auto", "ray://host:10001"); None starts one on this
     machine. Kedge must be installed on its machines, and shards be readable there. A task whose
-    worker dies is run again; a shard that cannot be read is yielded with its error.
+    worker dies is run again; a shard that cannot be read is given back with its error.
 
     Errors: ``ImportError`` with what to install where Ray is absent, ``ConnectionError`` where no
     cluster answers.
@@ -23,18 +23,17 @@ class OnRay:
 
     def __init__(self, address: str | None = None) -> None:
         try:
-            import ray
+            ray = self._ray = import_module("ray")
         except ImportError as error:
             raise ImportError("--on ray needs Ray: pip install 'kedge[ray]'") from error
-        self._ray: Any = ray
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False, include_dashboard=False)
 
     def __call__(
         self, shards: Sequence[str], count: Count
-    ) -> Iterator[tuple[str, Sketch | Exception]]:
-        """Every shard with its sketch, as they are done."""
-        ray = self._ray
+    ) -> Iterator[tuple[str, Shard | Exception]]:
+        """Every shard with what it holds, as they are done."""
+        ray: Any = self._ray
         task = ray.remote(max_retries=_RETRIES)(_counted)
         most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting, running = list(reversed(shards)), {}
@@ -51,5 +50,5 @@ class OnRay:
                 yield shard, cause if isinstance(cause, Exception) else problem
 
 
-def _counted(count: Count, shard: str) -> Sketch:
+def _counted(count: Count, shard: str) -> Shard:
     return count(shard)

@@ -41,7 +41,8 @@ class DesignReport:
         return self.design.boxes / self.passes
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """What the boxes stand in, in words."""
         if self.images is None:
             return f"{count(self.shards, 'shard')}, taken to stand evenly over the input"
         return count(self.images, "image")
@@ -119,7 +120,7 @@ class DesignReport:
         """Everything for a terminal, in plain lines."""
         design = self.design
         lines = [
-            f"{count(round(self.boxes), 'box', 'boxes')} in {self._where}; "
+            f"{count(round(self.boxes), 'box', 'boxes')} in {self.where}; "
             f"objective {design.objective}, "
             f"{design.seconds:.2f} s",
             f"images {self.settings.resizing.text}",

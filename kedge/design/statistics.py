@@ -1,9 +1,10 @@
 """Design from statistics: shards of boxes counted one at a time, here or on a cluster."""
 
 import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from kedge.design.command import fit_to
 from kedge.design.network import Recipe, as_seen
@@ -16,17 +17,27 @@ from kedge.design.table import TABLES
 
 _STREAMED = tuple(ending for ending in TABLES if ending != ".tsv")
 
-Count = Callable[[str], Sketch]
-Counter = Callable[[Sequence[str], Count], Iterator[tuple[str, Sketch | Exception]]]
-"""Applies a count to every shard; in whatever order, a shard with its sketch or its error."""
+
+class Shard(NamedTuple):
+    """The sketch of a shard, and what is to be said of how it was read."""
+
+    sketch: Sketch
+    said: tuple[str, ...] = ()
+
+
+Count = Callable[[str], Shard]
+Counter = Callable[[Sequence[str], Count], Iterator[tuple[str, Shard | Exception]]]
+"""Applies a count to every shard; in whatever order, a shard with what it holds or its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """The sketch of all shards, the boxes of each, and what could not be counted."""
+    """The sketch of all shards, the boxes of each, what was ``said`` of each, and what could not be
+    counted."""
 
     sketch: Sketch
     boxes: dict[str, int]
+    said: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -36,26 +47,27 @@ def shards_of(source: str) -> list[str]:
     An address with a scheme (``s3://bucket/part.parquet``) is taken as it is.
     Errors: ``ValueError`` where nothing is there.
     """
-    if "://" in source:
+    if "://" in source or source == "toy" or Path(source).exists():
         return [source]
-    found = sorted(glob.glob(source, recursive=True)) if glob.has_magic(source) else [source]
-    if not found or (not Path(found[0]).exists() and source != "toy"):
+    found = sorted(glob.glob(source, recursive=True))
+    if not found:
         raise ValueError(f"{source}: no such file or folder")
     return found
 
 
-def count_shard(shard: str, recipe: Recipe, split: str | None = None) -> Sketch:
-    """The sketch of one shard's boxes on the network's input.
+def count_shard(shard: str, recipe: Recipe, split: str | None = None) -> Shard:
+    """One shard's boxes on the network's input.
 
     A table (.csv, .parquet, .jsonl) is streamed; a data set, or an .npz, is read as ``kedge
     design`` does. A pure function of the shard: who counts, and in which order, changes no bit.
     """
     if Path(shard).suffix in _STREAMED and not Path(shard).is_dir():
-        return sketch_of_table(shard, recipe)
-    return Sketch.of(as_seen(read_boxes(shard, split), recipe).wh)
+        return Shard(sketch_of_table(shard, recipe))
+    table = read_boxes(shard, split)
+    return Shard(Sketch.of(as_seen(table, recipe).wh), table.said)
 
 
-def in_turn(shards: Sequence[str], count: Count) -> Iterator[tuple[str, Sketch | Exception]]:
+def in_turn(shards: Sequence[str], count: Count) -> Iterator[tuple[str, Shard | Exception]]:
     """One shard after another, in this process."""
     for shard in shards:
         try:
@@ -71,16 +83,16 @@ def count_shards(
     progress: Callable[[str], None] | None = None,
 ) -> Counted:
     """Counts all shards and merges what they hold; one that fails is named, the rest goes on."""
-    total, boxes, failed = Sketch.empty(), {}, {}
+    total, boxes, said, failed = Sketch.empty(), {}, {}, {}
     for shard, found in counter(shards, count):
         if isinstance(found, Exception):
             failed[shard] = str(found).removeprefix(f"{shard}: ")
         else:
-            total += found
-            boxes[shard] = round(found.count)
+            total += found.sketch
+            boxes[shard], said[shard] = round(found.sketch.count), found.said
         if progress is not None:
             progress(f"{len(boxes) + len(failed):,} of {len(shards):,}: {shard}")
-    return Counted(sketch=total, boxes=boxes, failed=failed)
+    return Counted(sketch=total, boxes=boxes, said=said, failed=failed)
 
 
 def design_statistics(counted: Counted, settings: DesignSettings) -> DesignReport:
@@ -107,8 +119,3 @@ def design_statistics(counted: Counted, settings: DesignSettings) -> DesignRepor
         dropped=counted.sketch.dropped // passes,
         shards=len(counted.boxes),
     )
-
-
-def failures(failed: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for every shard that was not counted."""
-    return [f"not counted: {shard}: {reason}" for shard, reason in failed]

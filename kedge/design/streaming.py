@@ -20,8 +20,8 @@ def sketch_of_table(
     the image. ``by_class``: bins of every ``category_id`` (whole numbers from 0). Crowd rows
     (``iscrowd``) are left out; boxes without positive finite sides are counted in ``dropped``.
 
-    Errors: ``ValueError`` that names the file and the columns it lacks, and for a recipe that
-    scales or crops at random.
+    Errors: ``ValueError`` that names the file and the columns it lacks, where all sides are 1 or
+    less (shares of the image's, not pixels), and for a recipe that scales or crops at random.
     """
     import polars as pl
 
@@ -36,22 +36,30 @@ def _sketch(path: str | Path, recipe: Recipe | None, by_class: bool, pl: Any) ->
     names = set(frame.collect_schema().names())
     frame = _sizes(frame, names, path, pl)
     if "iscrowd" in names:
-        frame = frame.filter(~pl.col("iscrowd").cast(pl.Boolean))
+        frame = frame.filter(~pl.col("iscrowd").cast(pl.Boolean).fill_null(False))
     missing = [name for name in ("width", "height") if recipe is not None and name not in names]
     missing += ["category_id"] if by_class and "category_id" not in names else []
     if missing:
         raise ValueError(f"{path}: has no column {', '.join(missing)}")
-    label = pl.col("category_id").cast(pl.Int64) + 1 if by_class else pl.lit(0, pl.Int64)
+    frame = frame.with_columns(longest=pl.max_horizontal("w", "h"))  # as the table has it
+    label = pl.col("category_id").cast(pl.Int64).fill_null(-1) + 1 if by_class else pl.lit(0)
     sketch = Sketch.empty()
     for resize in (None,) if recipe is None else _plain(recipe):
-        sketch += _counted(frame if resize is None else _resized(frame, resize, pl), label, pl)
+        seen = frame if resize is None else _resized(frame, resize, pl)
+        part, longest = _counted(seen, label, pl)
+        if longest <= 1:
+            raise ValueError(
+                f"{path}: no side is longer than 1: these look like shares of the image's sides, "
+                "and a stream reads pixels; leave out --on, or write pixels"
+            )
+        sketch += part
     return sketch
 
 
-def _counted(frame: Any, label: Any, pl: Any) -> Sketch:
-    """One pass over sides ``w`` and ``h``."""
+def _counted(frame: Any, label: Any, pl: Any) -> tuple[Sketch, float]:
+    """One pass over sides ``w`` and ``h``; and the ``longest`` of the usable, infinite without."""
     w, h = (pl.col(side).cast(pl.Float32).cast(pl.Float64) for side in ("w", "h"))
-    frame = frame.select(w, h, label=label)
+    frame = frame.select(w, h, "longest", label=label)
     good = pl.all_horizontal(
         (pl.col(side).is_finite() & (pl.col(side) > 0)).fill_null(False) for side in ("w", "h")
     )
@@ -66,6 +74,7 @@ def _counted(frame: Any, label: Any, pl: Any) -> Sketch:
             pl.len().cast(pl.Float64).alias("count"),
             pl.col("w").sum(),
             pl.col("h").sum(),
+            pl.col("longest").max(),
             log_w.alias("log_w"),
             log_h.alias("log_h"),
         )
@@ -75,7 +84,9 @@ def _counted(frame: Any, label: Any, pl: Any) -> Sketch:
     keys = sums["key"].to_numpy()
     values = sums.select(FIELDS).to_numpy()
     bad = keys < 0
-    return Sketch(keys[~bad], np.ascontiguousarray(values[~bad]), int(values[bad, 0].sum()))
+    longest = float(sums["longest"].to_numpy()[~bad].max(initial=0)) or np.inf
+    sketch = Sketch(keys[~bad], np.ascontiguousarray(values[~bad]), int(values[bad, 0].sum()))
+    return sketch, longest
 
 
 def _plain(recipe: Recipe) -> tuple[Resize, ...]:

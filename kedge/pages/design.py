@@ -37,8 +37,7 @@ def facts(report: DesignReport, source: str) -> Mapping[str, str]:
     """What stands under the title."""
     settings = report.settings
     return {
-        "data": f"{source}: {count(round(report.boxes), 'box', 'boxes')} in "
-        f"{count(report.images or 0, 'image')}",
+        "data": f"{source}: {count(round(report.boxes), 'box', 'boxes')} in {report.where}",
         "input": f"images {settings.resizing.text}; strides "
         + ", ".join(f"{s:g}" for s in settings.levels),
         "objective": report.design.objective,
@@ -52,7 +51,8 @@ def sections(report: DesignReport, snippet: str) -> list[Any]:
     from kedge.report import figures as draw
 
     design, seen = report.design, report.seen
-    assert seen is not None, "statistics have no page"
+    if seen is None:
+        raise ValueError("a page shows single boxes, and statistics hold none")
     sets = {"new": design.shapes.numpy(), **_others(report)}
     rng = np.random.default_rng(report.settings.seed)
     wh = seen.wh[rng.permutation(len(seen))[:200_000]]

@@ -5,6 +5,7 @@ import sys
 from itertools import pairwise
 
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from kedge.design.resizing import Resizing
 from kedge.design.settings import DesignSettings
 from kedge.design.sketch import Sketch
 from kedge.design.source import read_boxes
-from kedge.design.statistics import count_shard, count_shards, design_statistics, shards_of
+from kedge.design.statistics import Shard, count_shard, count_shards, design_statistics, shards_of
 from kedge.design.streaming import sketch_of_table
 
 pl = pytest.importorskip("polars")
@@ -102,6 +103,48 @@ def test_a_recipe_that_draws_is_refused(tmp_path):
         sketch_of_table(tmp_path / "bare.csv", letterbox(640), by_class=True)
 
 
+def test_a_stream_of_shares_is_not_taken_for_pixels(tmp_path):
+    """The same table, read whole, is understood; a stream cannot know in time."""
+    frame = table(0, 40)
+    sides = [(pl.col(a) / pl.col(b)).alias(a) for a, b in (("w", "width"), ("h", "height"))]
+    frame.filter(pl.col("w") > 0, pl.col("h") > 0).with_columns(sides).write_csv(tmp_path / "s.csv")
+    assert "shares" in read_boxes(str(tmp_path / "s.csv")).said[0]
+    for recipe in (None, letterbox(640)):
+        with pytest.raises(ValueError, match=r"s.csv: no side is longer than 1: .* shares"):
+            sketch_of_table(tmp_path / "s.csv", recipe)
+
+
+def test_what_a_table_leaves_open_is_no_crowd_and_of_no_class(tmp_path):
+    frame = table(0, 40).with_columns(
+        iscrowd=pl.lit(None, pl.Boolean), category_id=pl.lit(None, pl.Int64)
+    )
+    frame.write_parquet(tmp_path / "open.parquet")
+    found = sketch_of_table(tmp_path / "open.parquet", by_class=True)
+    assert (found.count, found.dropped, found.labels) == (38, 2, (-1,))
+    frame.clear().write_parquet(tmp_path / "none.parquet")
+    assert sketch_of_table(tmp_path / "none.parquet").count == 0
+
+
+def test_what_a_reader_has_to_say_of_a_shard_is_said(tmp_path, capsys):
+    boxes = [(1, 1, 30, 20), (5, 5, -4, 9), (9, 9, 40, 60)]
+    coco = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}],
+        "categories": [{"id": 1, "name": "thing"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "bbox": box, "area": 9, "iscrowd": 0}
+            for i, box in enumerate(boxes)
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    PIL.Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    table(0, 50).write_csv(tmp_path / "b.csv")
+    words = ["design", str(tmp_path / "*.[jc]s*"), "--on", "stream", "--restarts", "1", "--k", "3"]
+    assert run(words) == 0
+    shown = capsys.readouterr()
+    assert "49 boxes in 2 shards" in shown.out  # two and 47
+    assert f"kedge: {tmp_path / 'a.json'}: dropped: 1 x" in shown.err
+
+
 def test_shards_of_every_kind_and_one_that_fails(tmp_path):
     table(0, 500).write_csv(tmp_path / "a.csv")
     table(1, 700).write_parquet(tmp_path / "b.parquet")
@@ -169,7 +212,7 @@ def test_ray_counts_the_same_bits_though_a_worker_dies(tmp_path):
     here = count_shards(shards, lambda shard: count_shard(shard, recipe))
     died = tmp_path / "died"
 
-    def count(shard: str) -> Sketch:
+    def count(shard: str) -> Shard:
         import os
 
         if shard.endswith("s3.parquet") and not died.exists():
