@@ -8,8 +8,8 @@ from kedge.data.problems import stop_if_no_box_is_left
 from kedge.data.sources import read_data
 from kedge.doctor.records import RunRecords, read_run
 from kedge.doctor.setup import Setup, of_config, of_detector, usual_size
-from kedge.live.source import Source, strategy_state
-from kedge.live.state import LevelState, State, StrategyState
+from kedge.live.source import Source, levels_of, strategy_state
+from kedge.live.state import State, StrategyState
 
 _FIRST, _SECOND = StrategyState(name="max_iou"), StrategyState(name="atss")
 
@@ -90,19 +90,9 @@ def start_of(data: Data, setup: Setup) -> State:
     return State(
         image=str(image),
         size=setup.image_size,
-        levels=tuple(LevelState.of(level) for level in _levels(setup)),
+        levels=levels_of(setup.grid),
         strategies=(first, second),
     )
-
-
-def _levels(setup: Setup) -> list:
-    """The levels with the shapes that the grid has, which may be other than the levels say."""
-    grid = setup.grid
-    parts = grid.shapes.split(list(grid.shapes_per_level))
-    return [
-        level if level.shapes is None else replace(level, shapes=shapes)
-        for level, shapes in zip(grid.levels, parts)
-    ]
 
 
 def _title(data: Data, setup: Setup, detector: str, run: Path | None) -> str:

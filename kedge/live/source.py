@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from kedge.anchors.grid import Grid
 from kedge.assign.by_name import STRATEGIES
 from kedge.data import Record
 from kedge.data.images import decode
@@ -205,6 +206,10 @@ def with_image(state: State, image: str) -> State:
     return state.model_copy(update={"image": image, "boxes": None, "labels": None})
 
 
-def levels_of(levels: Sequence[Any]) -> tuple[LevelState, ...]:
-    """The levels of a grid."""
-    return tuple(LevelState.of(replace(level)) for level in levels)
+def levels_of(grid: Grid) -> tuple[LevelState, ...]:
+    """The levels of a grid, with the shapes that it has, which may be other than they say."""
+    parts = grid.shapes.detach().split(list(grid.shapes_per_level))
+    return tuple(
+        LevelState.of(level if level.shapes is None else replace(level, shapes=shapes))
+        for level, shapes in zip(grid.levels, parts)
+    )

@@ -15,8 +15,8 @@ from kedge.files import finite, write_text
 from kedge.live.answers import Question
 from kedge.live.api import Api, Refused
 from kedge.live.page import page_file
-from kedge.live.source import Source, record_of, strategy_state
-from kedge.live.state import LevelState, State
+from kedge.live.source import Source, levels_of, record_of, strategy_state
+from kedge.live.state import State
 from kedge.parts import Spec
 from kedge.types import Assigner
 
@@ -90,14 +90,6 @@ def source_of(
         raise ValueError(f"{unknown[0]!r} is none of kedge's strategies: kedge.assign lists them")
     highest = int(record.labels.max(initial=-1))
     names = [*classes, *(f"class {i}" for i in range(len(classes), highest + 1))]
-    shapes = grid.shapes.detach().split(list(grid.shapes_per_level))
-    levels = [LevelState.of(level) for level in grid.levels]
-    levels = [
-        level
-        if level.shapes is None
-        else level.model_copy(update={"shapes": tuple((w, h) for w, h in part.tolist())})
-        for level, part in zip(levels, shapes)
-    ]
     return Source(
         title="this image",
         records=[record],
@@ -105,7 +97,7 @@ def source_of(
         start=State(
             image="0",
             size=grid.image_size,
-            levels=tuple(levels),
+            levels=levels_of(grid),
             strategies=tuple(state for state in states if state is not None),
         ),
     )
