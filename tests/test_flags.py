@@ -26,6 +26,7 @@ from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import SUPPRESSIONS, VOTES
 from kedge.train.config import TrainConfig, load_config, make_config
 from kedge.train.make_detector import make_detector
+from kedge.train.stages import last_stage
 
 PLAIN = {int: ["8"], float: ["0.5"], str: ["some"], Path: ["some/place"]}
 REQUIRED = {
@@ -432,3 +433,10 @@ def test_options_in_both_ways_add_up(tmp_path):
     assert config.options == "width=16,depth=1"
     wanted = make_config({"detector": "retinanet", "options": "width=16,depth=1"})
     assert repr(made(config)) == repr(made(wanted))
+
+
+@pytest.mark.parametrize("detector", ["cornernet", "extremenet", "denet", "ga_rpn", "retinanet"])
+def test_what_selects_the_boxes_is_a_setting_of_every_kind_of_detector(detector):
+    config = make_config({"detector": detector, "selection": "score=0.25,suppress=nms,most=7"})
+    found = last_stage(make_detector(config, 2)).selection
+    assert (found.score, found.most, type(found.suppress).__name__) == (0.25, 7, "NMS")

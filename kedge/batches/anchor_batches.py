@@ -175,12 +175,8 @@ class _Assigned(Dataset[tuple[Tensor, dict[str, Any], Answer]]):
                 f"{self.grid.image_size[0]} x {self.grid.image_size[1]}: give the data set a "
                 "transform that makes them so, as eval_transforms does"
             )
-        assignment = self.assign(self.grid, Targets.from_list([target]))
-        if assignment.likelihood is not None or assignment.background_weight is not None:
-            raise ValueError(
-                f"{type(self.assign).__name__} brings losses of its own; use it with a Stage"
-            )
-        return image, target, split(assignment)[0]
+        [answer] = split(self.assign(self.grid, Targets.from_list([target])))
+        return image, target, answer
 
 
 def _together(

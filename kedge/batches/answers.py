@@ -13,7 +13,16 @@ Answer = dict[str, Tensor]
 
 
 def split(assignment: Assignment) -> list[Answer]:
-    """The answer of every image of a batch, each in the order of its pairs."""
+    """The answer of every image of a batch, each in the order of its pairs.
+
+    ``ValueError`` where the strategy brings losses, or weights of the background: an answer of an
+    image alone has no place for them.
+    """
+    if assignment.likelihood is not None or assignment.background_weight is not None:
+        raise ValueError(
+            "this strategy brings losses or weights of the background with every batch, which the "
+            "answer of a single image cannot hold; use it with a Stage"
+        )
     batch, per_image = assignment.shape
     image = assignment.image
     order = torch.argsort(image, stable=True)

@@ -64,7 +64,7 @@ class Cached:
         self.hits += len(found) - len(new)
         self.misses += len(new)
         if new:
-            answers = split(self._assign(anchors, images_of(targets, new)))
+            answers = split(self.rule(anchors, images_of(targets, new)))
             for image, answer in zip(new, answers, strict=True):
                 found[image] = answer
                 self._write(keys[image], answer)
@@ -73,15 +73,6 @@ class Cached:
     def summary(self) -> str:
         """How many images were answered from the cache: a line."""
         return f"{self.hits:,} of {count(self.hits + self.misses, 'answer')} were there already"
-
-    def _assign(self, anchors: Anchors[Any], targets: Targets) -> Assignment:
-        assignment = self.rule(anchors, targets)
-        if assignment.likelihood is not None or assignment.background_weight is not None:
-            raise ValueError(
-                f"Cached: {type(self.rule).__name__} brings losses or weights of its own with "
-                "every answer; use it without a cache"
-            )
-        return assignment
 
     def _keys(self, anchors: Anchors[Any], targets: Targets) -> list[str]:
         """A digest for each image."""

@@ -7,15 +7,14 @@ from torch import Tensor, nn
 
 from kedge.assign.heatmaps import Points, gaussian_radius, points_of
 from kedge.boxes import sizes as sides
-from kedge.detectors.backbones import make_stacks
-from kedge.detectors.keypoint import Keypoint
+from kedge.detectors.stacked import Stacked, stacks_of
 from kedge.losses import heat_loss, offset_loss, pull_push_loss
 from kedge.nn import CORNERS, CornerPool, PointMaps
-from kedge.select import Selection, SoftNMS, peaks
+from kedge.select import Selection, peaks
 from kedge.types import Detections, Targets
 
 
-class CornerNet(Keypoint):
+class CornerNet(Stacked):
     """No anchors: corner pooling lets a cell know the two edges that meet there.
 
     Each corner has a heat map of every class, an embedding, and an offset into the cell. Losses are
@@ -52,38 +51,26 @@ class CornerNet(Keypoint):
         pretrained: bool = False,
         selection: Selection | None = None,
     ) -> None:
-        tiny = backbone == "tiny"
-        body = make_stacks(
-            backbone, stride=stride or (8 if tiny else 4),
-            width=(64 if tiny else 256) if width is None else width, pretrained=pretrained,
-        )  # fmt: skip
         super().__init__(
-            num_classes=num_classes, strides=body.strides[:1], multiple=32,
-            smallest=int(body.strides[0]),
+            num_classes=num_classes, backbone=backbone, stride=stride, width=width,
+            pretrained=pretrained, selection=selection,
         )  # fmt: skip
-        self.backbone = body
-        inner = min(128, body.channels[0])
+        channels = self.backbone.channels
+        inner = min(128, channels[0])
         outputs = {"heat": num_classes, "embedding": 1, "offset": 2}
         self.pools, self.maps = nn.ModuleDict(), nn.ModuleDict()
         for corner in CORNERS:
-            pools = (CornerPool(wide, corner, inner) for wide in body.channels)
+            pools = (CornerPool(wide, corner, inner) for wide in channels)
             self.pools[corner] = nn.ModuleList(pools)
-            self.maps[corner] = nn.ModuleList(PointMaps(wide, outputs) for wide in body.channels)
+            self.maps[corner] = nn.ModuleList(PointMaps(wide, outputs) for wide in channels)
         self.candidates, self.apart = candidates, apart
         self.embedding_weight = embedding_weight
-        usual = Selection(score=0.0, candidates=1000, top="image", suppress=SoftNMS())
-        self.selection = usual if selection is None else selection
 
-    def predict_maps(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Maps called by corner and kind; those of stacks before the last behind their number."""
-        found: dict[str, Tensor] = {}
-        stacks = self.backbone(images)
-        for number, x in enumerate(stacks):
-            stack = "" if number == len(stacks) - 1 else f"{number}_"
-            for corner in CORNERS:
-                pooled = self.pools[corner][number](x)  # pyright: ignore[reportIndexIssue]
-                said = self.maps[corner][number](pooled)  # pyright: ignore[reportIndexIssue]
-                found |= {f"{stack}{corner}_{kind}": value for kind, value in said.items()}
+    def stack_maps(self, x: Tensor, number: int) -> dict[str, dict[str, Tensor]]:
+        found = {}
+        for corner in CORNERS:
+            pooled = self.pools[corner][number](x)  # pyright: ignore[reportIndexIssue]
+            found[corner] = self.maps[corner][number](pooled)  # pyright: ignore[reportIndexIssue]
         return found
 
     def map_losses(self, maps: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
@@ -95,8 +82,7 @@ class CornerNet(Keypoint):
             corner: points_of(points, radius, targets, shape, stride)
             for corner, points in zip(CORNERS, (box[:, :2], box[:, 2:]))
         }
-        stacks = [key.removesuffix("top_left_heat") for key in maps if "top_left_heat" in key]
-        each = [self._of_stack(maps, stack, wanted) for stack in stacks]
+        each = [self._of_stack(maps, s, wanted) for s in stacks_of(maps, "top_left_heat")]
         return {name: torch.stack([losses[name] for losses in each]).mean() for name in each[0]}
 
     def _of_stack(

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 from kedge.assign.heatmaps import gaussian_radius, points_of
 from kedge.boxes import centres
 from kedge.boxes import sizes as sides
-from kedge.detectors.backbones import make_stacks
-from kedge.detectors.keypoint import Keypoint
+from kedge.detectors.stacked import Stacked, stacks_of
 from kedge.losses import heat_loss, offset_loss
 from kedge.nn import PointMaps
-from kedge.select import Selection, SoftNMS, peaks
+from kedge.select import Selection, peaks
 from kedge.select.extremes import aggregated, group_extremes, without_ghosts
 from kedge.types import Detections, Targets
 
@@ -20,7 +19,7 @@ EXTREMES = ("top", "left", "bottom", "right")
 ROWS, COLUMNS = 2, 3  # axes of a map
 
 
-class ExtremeNet(Keypoint):
+class ExtremeNet(Stacked):
     """No anchors, and points that lie on the object: a heat map of every class for its topmost,
     leftmost, bottommost and rightmost point and for its centre. What belongs together is found out
     by geometry alone. Losses are ``heat`` and ``offset``.
@@ -54,41 +53,30 @@ class ExtremeNet(Keypoint):
         pretrained: bool = False,
         selection: Selection | None = None,
     ) -> None:
-        tiny = backbone == "tiny"
-        body = make_stacks(
-            backbone, stride=stride or (8 if tiny else 4),
-            width=(64 if tiny else 256) if width is None else width, pretrained=pretrained,
-        )  # fmt: skip
         super().__init__(
-            num_classes=num_classes, strides=body.strides[:1], multiple=32,
-            smallest=int(body.strides[0]),
+            num_classes=num_classes, backbone=backbone, stride=stride, width=width,
+            pretrained=pretrained, selection=selection,
         )  # fmt: skip
-        self.backbone, self.maps = body, nn.ModuleDict()
+        self.maps = nn.ModuleDict()
         for name in (*EXTREMES, "centre"):
             outputs = {"heat": num_classes} | ({} if name == "centre" else {"offset": 2})
-            self.maps[name] = nn.ModuleList(PointMaps(wide, outputs) for wide in body.channels)
+            layers = (PointMaps(wide, outputs) for wide in self.backbone.channels)
+            self.maps[name] = nn.ModuleList(layers)
         self.candidates, self.edge_weight = candidates, edge_weight
         self.min_extreme, self.min_centre = min_extreme, min_centre
-        usual = Selection(score=0.0, candidates=1000, top="image", suppress=SoftNMS())
-        self.selection = usual if selection is None else selection
 
-    def predict_maps(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Maps called by point and kind; those of stacks before the last behind their number."""
-        found: dict[str, Tensor] = {}
-        stacks = self.backbone(images)
-        for number, x in enumerate(stacks):
-            stack = "" if number == len(stacks) - 1 else f"{number}_"
-            for name, layers in self.maps.items():
-                said = layers[number](x)  # pyright: ignore[reportIndexIssue]
-                found |= {f"{stack}{name}_{kind}": value for kind, value in said.items()}
-        return found
+    def stack_maps(self, x: Tensor, number: int) -> dict[str, dict[str, Tensor]]:
+        return {
+            name: layers[number](x)  # pyright: ignore[reportIndexIssue]
+            for name, layers in self.maps.items()
+        }
 
     def map_losses(self, maps: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Sums over the points of an object, averaged over the stacks."""
         shape, stride = maps["centre_heat"].shape, self.strides[0]
         box = targets.boxes[targets.real]
         radius = gaussian_radius((sides(box) / stride).ceil(), 0.7, roots="released").long()
-        stacks = [key.removesuffix("centre_heat") for key in maps if "centre_heat" in key]
+        stacks = stacks_of(maps, "centre_heat")
         heat, offset = [], []
         for name, place in extreme_points(box).items():
             points = points_of(place, radius, targets, shape, stride)

@@ -7,7 +7,7 @@ from kedge.assign.atss import ATSS
 from kedge.coders import Coder, DistributionCoder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.dense import Dense, Maps
-from kedge.losses import BoxOverlap, DenseLoss, Distribution, Loss, QualityFocal, by_score
+from kedge.losses import Loss, generalized_focal_loss
 from kedge.nn import DepthwiseHead, DepthwisePAN
 from kedge.sample import Sampler
 from kedge.select import NMS, Selection
@@ -63,7 +63,7 @@ class GFLTiny(Dense):
             assign=ATSS(side=5.0) if assign is None else assign,
             sample=sample,
             coder=coder,
-            loss=gfl_loss() if loss is None else loss,
+            loss=generalized_focal_loss() if loss is None else loss,
             selection=Selection(suppress=NMS(threshold=0.6)) if selection is None else selection,
             multiple=32,
         )
@@ -85,10 +85,3 @@ class GFLTiny(Dense):
     def predict_maps(self, images: Tensor) -> Maps:
         logits, codes = self.layers(self.neck(self.backbone(images)))
         return Maps(logits=logits, codes=codes)
-
-
-def gfl_loss() -> DenseLoss:
-    """The loss of ``GFLTiny``: that of ``GFL``."""
-    return DenseLoss(
-        classes=QualityFocal(), rescore=True, box=Distribution(BoxOverlap()), weigh_boxes=by_score
-    )

@@ -80,6 +80,13 @@ class TwoStage(Proposer):
     regions: RegionHead | CascadeHead
 
     @property
+    def heads(self) -> list[RegionHead]:
+        """The heads of the second stage: one, or those of a cascade."""
+        regions = self.regions
+        heads = regions.heads if isinstance(regions, CascadeHead) else [regions]
+        return [head for head in heads if isinstance(head, RegionHead)]
+
+    @property
     def most(self) -> int:
         """What the second stage's selection lets through."""
         return self.regions.selection.most

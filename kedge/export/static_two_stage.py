@@ -5,9 +5,7 @@ import torch
 from torch import Tensor
 
 from kedge.boxes import clipped, sizes
-from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.images import pad_to_multiple
-from kedge.detectors.regions import RegionHead
 from kedge.detectors.two_stage import TwoStage
 from kedge.export.fixed_selection import Padded, select_fixed
 from kedge.export.static import Answers, Static, decoded, picked
@@ -20,7 +18,7 @@ class StaticTwoStage(Static):
     detector: TwoStage
 
     def __init__(self, detector: TwoStage, size: tuple[int, int]) -> None:
-        last = _heads(detector)[-1]
+        last = detector.heads[-1]
         super().__init__(detector, size, last.coder, detector.regions.selection)
         self.first_levels = self.levels
         self.levels = (self._proposing.most,)
@@ -40,7 +38,7 @@ class StaticTwoStage(Static):
         image = torch.arange(batch, device=images.device)[:, None].expand(batch, count).flatten()
         boxes, said = found.boxes.flatten(0, 1), []
         codes, before = boxes, boxes
-        for head in _heads(self.detector):
+        for head in self.detector.heads:
             before = boxes
             logits, codes = head.layers(head.pool(maps, boxes, image))
             said.append(head.loss.class_scores.probability(logits))
@@ -73,10 +71,3 @@ class StaticTwoStage(Static):
 
     def _within(self, boxes: Tensor) -> Tensor:
         return clipped(boxes, boxes.new_tensor([self.size]))
-
-
-def _heads(detector: TwoStage) -> list[RegionHead]:
-    regions = detector.regions
-    if isinstance(regions, CascadeHead):
-        return [head for head in regions.heads if isinstance(head, RegionHead)]
-    return [regions]

@@ -37,6 +37,7 @@ from kedge.losses.dw import dw_loss
 from kedge.losses.first_box import FirstBox
 from kedge.losses.focal import focal_loss
 from kedge.losses.free_anchor import free_anchor_loss
+from kedge.losses.generalized_focal import generalized_focal_loss
 from kedge.losses.ghm import GHMC, GHMR
 from kedge.losses.iou import (
     ciou_loss,
@@ -121,6 +122,7 @@ __all__ = [
     "focal_loss",
     "free_anchor_loss",
     "gaussian_focal_loss",
+    "generalized_focal_loss",
     "giou_loss",
     "heat_loss",
     "inner_iou_loss",

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kedge.assign.by_name import strategy
-from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.denet import DeNet
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
-from kedge.detectors.ga_rpn import GARPN
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.refinement import RefinedHead, Refining
 from kedge.detectors.regions import RegionHead, RegionProposals
@@ -31,13 +29,11 @@ def first_stage(detector: Detector) -> Dense | RegionProposals | RegionHead | No
     return detector if isinstance(detector, Dense) else None
 
 
-def last_stage(
-    detector: Detector,
-) -> Dense | GARPN | RegionHead | CascadeHead | RefinedHead | None:
-    """What holds the ``selection`` of detections."""
-    if isinstance(detector, (TwoStage, Refining, OnProposals, DeNet)):
-        return detector.regions
-    return detector if isinstance(detector, (Dense, GARPN)) else None
+def last_stage(detector: Detector) -> Any:
+    """What holds the ``selection`` of detections: its regions, or the detector itself; None where
+    neither has any."""
+    stage = getattr(detector, "regions", detector)
+    return stage if hasattr(stage, "selection") else None
 
 
 def region_heads(detector: Detector) -> list[RegionHead | RefinedHead]:
@@ -46,9 +42,7 @@ def region_heads(detector: Detector) -> list[RegionHead | RefinedHead]:
         return [detector.regions]
     if not isinstance(detector, TwoStage):
         return []
-    regions = detector.regions
-    heads = regions.heads if isinstance(regions, CascadeHead) else [regions]
-    return [head for head in heads if isinstance(head, RegionHead)]
+    return [*detector.heads]
 
 
 def change_regions_(detector: Detector, settings: Mapping[str, Any], name: str) -> None:

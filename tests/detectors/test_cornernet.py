@@ -87,7 +87,7 @@ def test_all_stacks_learn_and_the_last_one_speaks(monkeypatch):
     from kedge.nn import HourglassNet
 
     small = HourglassNet(stacks=2, widths=(8, 8), blocks=(1, 1))
-    monkeypatch.setattr("kedge.detectors.cornernet.make_stacks", lambda *_, **__: small)
+    monkeypatch.setattr("kedge.detectors.stacked.make_stacks", lambda *_, **__: small)
     model = CornerNet(num_classes=3)
     sum(model.train()(IMAGES, TARGETS).values()).backward()
     assert all(p.grad is not None for p in model.parameters())

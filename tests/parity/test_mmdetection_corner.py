@@ -51,7 +51,7 @@ def both(seed: int, monkeypatch):
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.1)
     monkeypatch.setattr(
-        sys.modules["kedge.detectors.cornernet"], "make_stacks", lambda *_, **__: Stacks(seed)
+        sys.modules["kedge.detectors.stacked"], "make_stacks", lambda *_, **__: Stacks(seed)
     )
     model = CornerNet(num_classes=CLASSES)
     return head, model

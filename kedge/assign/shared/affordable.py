@@ -41,10 +41,10 @@ def affordable(
     A target claims what ``claim(pairs, overlap, cost)`` (P,) marks, at most its ``k`` cheapest and
     by its ``k`` largest overlaps. No pair costs less than ``guess(pairs, overlap)`` (P,), and what
     costs no more than ``cost`` overlaps the target by ``worth(cost)``: so what the ``k`` cheapest
-    by the guess cost says which pairs can matter. An
-    anchor whose predicted box does not touch a target costs it at least ``least(strides)``, more
-    than so many strides away: ring by ring those are added around targets that would take something
-    dearer. An anchor that several claim is priced for all targets that it touches.
+    by the guess cost says which pairs can matter. An anchor whose predicted box does not touch a
+    target costs it at least ``least(strides)``, more than so many strides away: ring by ring those
+    are added around targets that would take something dearer. An anchor that several claim is
+    priced for all targets that it touches.
     """
     if few_launches(inside.targets) or len(inside) < MANY:
         pairs, _ = with_overlapping(inside, predictions)
