@@ -44,12 +44,14 @@ class Detector(Swappable, ABC):
     happens to images on their way in and to boxes on their way out, None: nothing.
 
     ``published`` names the preset of the anchors that its paper has, where there is one.
+    ``predicts_anchors``: ``shapes`` are no anchors, but what teaches cells to predict theirs.
 
     A subclass defines ``losses`` and ``detect``. One with anchors also says what its first stage is
     (``grid``, ``head``, ``rule``, ``first_coder``), which is what the doctor looks at.
     """
 
     published: ClassVar[str | None] = None
+    predicts_anchors: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class GARetinaNet(Dense):
     """
 
     published = "retinanet"
+    predicts_anchors = True
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class GuidedProposer(Proposer):
     ``training`` and ``testing`` select the proposals; ``size`` anchors of an image are sampled.
     """
 
+    predicts_anchors = True
     proposals: GuidedProposals
 
     def __init__(

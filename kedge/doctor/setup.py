@@ -16,6 +16,7 @@ from kedge.counted import count
 from kedge.data import Data
 from kedge.design.saved import SavedDesign, is_design_file, load_design
 from kedge.detectors import detector_class
+from kedge.detectors.detector import Detector
 from kedge.detectors.two_stage import Proposer
 from kedge.doctor.counting import Candidates, reads_predictions
 from kedge.shape_text import is_shapes, parse_shapes
@@ -165,7 +166,7 @@ def of_detector(
             flags += f" --anchors {anchors}"
         grid, title = Grid(image_size, levels), f"{title} with {origin}"
     return Setup(
-        title=title,
+        title=title + _taught(detector),
         grid=grid.detach(),
         assign=detector.rule,
         coder=detector.first_coder,
@@ -173,6 +174,13 @@ def of_detector(
         focal=detector.copes_with_background,
         most=detector.most,
     )
+
+
+def _taught(detector: Detector) -> str:
+    """What anchors are not, where a detector predicts its own."""
+    if not detector.predicts_anchors:
+        return ""
+    return ": the shapes by which cells learn to predict their anchors, no anchors themselves"
 
 
 def words_of(strides: Sequence[float]) -> str:
@@ -236,7 +244,7 @@ def of_config(
     if grid is None or rule is None or coder is None:
         return None
     return Setup(
-        title=title,
+        title=title + _taught(detector),
         grid=grid.detach(),
         assign=rule,
         coder=coder,

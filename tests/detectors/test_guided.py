@@ -11,6 +11,7 @@ from detectors.scenes import CLASSES, GUIDED, batch, make
 from kedge import Boxes, Grid, Level
 from kedge.detectors import GARPN, GAFasterRCNN, GARetinaNet
 from kedge.detectors.guidance import Guidance
+from kedge.doctor.setup import of_detector
 from kedge.nn.guided import FeatureAdaption
 from kedge.train.stages import last_stage
 from kedge.types import Targets
@@ -132,3 +133,9 @@ def test_ga_rpn_finds_objects_of_one_class():
         f"proposal_{n}" for n in ("classification", "box", "location", "shape")
     }
     assert packed.labels.max() < CLASSES
+
+
+@pytest.mark.parametrize("name", ["ga_rpn", "ga_retinanet", "ga_faster_rcnn", "retinanet"])
+def test_shapes_that_teach_are_not_called_anchors_alone(name):
+    said = "no anchors themselves" in of_detector(name, (96, 128)).title
+    assert said is name.startswith("ga_")
