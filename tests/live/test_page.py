@@ -461,8 +461,8 @@ def step(folder: Path, epoch: int, side: float):
 
 def test_a_run_is_watched_as_it_grows(visit, run):
     source, _ = open_source(run=run)
-    with served(source) as url:
-        page = visit(url)
+    # the page goes before its server: a page that asks on says that nobody answers
+    with served(source) as url, contextlib.closing(visit(url)) as page:
         tab(page, "Watch")
         eventually(lambda: page.locator(".watch [data-epochs='0']").count() == 1)
         assert "growing (yolov2)" in page.inner_text(".watch .state")
