@@ -12,7 +12,7 @@ from kedge.assign.shared.matching import cheapest_matching
 from kedge.boxes import at_least_float32, centres, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
-BLOCK = 1 << 19  # (target, anchor) costs that are held at once
+BLOCK = 1 << 17  # (target, anchor) costs that are held at once
 TINY = 1e-12  # square pixels: what two boxes without area share is 0
 WORST = 1e6  # the cost of a prediction that is not finite
 
@@ -32,12 +32,12 @@ class Hungarian:
 
     ``image_size`` (H, W) is the grid's unless given; ``Free`` anchors (queries) need it.
 
-    **Exact without the whole matrix.** In a best matching of g targets each can be assumed to have
-    one of its own g cheapest anchors: if it has another, one of the g is not used by the g - 1
-    other targets, and taking that costs no more. So the costs are computed in blocks, of each
-    block's rows only the g cheapest are kept, and the matching is solved on these g * g pairs.
-    Memory grows with g^2 per image, not with g * N; the time stays g * N, as the rule says. The
-    solver runs image by image on the CPU, as in the peers.
+    **Exact without the whole matrix.** The costs are computed in blocks, of which each target's few
+    cheapest anchors are kept; the matching on these is solved, and its duals say whether another
+    anchor could have paid (`kedge.assign.shared.matching`). Where one could, those targets are
+    looked at again, deeper. Memory grows with the objects, not with objects times anchors; the time
+    stays that of all costs, as the rule says. The solver runs image by image on the CPU, as in the
+    peers.
 
     Edge cases: more targets than anchors: every anchor gets one, the others stay without (which
     ones is part of the best matching). Predictions that are not finite cost as much as the worst.
@@ -100,26 +100,30 @@ class Hungarian:
         scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Targets and anchors of one image's matching: of targets ``rows``, anchors ``flat``."""
-        count = len(flat)
         boxes, goal = at_least_float32(unflip(predictions.boxes_at(flat)), targets.boxes[rows])
         names, label = targets.labels[rows].unique(return_inverse=True)
         classes = self._classes(predictions, flat, names).to(boxes)
-        scale = scale.to(boxes)
-        keep = min(len(rows), count)
-        edges = []
-        block = max(1, BLOCK // max(count, 1))
-        for part, box, own in zip(rows.split(block), goal.split(block), label.split(block)):
-            cost = self._cost(box, own, boxes, classes, scale)
-            price, column = cost.topk(keep, dim=1, largest=False)
-            edges.append((part[:, None].expand_as(column), column, price))
-        row, column, price = (torch.cat([e[i] for e in edges]).flatten() for i in range(3))
-        if len(rows) <= count:
-            chosen = cheapest_matching(row, column, price)
-        else:  # every anchor is a row then
-            order = torch.argsort(column, stable=True)
-            row, column, price = row[order], column[order], price[order]
-            chosen = cheapest_matching(column, row, price)
-        return row[chosen], flat[column[chosen]]
+        scale, few = scale.to(boxes), len(rows) <= len(flat)
+        less, more = sorted((len(rows), len(flat)))
+
+        def cheapest(wanted: Tensor, k: int) -> tuple[Tensor, Tensor]:
+            """Of some targets the anchors, or, where targets are more, of some anchors the
+            targets."""
+            column = torch.empty(len(wanted), k, dtype=torch.int64, device=rows.device)
+            price = boxes.new_empty(len(wanted), k)
+            step = max(1, BLOCK // more)
+            for first in range(0, len(wanted), step):
+                part = slice(first, first + step)
+                own = wanted[part].to(rows.device)
+                if few:
+                    cost = self._cost(goal[own], label[own], boxes, classes, scale)
+                else:
+                    cost = self._cost(goal, label, boxes[own], classes[:, own], scale).T
+                price[part], column[part] = cost.topk(k, dim=1, largest=False)
+            return column, price
+
+        column = cheapest_matching(less, more, cheapest).to(rows.device)
+        return (rows, flat[column]) if few else (rows[column], flat)
 
     def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
         """(K, N) cost of the classes ``names`` (K,)."""

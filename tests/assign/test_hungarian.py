@@ -12,6 +12,7 @@ from assign.dense import ids, images, points, scene
 from kedge import Grid, Level, Predictions, Targets
 from kedge.anchors.boxes import Free
 from kedge.assign.hungarian import Hungarian
+from kedge.assign.shared import matching
 from kedge.assign.shared.matching import cheapest_matching, shortest_paths
 from kedge.boxes import giou
 
@@ -90,10 +91,67 @@ def test_shortest_paths_is_scipy_on_sparse_edges(seed):
 
 def test_by_hand():
     """Costs [[1, 2], [1, 4]]: greedy gives 1 + 4, the best matching 2 + 1."""
-    edges = cheapest_matching(
-        torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]), torch.tensor([1.0, 2, 1, 4])
-    )
-    assert edges.tolist() == [False, True, True, False]
+    cost = torch.tensor([[1.0, 2], [1, 4]])
+    assert cheapest_matching(2, 2, cheapest_of(cost)).tolist() == [1, 0]
+
+
+def cheapest_of(cost, asked=None):
+    """The k cheapest edges of rows of a matrix, and what was asked for."""
+
+    def cheapest(rows, k):
+        if asked is not None:
+            asked.extend((row, k) for row in rows.tolist())
+        value, column = cost[rows].topk(k, dim=1, largest=False)
+        return column, value
+
+    return cheapest
+
+
+@pytest.mark.parametrize("first", [1, 2, 5, 32])
+@pytest.mark.parametrize("kind", ["any", "ties", "all want the same", "crowds", "equal"])
+@pytest.mark.parametrize("by_scipy", [True, False])
+def test_few_edges_give_the_matching_of_the_whole_matrix(first, kind, by_scipy, monkeypatch):
+    """Also where the first edges cover no matching, or one that is dearer than the best."""
+    optimize = pytest.importorskip("scipy.optimize")
+    monkeypatch.setattr(matching, "FIRST", first)
+    if not by_scipy:
+        monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    rng = torch.Generator().manual_seed(len(kind) + first)
+    for count, width in ((1, 1), (7, 7), (20, 33), (33, 80)):
+        cost = torch.rand(count, width, generator=rng, dtype=torch.float64)
+        if kind == "ties":
+            cost = (4 * cost).round()
+        elif kind == "all want the same":
+            cost += torch.arange(width) * 2.0
+        elif kind == "crowds":  # every fifth row has a column that is good for its crowd
+            cost -= 3.0 * (torch.arange(width) % 5 == torch.arange(count)[:, None] % 5)
+            cost[:, width // 2 :] += 10
+        elif kind == "equal":
+            cost = torch.ones_like(cost)
+        asked = []
+        column = cheapest_matching(count, width, cheapest_of(cost, asked))
+        assert len(column.unique()) == count
+        row, best = optimize.linear_sum_assignment(cost.numpy())
+        mine = cost[torch.arange(count), column].sum().item()
+        assert mine == pytest.approx(cost.numpy()[row, best].sum(), abs=1e-9)
+        assert max(k for _, k in asked) <= count
+    if kind == "all want the same" and first < 32:
+        assert len(asked) > count  # the rare branch was taken
+
+
+def test_only_the_rows_that_could_pay_more_are_looked_at_again(monkeypatch):
+    """Two rows want one column; a third is content, and is asked once."""
+    monkeypatch.setattr(matching, "FIRST", 1)
+    cost = torch.tensor([[0.0, 5, 9, 9], [0.0, 1, 9, 9], [9.0, 9, 0, 9]])
+    asked = []
+    monkeypatch.setattr(matching, "FIRST", 2)
+    assert cheapest_matching(3, 4, cheapest_of(cost, asked)).tolist() == [0, 1, 2]
+    assert asked == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_rows_that_no_matching_covers_are_said_to_have_none():
+    rows, columns = np.array([0, 1, 2, 2]), np.array([0, 0, 0, 1])
+    assert shortest_paths(rows, columns, np.ones(4), 3, 2) is None
 
 
 def test_more_objects_than_anchors():
