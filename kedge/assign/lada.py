@@ -61,7 +61,7 @@ class LADA:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        pairs = anchors.inside(targets, self._region(anchors, targets))
+        pairs = anchors.inside(targets, self.region(anchors, targets))
         cost = self._combined_loss(predictions, pairs)
         pairs, cost = _keep(pairs, cost, winners(pairs, -cost))
         place = rank(cost, pairs.target * anchors.num_levels + pairs.level())
@@ -71,8 +71,8 @@ class LADA:
         low = cost < mean(cost, pool, count)[pool]
         return pairs.select(low | (rank(cost, pairs.target) == 0)).assignment()
 
-    def _region(self, anchors: Anchors, targets: Targets) -> Tensor:
-        """(G, L, 4) shrunken boxes."""
+    def region(self, anchors: Anchors, targets: Targets) -> Tensor:
+        """(G, L, 4) of every target and level the shrunken box in which candidates lie."""
         stride = anchors.level_strides().amax(1)
         share = stride / stride.max()
         share = share.sqrt() if self.ratio == "sqrt" else share

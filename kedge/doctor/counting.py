@@ -7,6 +7,7 @@ import torch
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import enlarged, inside_or_centre
+from kedge.assign.lada import LADA
 from kedge.assign.sim_ota import SimOTA
 from kedge.assign.tal import TAL
 from kedge.boxes import centres
@@ -18,7 +19,8 @@ class Candidates:
     """Stands for a rule that chooses by predictions: every anchor that geometry lets it choose.
 
     An anchor whose centre lies inside the object; of ``TAL`` also inside the object enlarged to
-    ``min_side``, of ``SimOTA`` also near its centre. An anchor that several objects could have goes
+    ``min_side``, of ``SimOTA`` also near its centre, of ``LADA`` inside the object shrunk as its
+    level asks. An anchor that several objects could have goes
     to the one whose centre is nearest, so that it is counted once.
     """
 
@@ -39,6 +41,8 @@ class Candidates:
             return inside_or_centre(anchors, targets, self.rule.radius)[0]
         if isinstance(self.rule, TAL) and self.rule.min_side:
             return anchors.inside(targets, enlarged(targets.boxes, self.rule.min_side))
+        if isinstance(self.rule, LADA):
+            return anchors.inside(targets, self.rule.region(anchors, targets))
         return anchors.inside(targets)
 
 

@@ -85,8 +85,8 @@ def test_both_readings_of_the_ratio():
     """Strides 8 and 32, an object of 64 px: r is 1/4 or 1/2 on the first level, so 16 or 32 px."""
     grid = points((64, 64), strides=(8, 32))
     targets = Targets.from_list([{"boxes": [[0.0, 0, 64, 64]], "labels": [0]}])
-    linear = grid.inside(targets, LADA(ratio="linear")._region(grid, targets))
-    root = grid.inside(targets, LADA()._region(grid, targets))
+    linear = grid.inside(targets, LADA(ratio="linear").region(grid, targets))
+    root = grid.inside(targets, LADA().region(grid, targets))
     first = [int((pairs.level() == 0).sum()) for pairs in (linear, root)]
     second = [int((pairs.level() == 1).sum()) for pairs in (linear, root)]
     assert first == [4, 16]

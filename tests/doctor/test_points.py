@@ -8,6 +8,7 @@ from torch import nn
 import kedge.doctor.setup as setups
 from kedge import Level
 from kedge.assign.fcos import FCOS
+from kedge.assign.lada import LADA
 from kedge.assign.tal import TAL
 from kedge.coders import LTRBCoder
 from kedge.detectors.dense import Dense, Maps
@@ -105,6 +106,17 @@ def test_a_rule_that_reads_predictions_is_counted_by_its_candidates(dots, make_d
     assert lost.cure.startswith("TAL(min_side=16)")
     floored = Context(data=data, setup=dots(TAL(min_side=16.0)))
     assert (floored.answers.positives > 0).all()
+
+
+def test_ladas_candidates_lie_in_the_shrunken_object(dots, make_data):
+    """A box from 0 to 27: shrunk by sqrt(1 / 2) on stride 16 it holds one centre of four, on stride
+    32 it stays. One from 35 to 45 shrinks to 36.5 ... 43.5 and holds the centre at 40, one
+    from 50 to 54 none."""
+    data = make_data(
+        [[[0, 0, 27, 27], [35, 35, 45, 45], [50, 50, 54, 54]]], [[0, 1, 1]], size=(128, 160)
+    )
+    context = Context(data=data, setup=dots(LADA()))
+    assert context.answers.positives.tolist() == [1 + 1, 1, 0]
 
 
 def test_strategies_are_compared_on_points(dots, toys):
