@@ -53,7 +53,8 @@ def train(
         What to train; flags beat the file.
     config
         YAML file with the same keys as the flags, dashes written as underscores, in the blocks
-        data (where --data is source), model, schedule (where --schedule is curve) and output.
+        data (where --data is source), model, schedule (where --schedule is curve), output and
+        machines.
     resume
         Go on with the run in --out after its last finished epoch; the result is the same, bit for
         bit, as without the interruption. Data and settings must be the run's own, but --epochs may
@@ -67,6 +68,7 @@ def train(
     from rich.console import Console
 
     from kedge.commands.tables import print_result
+    from kedge.train.machines import is_first
     from kedge.train.run import train as run
 
     flags = {} if settings is None else settings.model_dump(include=settings.model_fields_set)
@@ -76,4 +78,5 @@ def train(
     chosen = load_config(config, flags)
     console = None if quiet else Console(stderr=True)
     result = run(chosen, resume=resume, overwrite=overwrite, console=console, title=str(chosen.out))
-    print_result(Console(), result)
+    if is_first(chosen):
+        print_result(Console(), result)
