@@ -28,9 +28,10 @@ from dropin import objects
 from kedge import ATSS, MaxIoU, RetinaNet, Targets
 from kedge.batches import Cached
 from kedge.design.network import letterbox
-from kedge.design.on_ray import OnRay
 from kedge.design.sketch import Sketch
-from kedge.design.statistics import Counter, count_shard, count_shards, in_turn
+from kedge.design.statistics import count_shard, count_shards
+from kedge.shards import Counter, in_turn
+from kedge.shards.on_ray import OnRay
 
 PART = 5_000_000  # boxes of a shard
 

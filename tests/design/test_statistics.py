@@ -16,8 +16,9 @@ from kedge.design.resizing import Resizing
 from kedge.design.settings import DesignSettings
 from kedge.design.sketch import Sketch
 from kedge.design.source import read_boxes
-from kedge.design.statistics import Shard, count_shard, count_shards, design_statistics, shards_of
+from kedge.design.statistics import Shard, count_shard, count_shards, design_statistics
 from kedge.design.streaming import sketch_of_table
+from kedge.shards import shards_of
 
 pl = pytest.importorskip("polars")
 
@@ -203,7 +204,7 @@ def test_ray_counts_the_same_bits_though_a_worker_dies(tmp_path):
     pytest.importorskip("ray")
     import ray
 
-    from kedge.design.on_ray import OnRay
+    from kedge.shards.on_ray import OnRay
 
     for seed in range(8):
         table(seed, 2000).write_parquet(tmp_path / f"s{seed}.parquet")
