@@ -23,3 +23,21 @@ def say_of_shards(
     """What the readers had to say of shards, and which could not be looked at, and why."""
     say(f"{shard}: {line}" for shard, lines in said.items() for line in lines)
     say(f"{what}: {shard}: {reason}" for shard, reason in failed.items())
+
+
+def all_sources(sources: Sequence[str], data: str | None) -> list[str]:
+    """What is named, as arguments and by --data; ``ValueError`` for nothing."""
+    named = [*sources, *([] if data is None else [data])]
+    if not named:
+        raise ValueError("say which shards to look at: files, folders or globs")
+    return named
+
+
+def one_source(sources: Sequence[str], data: str | None, address: str | None) -> str | None:
+    """The data set that is named; ``ValueError`` for several without --on."""
+    if address is not None:
+        raise ValueError("--address goes with --on ray")
+    named = [*sources, *([] if data is None else [data])]
+    if len(named) > 1:
+        raise ValueError(f"{', '.join(named)}: several sources go with --on stream or --on ray")
+    return named[0] if named else None

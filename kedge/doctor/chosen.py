@@ -20,11 +20,11 @@ _COUNTS = ("objects", "positives", "without", "ignored", "shared")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What a strategy chose: ``images`` looked at, ``counts`` by name (see ``kedge.assign.Report``),
-    positives of every level, and the ``worst`` images, those with most objects that no anchor
-    answers for, as (number, name). ``seconds`` of assigning take no part in comparisons.
+    """What a strategy chose: ``images`` looked at, ``counts`` by name (see
+    ``kedge.assign.Report``), positives of every level, and the ``worst`` images, those with most
+    objects that no anchor answers for, as (number, name). ``seconds``: of assigning.
 
-    Chosen of two parts add up to that of the whole; neither order nor grouping changes anything.
+    The numbers of two parts add up to those of the whole, whatever the order and the grouping.
     """
 
     images: int
