@@ -6,8 +6,8 @@
     python benchmarks/scale.py --by-class                 # boxes of 80 classes, each by itself
     python benchmarks/scale.py --ddp                      # steps of one process and of two
 
-Writes ``results/scale.json``, or ``scale_cached``, ``scale_by_class`` and ``scale_ddp`` there. Shards
-hold log-normal sizes in images of 640 x 480. Seconds are wall time, reading included; of Ray
+Writes ``results/scale.json``, or there ``scale_cached``, ``scale_by_class`` and ``scale_ddp``.
+Shards hold log-normal sizes in images of 640 x 480. Seconds are wall time, reading included; of Ray
 without starting the cluster. Processor seconds are those of the processes that count, which is what
 remains comparable on a machine that does other things too. ``POLARS_MAX_THREADS=1`` before the
 command gives every process one thread.

@@ -1,7 +1,7 @@
 """``kedge train``"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from pydantic import BeforeValidator
@@ -42,6 +42,8 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> None:
     """Train a detector, with learned or fixed anchors.
 
@@ -64,6 +66,11 @@ def train(
         Replace the run in --out.
     quiet
         No progress bar, nor the line an epoch that takes its place where there is no terminal.
+    on
+        ray: by devices times nodes workers of a Ray cluster, each with a GPU where this machine has
+        one; where a worker is lost, the run goes on from its last checkpoint.
+    address
+        Of the Ray cluster; by default one is started on this machine.
     """
     from rich.console import Console
 
@@ -76,6 +83,14 @@ def train(
     if resume and config is None and stated.exists():
         config = stated
     chosen = load_config(config, flags)
+    if address is not None and on is None:
+        raise ValueError("--address goes with --on ray")
+    if on is not None:
+        from kedge.train.on_ray import train_on_ray
+
+        result = train_on_ray(chosen, address=address, resume=resume, overwrite=overwrite)
+        print_result(Console(), result)
+        return
     console = None if quiet else Console(stderr=True)
     result = run(chosen, resume=resume, overwrite=overwrite, console=console, title=str(chosen.out))
     if is_first(chosen):

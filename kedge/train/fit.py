@@ -19,6 +19,7 @@ from kedge.data import DetectionDataset, collate
 from kedge.detectors.detector import Detector
 from kedge.ranks import wait_for_all
 from kedge.train.config import TrainConfig
+from kedge.train.engine import Engine
 from kedge.train.keeper import Keeper
 from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.logs import LossLog, progress
@@ -40,6 +41,7 @@ def fit(
     console: Console | None,
     title: str,
     spent: float = 0.0,
+    engine: Engine | None = None,
 ) -> RunResult:
     """Train `detector` in place, score it, save it. `spent`: seconds of the run's earlier parts."""
     detector.to(memory_format=torch.channels_last)  # what convolutions are fastest in
@@ -48,7 +50,7 @@ def fit(
     callbacks += [LossLog(config.out / METRICS), keeper]
     callbacks += [progress(title, console)] if console is not None else []
     with _quiet():
-        trainer = _trainer(config, callbacks)
+        trainer = _trainer(config, callbacks, engine)
         loader = _loader(config, material.dataset, trainer)
         steps = config.epochs * len(loader)
         module = DetectionModule(detector, config, total_steps=steps, given=material.given)
@@ -104,20 +106,25 @@ def _loader(config: TrainConfig, dataset: DetectionDataset, trainer: Trainer) ->
     )
 
 
-def _trainer(config: TrainConfig, callbacks: list[Callback]) -> Trainer:
+def _trainer(config: TrainConfig, callbacks: list[Callback], engine: Engine | None) -> Trainer:
+    # what a step does not touch (learned shapes, a branch without objects) gets no gradient
+    strategy = "auto" if config.ranks == 1 else DDPStrategy(find_unused_parameters=True)
+    places: dict[str, Any] = {
+        "strategy": strategy, "devices": config.devices, "num_nodes": config.nodes,
+        "plugins": [AtomicCheckpointIO()],
+    }  # fmt: skip
+    if engine is not None:
+        places["strategy"], places["devices"], places["num_nodes"] = engine.strategy, "auto", 1
+        places["plugins"].append(engine.environment)
     return Trainer(
         accelerator="auto",
-        devices=config.devices,
-        num_nodes=config.nodes,
-        # what a step does not touch (learned shapes, a branch without objects) gets no gradient
-        strategy="auto" if config.ranks == 1 else DDPStrategy(find_unused_parameters=True),
+        **places,
         sync_batchnorm=config.sync_batchnorm,
         use_distributed_sampler=False,
         max_epochs=config.epochs,
         precision=_PRECISION[precision_of(config)],
         gradient_clip_val=config.grad_clip or None,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -39,6 +39,8 @@ def check_machines(config: TrainConfig) -> None:
             f"batch_size: {count(config.ranks, 'process', 'processes')} cannot share "
             f"{config.batch_size} images evenly; take a multiple of {config.ranks}"
         )
+    if num_ranks() > 1:
+        return  # they have met, so that each has its device
     has = torch.cuda.device_count()
     if torch.cuda.is_available() and config.devices > has:
         raise ValueError(f"devices: {config.devices} are asked for, this machine has {has}")

@@ -17,6 +17,7 @@ from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
 from kedge.predict.proposals import given_to
 from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.engine import Engine
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
 from kedge.train.lock import alone_in
 from kedge.train.machines import check_machines, is_first
@@ -48,6 +49,7 @@ def train(
     overwrite: bool = False,
     console: Console | None = None,
     title: str = "training",
+    engine: Engine | None = None,
 ) -> RunResult:
     """Train, score and save a detector; the files are in `config.out`.
 
@@ -68,6 +70,7 @@ def train(
     With several `devices` or `nodes` every process calls this, and Lightning starts those of this
     machine where neither Slurm nor torchrun does, by running this program's command again. The
     first writes and shows, all return the result. `config.out` is a folder that all of them see.
+    `engine`: who has started the processes, where Lightning does not know it by itself.
 
     Raises ``ValueError`` for data, settings or files that do not fit, where another run is at work
     in the folder, and ``Diverged`` (a ``ValueError``) for a loss that is not finite.
@@ -75,7 +78,7 @@ def train(
     first = is_first(config)
     console = console if first else None
     with alone_in(config.out) if first else nullcontext():
-        before = _check_folder(config, resume, overwrite) if first or resume else None
+        before = check_folder(config, resume, overwrite) if first or resume else None
         precision_of(config)  # an error comes before anything is written, or taken away
         check_machines(config)
         if first:
@@ -90,13 +93,20 @@ def train(
         detector, material = _prepare(config, data, scored, marks, console)
         given = given_to(detector, data, config.proposals_file)
         if first:
-            _open_folder(config, overwrite)
+            open_folder(config, overwrite)
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
         material = replace(material, given=given)
         spent = 0.0 if before is None else before.seconds
         return fit(
-            config, detector, material, resume=resume, console=console, title=title, spent=spent
+            config,
+            detector,
+            material,
+            resume=resume,
+            console=console,
+            title=title,
+            spent=spent,
+            engine=engine,
         )
 
 
@@ -169,7 +179,7 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
     )
 
 
-def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
+def check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
     """The run to go on with, as run.json states it; None where there is none yet."""
     out, stated = config.out, config.out / CONFIG
     if not resume:
@@ -194,7 +204,7 @@ def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResu
     return before
 
 
-def _open_folder(config: TrainConfig, overwrite: bool) -> None:
+def open_folder(config: TrainConfig, overwrite: bool) -> None:
     """Writes the settings; only now that data and settings have proved good."""
     if overwrite:
         for name in _FILES:
