@@ -35,7 +35,6 @@ REQUIRED = {
     "data": ["toy"],
     "design": ["toy"],
     "proposals": ["toy"],
-    "assign": ["--data", "toy"],
 }
 BY_NAME = {  # the same by their names
     "predict": (("--run", "a"), ("--source", "a.jpg")),

@@ -14,7 +14,7 @@ from kedge.files import read_lines
 from kedge.train.result import load_result
 
 COMMON = (
-    "--image-size 64 96 --batch-size 6 --epochs 12 --log-every 1 --detector retinanet "
+    "--image-size 64 96 --batch-size 6 --epochs 30 --log-every 1 --detector retinanet "
     "--num-anchors 1 --options width=16,depth=1 --optimiser sgd --lr 0.01 --devices 2"
 )
 
@@ -29,7 +29,8 @@ def test_without_ray_it_says_what_to_install(mini, tmp_path, capsys, monkeypatch
 
 
 def kill_a_worker(log, killed: list[int]) -> None:
-    """Once the run has done five steps, ``kill -9`` to one of the workers that train."""
+    """Once the run has done five steps, ``kill -9`` to one of the workers that train; keeps how many
+    steps were done then."""
     import psutil
 
     while not log.exists() or len(read_lines(log)) < 5:
@@ -37,7 +38,7 @@ def kill_a_worker(log, killed: list[int]) -> None:
     for process in psutil.process_iter(["name", "cmdline"]):
         if "RayTrainWorker" in " ".join([process.info["name"], *(process.info["cmdline"] or [])]):
             os.kill(process.pid, signal.SIGKILL)
-            killed.append(process.pid)
+            killed.append(len(read_lines(log)))
             return
 
 
@@ -56,8 +57,8 @@ def test_a_worker_is_killed_and_the_run_ends_as_if_it_had_not_been(mini, tmp_pat
         thread.join(10)
     finally:
         ray.shutdown()
-    assert killed
     whole, again = (load_result(tmp_path / name / "run.json") for name in ("whole", "killed"))
+    assert 5 <= killed[0] < whole.steps
     assert (again.finished, again.steps, again.scores) == (True, whole.steps, whole.scores)
     weights = load_file(tmp_path / "whole" / "model.safetensors")
     for key, value in load_file(tmp_path / "killed" / "model.safetensors").items():
