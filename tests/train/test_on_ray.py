@@ -29,8 +29,8 @@ def test_without_ray_it_says_what_to_install(mini, tmp_path, capsys, monkeypatch
 
 
 def kill_a_worker(log, killed: list[int]) -> None:
-    """Once the run has done five steps, ``kill -9`` to one of the workers that train; keeps how many
-    steps were done then."""
+    """Once the run has done five steps, ``kill -9`` to one of the workers that train; keeps the
+    number of steps that were done then."""
     import psutil
 
     while not log.exists() or len(read_lines(log)) < 5:
