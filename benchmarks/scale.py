@@ -44,8 +44,8 @@ from kedge.train.result import load_result
 
 PART = 5_000_000  # boxes of a shard
 DDP = (
-    "train --data toy --detector retinanet --options width=64,depth=2 --image-size 256 320 "
-    "--batch-size 16 --epochs 4 --cache --quiet"
+    "train --data toy --detector retinanet --options width=16,depth=1 --image-size 256 320 "
+    "--batch-size 16 --epochs 1 --cache --quiet"
 )
 
 
