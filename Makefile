@@ -7,7 +7,7 @@ SITE := -c 'import site; print(site.getsitepackages()[0])'
 DATA ?= toy
 DEMO ?= demo
 
-.PHONY: demo test test-slow kill parity check bench fuzz live docs clean
+.PHONY: demo test test-slow ray kill parity check bench fuzz live docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/kedge demo --data $(DATA) --out $(DEMO)
@@ -17,6 +17,10 @@ test: $(VENV)/ready
 
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+# a Ray cluster of two local workers, of which one is killed: minutes
+ray: $(VENV)/ready
+	$(BIN)/python -m pytest -m slow tests/shards tests/train/test_on_ray.py
 
 # a run killed at 50 random moments ends as one that was never killed: minutes
 kill: $(VENV)/ready

@@ -3,14 +3,21 @@
     python benchmarks/scale.py                            # 20 million boxes, here and on Ray
     python benchmarks/scale.py --boxes 1_000_000_000      # written in parts (9 GB), deleted after
     python benchmarks/scale.py --cached                   # a batch assigned, and from the cache
+    python benchmarks/scale.py --by-class                 # boxes of 80 classes, each by itself
+    python benchmarks/scale.py --ddp                      # steps of one process and of two
 
-Writes ``results/scale.json`` and ``results/scale_cached.json``. Shards hold log-normal sizes in
-images of 640 x 480. Seconds are wall time, reading included; of Ray without starting the cluster.
+Writes ``results/scale.json``, or there ``scale_cached``, ``scale_by_class`` and ``scale_ddp``.
+Shards hold log-normal sizes in images of 640 x 480. Seconds are wall time, reading included; of Ray
+without starting the cluster. Processor seconds are those of the processes that count, which is what
+remains comparable on a machine that does other things too. ``POLARS_MAX_THREADS=1`` before the
+command gives every process one thread.
 """
 
 import argparse
+import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,11 +35,18 @@ from dropin import objects
 from kedge import ATSS, MaxIoU, RetinaNet, Targets
 from kedge.batches import Cached
 from kedge.design.network import letterbox
-from kedge.design.on_ray import OnRay
 from kedge.design.sketch import Sketch
-from kedge.design.statistics import Counter, count_shard, count_shards, in_turn
+from kedge.design.statistics import Shard, count_shards
+from kedge.design.streaming import sketch_of_table
+from kedge.shards import Counter, in_turn
+from kedge.shards.on_ray import OnRay
+from kedge.train.result import load_result
 
 PART = 5_000_000  # boxes of a shard
+DDP = (
+    "train --data toy --detector retinanet --options width=16,depth=1 --image-size 256 320 "
+    "--batch-size 16 --epochs 1 --cache --quiet"
+)
 
 
 def written(folder: Path, boxes: int, seed: int) -> list[str]:
@@ -50,26 +64,37 @@ def written(folder: Path, boxes: int, seed: int) -> list[str]:
     return shards
 
 
-def counted(shards: list[str], boxes: int, who: str, counter: Counter) -> tuple[dict, Sketch]:
+def clocked(shard: str, by_class: bool = False) -> Shard:
+    """A shard, and the processor seconds that it took."""
+    start = time.process_time()
+    sketch = sketch_of_table(shard, letterbox(640), by_class)
+    return Shard(sketch, (str(time.process_time() - start),))
+
+
+def counted(
+    shards: list[str], boxes: int, who: str, counter: Counter, by_class: bool = False
+) -> tuple[dict, Sketch]:
     """All shards counted once."""
     start = time.perf_counter()
-    found = count_shards(shards, partial(count_shard, recipe=letterbox(640)), counter)
+    found = count_shards(shards, partial(clocked, by_class=by_class), counter)
     seconds = time.perf_counter() - start
+    used = sum(float(said) for [said] in found.said.values())
     assert not found.failed, found.failed
     assert found.sketch.count == boxes
     row = {"counted by": who, "boxes": boxes, "shards": len(shards), "seconds": seconds}
+    row |= {"processor seconds": used}
     row |= {"million a second": boxes / seconds / 1e6, "bins": len(found.sketch)}
     return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}, found.sketch
 
 
 def merging(shards: list[str]) -> dict[str, Any]:
     """Milliseconds that adding one shard's sketch takes."""
-    parts = [count_shard(shard, letterbox(640)) for shard in shards[:4]]
+    parts = [clocked(shard) for shard in shards[:4]]
     times, total = [], Sketch.empty()
     for _ in range(25):
         for part in parts:
             start = time.perf_counter()
-            total += part
+            total += part.sketch
             times.append(time.perf_counter() - start)
     return {"counted by": "merging one sketch", "seconds": statistics.median(times)}
 
@@ -84,13 +109,19 @@ def shards_rows(options: argparse.Namespace) -> list[dict]:
         for workers in options.workers:
             ray.init(num_cpus=workers, log_to_driver=False, include_dashboard=False)
             counter = OnRay()
-            list(counter(shards[:workers], partial(count_shard, recipe=letterbox(640))))  # started
+            list(counter(shards[:workers], clocked))  # started
             row, other = counted(shards, options.boxes, f"Ray, {workers} workers", counter)
             ray.shutdown()
             same = sketch.keys.tobytes(), sketch.sums.tobytes()
             assert same == (other.keys.tobytes(), other.sums.tobytes())
             rows.append(row)
         return [*rows, merging(shards)]
+
+
+def by_class_rows(options: argparse.Namespace) -> list[dict]:
+    with tempfile.TemporaryDirectory() as folder:
+        shards = written(Path(folder), options.boxes, options.seed)
+        return [counted(shards, options.boxes, "this process, by class", in_turn, by_class=True)[0]]
 
 
 def median(call: Callable[[], object], repeats: int = 15) -> float:
@@ -126,6 +157,27 @@ def cached_rows(options: argparse.Namespace) -> list[dict]:
     return rows
 
 
+def ddp_rows(options: argparse.Namespace) -> list[dict]:
+    """RetinaNet on toy data, 16 images a step, by one process and by two, a thread each."""
+    rows = []
+    for devices in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [*DDP.split(), "--devices", str(devices), "--out", f"{folder}/run"]
+            env = os.environ | {"OMP_NUM_THREADS": "1"}
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, "-m", "kedge", *words], check=True, env=env)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            step = load_result(Path(folder) / "run" / "run.json").seconds_per_step
+            assert step is not None
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            rows.append(
+                {"processes": devices, "ms a step": 1e3 * step, "images a second": 16 / step}
+            )
+            rows[-1]["processor seconds of the run"] = used
+    rows[-1]["efficiency"] = rows[0]["ms a step"] / rows[-1]["ms a step"] / rows[-1]["processes"]
+    return rows
+
+
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -133,12 +185,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--cached", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--by-class", action="store_true")
+    parser.add_argument("--ddp", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = cached_rows(options) if options.cached else shards_rows(options)
+    kinds = {"cached": cached_rows, "ddp": ddp_rows, "by_class": by_class_rows}
+    kind = next((kind for kind in kinds if getattr(options, kind)), None)
+    name, measure = ("scale", shards_rows) if kind is None else (f"scale_{kind}", kinds[kind])
+    rows = measure(options)
     print(table(rows))
     command = " ".join(["python benchmarks/scale.py", *sys.argv[1:]])
-    print(record("scale_cached" if options.cached else "scale", command, rows, options.seed))
+    threads = os.environ.get("POLARS_MAX_THREADS")
+    command = command if threads is None else f"POLARS_MAX_THREADS={threads} {command}"
+    print(record(name, command, rows, options.seed))
 
 
 if __name__ == "__main__":

@@ -35,12 +35,13 @@ REQUIRED = {
     "data": ["toy"],
     "design": ["toy"],
     "proposals": ["toy"],
-    "assign": ["--data", "toy"],
 }
 BY_NAME = {  # the same by their names
     "predict": (("--run", "a"), ("--source", "a.jpg")),
     "export": (("--run", "a"), ("--out", "a.onnx")),
 }
+# other work than that of one process: tests/doctor/test_shards.py, tests/train/test_on_ray.py
+SHARED_OUT = ("sources", "on", "address")
 NO_ANCHORS = ("fast_rcnn", "rcnn", "cornernet", "extremenet", "denet")
 GOES_WITH = {"--scales": ["--layout", "pyramid"], "--ratios": ["--layout", "pyramid"]}
 
@@ -72,7 +73,9 @@ def tried(command: str) -> list[tuple[Any, list[str], Any]]:
     for argument in app[command].assemble_argument_collection():
         if argument.names == ("*",):
             continue
-        if argument.hint is bool:
+        if not argument.names[0].startswith("--"):  # what is given at its place, any number of it
+            found += [(argument, words, value) for words, value in samples(argument.hint)]
+        elif argument.hint is bool:
             (no,) = argument.negatives
             found += [(argument, [argument.names[0]], True), (argument, [no], False)]
         else:
@@ -109,7 +112,8 @@ def test_every_flag_is_told_of_in_the_help(command, capsys):
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out
     for argument, words, _ in tried(command):
-        name = words[0] if not argument.required else argument.names[0]
+        placed = argument.required or not words[0].startswith("--")
+        name = argument.names[0] if placed else words[0]
         assert name.removeprefix("--").lower() in shown.lower(), words[0]
 
 
@@ -143,6 +147,8 @@ def test_every_flag_of_train_reaches_the_training(trainer, tmp_path):
     config.write_text("schedule: {epochs: 7}\n")
     for argument, words, value in tried("train"):
         name = argument.field_info.name
+        if name in SHARED_OUT:
+            continue
         if name == "config":
             (settings,), _ = trainer.last(["train", "--config", str(config)])
             assert settings.epochs == 7
@@ -166,6 +172,8 @@ def test_every_flag_of_doctor_and_report_reaches_the_work(command, monkeypatch):
     for argument, words, value in tried(command):
         name = argument.field_info.name
         if name == "model":  # a peer's model is looked at by kedge.interop, with a test of its own
+            continue
+        if name in SHARED_OUT:
             continue
         (data,), named = recorder.last([command, *words])
         if name not in after:
@@ -206,10 +214,11 @@ def unions(hint: Any) -> tuple[Any, ...]:
 QUICK = ["--image-size", "64", "96", "--restarts", "1", "--no-curve", "--no-compare"]
 
 
-WITHOUT_A_CLUSTER = [words for words in choices("design") if words != ["--on", "ray"]]
+def without_a_cluster(command: str) -> list[list[str]]:
+    return [words for words in choices(command) if words != ["--on", "ray"]]
 
 
-@pytest.mark.parametrize("words", WITHOUT_A_CLUSTER, ids=" ".join)
+@pytest.mark.parametrize("words", without_a_cluster("design"), ids=" ".join)
 def test_design_does_every_choice(words, mini, capsys):
     shapes = [] if words[1] == "pyramid" or words[0] == "--k" else ["--k", "3"]
     assert run(["design", str(mini), *QUICK, *shapes, *words]) == 0, capsys.readouterr().err
@@ -226,7 +235,7 @@ def test_the_work_does_every_choice(command, mini, tmp_path, capsys):
         "doctor": ["--data", str(mini), "--image-size", "64", "96"],
         "evaluate": ["--data", str(mini), "--results", str(results), "--split", "val"],
     }
-    everything = choices(command)
+    everything = without_a_cluster(command)
     assert len(everything) >= 2
     for words in everything:
         has_none = words[0] == "--detector" and words[1] in NO_ANCHORS

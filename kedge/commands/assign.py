@@ -1,24 +1,27 @@
 """``kedge assign``"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.shards import all_sources, one_source
 from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
 from kedge.counted import count
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
-    from kedge.data import Data
+    from rich.console import Console
+
     from kedge.doctor.scene import Scene, Sight
 
 GEOMETRIC = "max_iou,ssd,yolov3,yolov5,fcos,centre_region,atss,rfla"
 
 
 def assign(
-    *,
-    data: str,
+    *sources: str,
+    data: str | None = None,
     strategy: str | None = None,
     detector: Literal[*DETECTORS] = "retinanet",  # pyright: ignore[reportInvalidTypeForm]
     anchors: Anchors = None,
@@ -32,11 +35,15 @@ def assign(
     cache: Path | None = None,
     draw: Path | None = None,
     image: str | None = None,
-) -> None:
+    on: Literal["stream", "ray"] | None = None,
+    address: str | None = None,
+) -> int:
     """Compare what assignment strategies choose on a data set.
 
     Parameters
     ----------
+    sources
+        Data sets, in place of --data; several, and globs of files or folders, go with --on.
     data
         Folder or file (COCO JSON, Pascal VOC, YOLO, npz of boxes), or toy.
     strategy
@@ -66,6 +73,12 @@ def assign(
         the heat maps of a detector of points, and what it finds, or where anchors are wanted.
     image
         The image for --draw, by its name; by default the first with an object.
+    on
+        Look at every source by itself, --images of each, and add up: stream, on this machine, one
+        after another; ray, by the workers of a Ray cluster, with the same numbers. One that cannot
+        be read is named, the others go on, and the exit status is 1.
+    address
+        Of the Ray cluster; by default one is started on this machine.
     """
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
@@ -73,7 +86,8 @@ def assign(
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
-    from kedge.doctor.scene import measure, scene_of_detector, scene_of_run, sight_of_run
+    from kedge.doctor.chosen import measure
+    from kedge.doctor.scene import scene_of_detector, scene_of_run, sight_of_run
     from kedge.doctor.setup import usual_size
     from kedge.parts import listed
 
@@ -84,6 +98,18 @@ def assign(
     if image is not None and draw is None:
         raise ValueError("--image goes with --draw: say where the picture is to go")
     size = height_and_width(image_size) or usual_size(detector, anchors)
+    if on is not None:
+        given = {"--run": run, "--cache": cache, "--draw": draw, "--root": root}
+        if any(value is not None for value in given.values()):
+            words = ", ".join(flag for flag, value in given.items() if value is not None)
+            raise ValueError(f"{words}: not with --on, which looks at shards alone")
+        how = {"detector": detector, "anchors": anchors, "image_size": size, "split": split}
+        how |= {"strategies": listed(strategy or GEOMETRIC), "images": images}
+        named = all_sources(sources, data)
+        return _over_shards(named, on, address, how | {"batch_size": batch_size}, json)
+    data = one_source(sources, data, address)
+    if data is None:
+        raise ValueError("say which data set to look at: a folder, a file, or toy")
     pictures = run is not None or draw is not None
     found = read(data, choose_split(data, split), "drop", check_images=pictures, root=root)
     say([*said(found), *not_as_designed(anchors, size)])
@@ -93,7 +119,7 @@ def assign(
     if draw is not None and sight is not None and not sight.assigns:
         say([f"{run}: no anchors to assign; {draw} shows its maps and what it finds"])
         _save(draw, _heat(sight))
-        return
+        return 0
     scene = (
         scene_of_run(run, records)
         if run is not None
@@ -118,8 +144,66 @@ def assign(
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
     if draw is not None:
         _draw(draw, strategies, scene, image, sight)
-    _show(rows, scene, len(records), found)
+    console = _console()
+    objects = count(len(scene.objects.fair), "object")
+    console.print(f"{found.source}: {len(records):,} of {count(len(found), 'image')}, {objects}")
+    _show(console, rows, scene.title)
     say(f"{name}: {rule.summary()}" for name, rule in kept.items())
+    return 0
+
+
+def _over_shards(
+    sources: list[str], on: str, address: str | None, how: dict[str, Any], json: Path | None
+) -> int:
+    """The strategies over all shards; the exit status."""
+    from kedge.assign.by_name import strategy
+    from kedge.commands.shards import progress, say_of_shards
+    from kedge.doctor.assigned_shards import added, assign_shard
+    from kedge.doctor.chosen import Chosen
+    from kedge.shards import counter_of, over_shards, shards_of
+
+    for name in how["strategies"]:
+        strategy(name)  # a wrong name is told before anything is read
+    counter = counter_of(on, address)
+    with progress() as tell:
+        shards, failed = over_shards(
+            shards_of(*sources), partial(assign_shard, **how), counter, tell
+        )
+    say_of_shards({shard: found.said for shard, found in shards.items()}, failed)
+    total = added(shards)
+    rows = [
+        {"strategy": name} | (one.row() if isinstance(one, Chosen) else {"note": one})
+        for name, one in total.chosen.items()
+    ]
+    worst = {name: one.worst for name, one in total.chosen.items() if isinstance(one, Chosen)}
+    if json is not None:
+        from kedge.files import write_json
+
+        each = {
+            shard: {
+                "images": found.images,
+                "objects": found.objects,
+                "positives": {
+                    name: one.counts["positives"]
+                    for name, one in found.chosen.items()
+                    if isinstance(one, Chosen)
+                },
+            }
+            for shard, found in shards.items()
+        }
+        values = {"title": total.title, "images": total.images, "rows": rows}
+        write_json(json, values | {"worst_images": worst, "shards": each, "failed": failed})
+    console = _console()
+    objects = count(total.objects, "object")
+    console.print(
+        f"{count(len(shards), 'shard')}, {count(total.images, 'image')}, {objects}", soft_wrap=True
+    )
+    _show(console, rows, total.title)
+    for name, images in worst.items():
+        if images:
+            most = "; ".join(f"{image} ({number})" for number, image in images[:3])
+            console.print(f"{name}: most without in {most}", soft_wrap=True, markup=False)
+    return int(bool(failed))
 
 
 def _draw(
@@ -165,19 +249,20 @@ def _save(path: Path, sheet: Any) -> None:
         sheet.save(part, format="PNG", optimize=True)
 
 
-def _show(rows: list[dict[str, Any]], scene: "Scene", images: int, data: "Data") -> None:
-    from rich.box import SIMPLE
+def _console() -> "Console":
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     if not console.is_terminal:  # where nothing bounds the width of the table
         console = Console(width=160)
-    objects = len(scene.objects.fair)
-    console.print(
-        f"{data.source}: {images:,} of {count(len(data), 'image')}, {count(objects, 'object')}"
-    )
-    console.print(f"on {scene.title}")
+    return console
+
+
+def _show(console: "Console", rows: list[dict[str, Any]], title: str) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    console.print(f"on {title}")
     table = Table(title="What each strategy chooses", title_justify="left", box=SIMPLE)
     names = ("positives", "per object", "without", "ignored", "ms")
     table.add_column("strategy", no_wrap=True)

@@ -1,6 +1,5 @@
 """``kedge design``"""
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,19 +125,13 @@ def _counted(
     source: str, split: str | None, asked: DesignSettings, on: str, address: str | None
 ) -> "Counted":
     """All shards counted; those that failed are said, and the exit status will tell."""
-    from kedge.design.on_ray import OnRay
-    from kedge.design.statistics import count_shard, count_shards, in_turn, shards_of
+    from kedge.commands.shards import progress, say_of_shards
+    from kedge.design.statistics import count_shard, count_shards
+    from kedge.shards import counter_of, shards_of
 
-    if address is not None and on != "ray":
-        raise ValueError("--address goes with --on ray")
-    shards = shards_of(source)
+    counter = counter_of(on, address)
     count = partial(count_shard, recipe=asked.resizing.recipe, split=split)
-    counter = OnRay(address) if on == "ray" else in_turn
-    shown = sys.stderr.isatty()
-    progress = (lambda line: print(f"\r\x1b[K{line}", end="", file=sys.stderr)) if shown else None
-    counted = count_shards(shards, count, counter, progress)
-    if shown:
-        print(file=sys.stderr)
-    say(f"{shard}: {line}" for shard, lines in counted.said.items() for line in lines)
-    say(f"not counted: {shard}: {reason}" for shard, reason in counted.failed.items())
+    with progress() as tell:
+        counted = count_shards(shards_of(source), count, counter, tell)
+    say_of_shards(counted.said, counted.failed, "not counted")
     return counted

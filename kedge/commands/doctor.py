@@ -1,16 +1,18 @@
 """``kedge doctor``"""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from kedge.commands.shards import all_sources, one_source, progress, say_of_shards
 from kedge.commands.words import Anchors, Root, Sides, height_and_width, say
 from kedge.detectors import DETECTORS
 
 
 def doctor(
-    *,
+    *sources: str,
     data: str | None = None,
     split: str | None = None,
     root: Root = None,
@@ -26,6 +28,8 @@ def doctor(
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     html: Path | None = None,
     seed: int = 0,
+    on: Literal["stream", "ray"] | None = None,
+    address: str | None = None,
 ) -> int:
     """Say what is wrong with data, anchors or a run: symptom, evidence, cause, cure, effect.
 
@@ -41,8 +45,12 @@ def doctor(
 
     kedge doctor --run runs/a --deploy 256x320
 
+    kedge doctor 'shards/*' --on ray
+
     Parameters
     ----------
+    sources
+        Data sets, in place of --data; several, and globs of files or folders, go with --on.
     data
         Data set; by default the one of --config or --run.
     split
@@ -76,6 +84,12 @@ def doctor(
         Write a page to this file.
     seed
         Seed of the samples taken of large data sets.
+    on
+        Look at every source by itself and put the findings together: stream, on this machine, one
+        after another; ray, by the workers of a Ray cluster, with the same findings. One that
+        cannot be read is named, the others go on, and the exit status is 1.
+    address
+        Of the Ray cluster; by default one is started on this machine.
     """
     from rich.console import Console
 
@@ -86,6 +100,21 @@ def doctor(
     from kedge.doctor.finding import by_severity
     from kedge.doctor.show import print_findings, to_json
 
+    if on is not None:
+        refused = {
+            "--root": root, "--config": config, "--run": run, "--model": model, "--deploy": deploy,
+            "--html": html,
+        }  # fmt: skip
+        given = [flag for flag, value in refused.items() if value is not None]
+        if given:
+            raise ValueError(f"{', '.join(given)}: not with --on, which looks at shards alone")
+        size = height_and_width(image_size)
+        how = {"split": split, "detector": detector, "anchors": anchors, "seed": seed}
+        return _over_shards(
+            all_sources(sources, data), on, address, how | {"image_size": size},
+            strict=strict, verbose=verbose, json=json,
+        )  # fmt: skip
+    data = one_source(sources, data, address)
     others = (detector, config, run)
     if model is not None and any(other is not None for other in others):
         raise ValueError("--model goes without --detector, --config and --run: give one")
@@ -121,3 +150,32 @@ def doctor(
     for line in () if there is None else there.lines():
         print(line)
     return int(strict and any(finding.severity == "error" for finding in findings))
+
+
+def _over_shards(
+    sources: list[str],
+    on: str,
+    address: str | None,
+    how: dict[str, Any],
+    *,
+    strict: bool,
+    verbose: bool,
+    json: Path | None,
+) -> int:
+    """The findings of all shards; the exit status."""
+    from rich.console import Console
+
+    from kedge.doctor.over_shards import look, merged
+    from kedge.doctor.show_shards import print_shards, shards_to_json
+    from kedge.shards import counter_of, over_shards, shards_of
+
+    counter = counter_of(on, address)
+    with progress() as tell:
+        looked, failed = over_shards(shards_of(*sources), partial(look, **how), counter, tell)
+    say_of_shards({shard: found.said for shard, found in looked.items()}, failed)
+    found = merged(looked)
+    if json is not None:
+        shards_to_json(looked, failed, found, json)
+    print_shards(Console(), looked, failed, found, verbose)
+    errors = strict and any(finding.severity == "error" for finding in found)
+    return int(bool(failed) or errors)

@@ -1,7 +1,7 @@
 """``kedge train``"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from pydantic import BeforeValidator
@@ -42,6 +42,8 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
 ) -> None:
     """Train a detector, with learned or fixed anchors.
 
@@ -53,7 +55,8 @@ def train(
         What to train; flags beat the file.
     config
         YAML file with the same keys as the flags, dashes written as underscores, in the blocks
-        data (where --data is source), model, schedule (where --schedule is curve) and output.
+        data (where --data is source), model, schedule (where --schedule is curve), output and
+        machines.
     resume
         Go on with the run in --out after its last finished epoch; the result is the same, bit for
         bit, as without the interruption. Data and settings must be the run's own, but --epochs may
@@ -63,10 +66,16 @@ def train(
         Replace the run in --out.
     quiet
         No progress bar, nor the line an epoch that takes its place where there is no terminal.
+    on
+        ray: by devices times nodes workers of a Ray cluster, each with a GPU where this machine has
+        one; where a worker is lost, the run goes on from its last checkpoint.
+    address
+        Of the Ray cluster; by default one is started on this machine.
     """
     from rich.console import Console
 
     from kedge.commands.tables import print_result
+    from kedge.train.machines import is_first
     from kedge.train.run import train as run
 
     flags = {} if settings is None else settings.model_dump(include=settings.model_fields_set)
@@ -74,6 +83,15 @@ def train(
     if resume and config is None and stated.exists():
         config = stated
     chosen = load_config(config, flags)
+    if address is not None and on is None:
+        raise ValueError("--address goes with --on ray")
+    if on is not None:
+        from kedge.train.on_ray import train_on_ray
+
+        result = train_on_ray(chosen, address=address, resume=resume, overwrite=overwrite)
+        print_result(Console(), result)
+        return
     console = None if quiet else Console(stderr=True)
     result = run(chosen, resume=resume, overwrite=overwrite, console=console, title=str(chosen.out))
-    print_result(Console(), result)
+    if is_first(chosen):
+        print_result(Console(), result)

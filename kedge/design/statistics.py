@@ -1,7 +1,6 @@
 """Design from statistics: shards of boxes counted one at a time, here or on a cluster."""
 
-import glob
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from kedge.design.sketch import Sketch
 from kedge.design.source import read_boxes
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import TABLES
+from kedge.shards import Counter, in_turn
 
 _STREAMED = tuple(ending for ending in TABLES if ending != ".tsv")
 
@@ -26,8 +26,6 @@ class Shard(NamedTuple):
 
 
 Count = Callable[[str], Shard]
-Counter = Callable[[Sequence[str], Count], Iterator[tuple[str, Shard | Exception]]]
-"""Applies a count to every shard; in whatever order, a shard with what it holds or its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +39,6 @@ class Counted:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def shards_of(source: str) -> list[str]:
-    """The parts that ``source`` names: a glob of files or folders, a file, or a folder.
-
-    An address with a scheme (``s3://bucket/part.parquet``) is taken as it is.
-    Errors: ``ValueError`` where nothing is there.
-    """
-    if "://" in source or source == "toy" or Path(source).exists():
-        return [source]
-    found = sorted(glob.glob(source, recursive=True))
-    if not found:
-        raise ValueError(f"{source}: no such file or folder")
-    return found
-
-
 def count_shard(shard: str, recipe: Recipe, split: str | None = None) -> Shard:
     """One shard's boxes on the network's input.
 
@@ -65,15 +49,6 @@ def count_shard(shard: str, recipe: Recipe, split: str | None = None) -> Shard:
         return Shard(sketch_of_table(shard, recipe))
     table = read_boxes(shard, split)
     return Shard(Sketch.of(as_seen(table, recipe).wh), table.said)
-
-
-def in_turn(shards: Sequence[str], count: Count) -> Iterator[tuple[str, Shard | Exception]]:
-    """One shard after another, in this process."""
-    for shard in shards:
-        try:
-            yield shard, count(shard)
-        except (OSError, ValueError) as problem:
-            yield shard, problem
 
 
 def count_shards(

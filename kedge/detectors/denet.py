@@ -18,6 +18,7 @@ from kedge.detectors.stage import Outcome
 from kedge.losses import CodeL1, DenseLoss, Loss, SoftmaxCrossEntropy, per_sampled
 from kedge.nn import DeepMLP, GridSample
 from kedge.nn.heads import prior_bias
+from kedge.ranks import per_rank
 from kedge.sample import All, Sampler
 from kedge.select import Selection
 from kedge.select.corner_boxes import corner_boxes
@@ -138,7 +139,8 @@ class DeNet(Detector):
         loss = F.binary_cross_entropy_with_logits(corners, goal, reduction="none")
         counted = outside_crowds(targets, stride, (corners.shape[2], corners.shape[3]))
         counted = counted | (goal == 1)
-        bits = torch.where(counted, loss, 0.0).mean() / math.log(2)
+        total = torch.where(counted, loss, 0.0).sum()
+        bits = total / per_rank(loss.new_tensor(float(loss.numel()))) / math.log(2)
         return self.corner_weight * bits
 
     @torch.no_grad()

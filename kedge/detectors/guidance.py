@@ -12,6 +12,7 @@ from kedge.assign.guided_location import GuidedLocation
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import DeltaCoder
 from kedge.losses import bounded_iou_loss, focal_loss
+from kedge.ranks import per_rank
 from kedge.sample import RandomSample, Sampler
 from kedge.types import Assigner, Predictions, Targets
 
@@ -114,11 +115,16 @@ class Guidance:
         goal[wanted.anchor] = 1.0
         weight[wanted.ignored] = 0.0
         weight[wanted.anchor] = 1.0
-        return 200 * (focal_loss(logits, goal, reduction="none") * weight).sum() / len(logits)
+        return (
+            200
+            * (focal_loss(logits, goal, reduction="none") * weight).sum()
+            / per_rank(logits.new_tensor(float(len(logits))))
+        )
 
     def _shape(self, said: Tensor, squares: Grid, sampled: Grid, targets: Targets) -> Tensor:
         chosen = self.assign(BestShape(squares, sampled), targets)
         sample = self.sample(chosen)
         pairs = chosen.only(sample.positive)
         boxes = self.grown(squares.boxes(pairs.anchor), said[pairs.anchor])
-        return bounded_iou_loss(boxes, pairs.boxes, beta=0.2, reduction="sum") / max(len(sample), 1)
+        count = per_rank(boxes.new_tensor(float(len(sample))), 1)
+        return bounded_iou_loss(boxes, pairs.boxes, beta=0.2, reduction="sum") / count

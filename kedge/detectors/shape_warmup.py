@@ -12,6 +12,7 @@ from kedge.anchors.learned import LearnedShapes
 from kedge.assign.soft_cell import SoftCell
 from kedge.boxes import sizes
 from kedge.losses.clustering import clustering_loss
+from kedge.ranks import gathered
 from kedge.types import Targets
 
 
@@ -74,7 +75,7 @@ class AnnealedWarmup(nn.Module):
         step = int(self.step)
         self.step += 1
         size = sizes(targets.boxes[~targets.ignore])
-        size = size[(size > 0).all(1)].to(self.total)
+        size = gathered(size[(size > 0).all(1)].to(self.total))
         if len(size) == 0:
             return
         done = step / max(self.steps - 1, 1)

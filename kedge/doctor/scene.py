@@ -1,6 +1,5 @@
 """Scene: what strategies are compared on: anchors, the objects of images, a detector or none."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from kedge.anchors import Grid
-from kedge.assign import report
 from kedge.data import Record
 from kedge.data.images import decode
 from kedge.data.transforms import Fit
@@ -18,7 +16,7 @@ from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
 from kedge.doctor.setup import of_detector
 from kedge.train.result import load_run
-from kedge.types import Anchors, Assigner, Predictions, Targets
+from kedge.types import Anchors, Predictions, Targets
 
 SHOWN = 0.3  # score from which what a detector finds is drawn
 
@@ -139,30 +137,3 @@ def scene_of_run(folder: Path, records: Sequence[Record]) -> Scene:
         records=records,
         detector=run.detector,
     )
-
-
-def measure(rule: Assigner, scene: Scene, batch_size: int) -> dict[str, Any]:
-    """What one strategy chooses, in numbers; ``note`` where it cannot run here."""
-    total = dict.fromkeys(("objects", "positives", "without", "ignored", "shared"), 0)
-    levels = torch.zeros(scene.grid.num_levels, dtype=torch.int64)
-    seconds, images = 0.0, len(scene.records)
-    for start in range(0, images, batch_size):
-        targets, predictions = scene.batch(start, start + batch_size)
-        begin = time.perf_counter()
-        try:
-            assignment = rule(scene.anchors(predictions), targets, predictions)
-        except ValueError as error:
-            return {"note": str(error)}
-        seconds += time.perf_counter() - begin
-        found = report(assignment)
-        for key in total:
-            value = getattr(found, key)
-            total[key] += len(value) if key == "without" else value
-        levels += found.per_level
-    objects = max(total["objects"], 1)
-    return total | {
-        "without share": total["without"] / objects,
-        "positives per object": total["positives"] / objects,
-        "levels": [round(x, 4) for x in (levels / levels.sum().clamp(min=1)).tolist()],
-        "ms per image": 1000 * seconds / max(images, 1),
-    }

@@ -14,7 +14,7 @@ from kedge.doctor.context import Context
 from kedge.doctor.finding import SEVERITIES, Finding, count
 from kedge.doctor.plan import advice, plan
 
-_COLOUR = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+COLOUR = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _NUMBERS = 6
 
 
@@ -59,7 +59,7 @@ def print_findings(
     table.add_column("check", no_wrap=True)
     table.add_column("what is seen")
     for finding in findings:
-        colour = _COLOUR[finding.severity]
+        colour = COLOUR[finding.severity]
         table.add_row(
             Text(finding.severity, style=colour), Text(finding.check), Text(finding.symptom)
         )
@@ -81,7 +81,7 @@ def print_findings(
 
 def _in_full(finding: Finding) -> Group:
     head = Text.assemble(
-        (finding.severity, _COLOUR[finding.severity]), "  ", (finding.check, "bold")
+        (finding.severity, COLOUR[finding.severity]), "  ", (finding.check, "bold")
     )
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)

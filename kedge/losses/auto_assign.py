@@ -5,6 +5,7 @@ from torch import Tensor
 
 from kedge.boxes import giou, unflip
 from kedge.losses.background import background_sum, pair_log_score, scaled_focal
+from kedge.ranks import per_rank
 from kedge.types import Assignment, Predictions
 
 
@@ -46,11 +47,11 @@ def auto_assign_loss(
     reached = zeros.index_add(0, assignment.target, p * share / total[assignment.target])
     real = torch.bincount(assignment.target, minlength=len(targets)) > 0
     reached = torch.where(real, reached, 1.0).clamp(min=torch.finfo(p.dtype).tiny, max=1)
-    objects = (~targets.ignore).sum().clamp(min=1)
+    objects = per_rank((~targets.ignore).sum(), 1)
     negative = background_sum(predictions, assignment, scaled_focal(2.0))
     return {
         "positive": positive_weight * -reached.log().sum() / objects,
-        "negative": negative_weight * negative / prior.detach().sum().clamp(min=1),
+        "negative": negative_weight * negative / per_rank(prior.sum(), 1),
         "centre": centre_weight * _centre(assignment, prior),
     }
 
@@ -63,4 +64,4 @@ def _centre(assignment: Assignment, prior: Tensor) -> Tensor:
     count = torch.bincount(targets.image[~targets.ignore], minlength=images)
     some = torch.bincount(targets.image[assignment.target], minlength=images) > 0
     rate = torch.where(some, count / torch.where(some, mass, 1.0).clamp(min=1e-12), 0.0)
-    return rate.sum() / max(images, 1)
+    return rate.sum() / per_rank(rate.new_tensor(float(images)), 1)

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.ranks import per_rank
 
 
 def clustering_loss(pairs: Pairs, share: Tensor) -> Tensor:
@@ -14,4 +15,4 @@ def clustering_loss(pairs: Pairs, share: Tensor) -> Tensor:
     Source: Zhong et al., arXiv:1812.00469, section 3.3, the term that is weighted by lambda.
     """
     distance = pairs.log_residual().square().sum(1)
-    return 0.5 * (share * distance).sum() / share.sum().clamp(min=1e-9)
+    return 0.5 * (share * distance).sum() / per_rank(share.sum(), 1e-9)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from kedge.boxes import at_least_float32
 from kedge.losses.reduce import Reduction, check_same_shape, reduce
+from kedge.ranks import num_ranks, per_rank
 
 
 def gaussian_focal_loss(
@@ -40,12 +41,13 @@ def heat_loss(inputs: Tensor, heat: Tensor, counted: Tensor) -> Tensor:
     are no points are left out where not ``counted`` (B, 1, H, W) bool."""
     loss = gaussian_focal_loss(inputs, heat, reduction="none")
     point = heat == 1
-    return torch.where(counted | point, loss, 0.0).sum() / point.sum().clamp(min=1)
+    return torch.where(counted | point, loss, 0.0).sum() / per_rank(point.sum(), 1)
 
 
 def offset_loss(inputs: Tensor, offset: Tensor) -> Tensor:
     """Smooth L1 of offsets (G, 2) within cells, summed over x and y, averaged over the points."""
-    return F.smooth_l1_loss(inputs, offset, reduction="sum") / max(len(offset), 1)
+    count = per_rank(inputs.new_tensor(float(len(offset))), 1)
+    return F.smooth_l1_loss(inputs, offset, reduction="sum") / count
 
 
 def pull_push_loss(one: Tensor, other: Tensor, image: Tensor, batch: int) -> tuple[Tensor, Tensor]:
@@ -68,4 +70,4 @@ def pull_push_loss(one: Tensor, other: Tensor, image: Tensor, batch: int) -> tup
     near = F.relu(1 - (mean[:, None] - mean).abs())
     pairs = (own * (own - 1)).clamp(min=1)
     push = (torch.where(same, near, 0.0) / pairs[:, None]).sum()
-    return pull, push
+    return num_ranks() * pull, num_ranks() * push  # sums, of which the ranks take the mean

@@ -11,6 +11,7 @@ from kedge.losses.loss import Losses
 from kedge.losses.normalise import per_positive
 from kedge.losses.objectness import Objectness
 from kedge.losses.quality_terms import QualityTerm, iou_of_pairs
+from kedge.ranks import over_ranks, per_rank
 from kedge.sample import All, Sample
 from kedge.scores import ClassScores
 from kedge.swappable import Swappable
@@ -109,13 +110,14 @@ class DenseLoss(Swappable):
             terms["quality"] = self.quality_weight * loss.sum() / count
         for name, term in self.extra.items():
             terms[name] = term(predictions, assignment) / count
+        positive, background = over_ranks(torch.stack([positive, background])).unbind()
         return Losses(terms, background / (positive + background).clamp(min=1e-12))
 
     def _boxes(self, predictions: Predictions, assignment: Assignment, count: Tensor) -> Tensor:
         weight = assignment.weight
         if self.weigh_boxes is not None:
             weight = weight * self.weigh_boxes(predictions, assignment).detach().to(weight.dtype)
-            count = weight.sum().clamp(min=1e-6)
+            count = per_rank(weight.sum(), 1e-6)
         return self.box_weight * (self.box(predictions, assignment) * weight).sum() / count
 
     def _classes(

@@ -1,10 +1,10 @@
 """The loss of dual weighting."""
 
-import torch
 from torch import Tensor
 
 from kedge.boxes import giou, unflip
 from kedge.losses.background import background_sum, pair_log_score, weighted_focal
+from kedge.ranks import per_rank
 from kedge.types import Assignment, Predictions
 
 
@@ -28,12 +28,12 @@ def dw_loss(
     boxes = unflip(predictions.boxes_at(assignment.anchor, assignment.labels))
     loss = 1 - giou(boxes, targets.boxes[assignment.target])
     score = pair_log_score(predictions, assignment)
-    scale = positive_weight / (~targets.ignore).sum().clamp(min=1)
+    scale = positive_weight / per_rank((~targets.ignore).sum(), 1)
     negative = background_sum(predictions, assignment, weighted_focal(2.0))
     listed = assignment.background_weight
     count = loss.new_zeros(()) if listed is None else (1 - listed.weight).sum()
     return {
         "positive": scale * (weight * -score).sum(),
         "box": scale * box_weight * (weight * loss).sum(),
-        "negative": negative / torch.clamp(count, min=1),
+        "negative": negative / per_rank(count, 1),
     }

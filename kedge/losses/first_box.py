@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kedge.losses.iou import giou_loss
 from kedge.losses.quality_terms import iou_of_pairs
+from kedge.ranks import per_rank
 from kedge.types import Assignment, Predictions
 
 
@@ -27,5 +28,5 @@ class FirstBox:
         boxes = first.boxes_at(assignment.anchor, assignment.labels)
         loss = giou_loss(boxes, assignment.boxes, reduction="none")
         share = assignment.weight * iou_of_pairs(first, assignment)
-        mean = (share * loss).sum() / share.sum().clamp(min=1e-6)
-        return self.weight * mean * assignment.weight.sum()
+        mean = (share * loss).sum() / per_rank(share.sum(), 1e-6)
+        return self.weight * mean * per_rank(assignment.weight.sum())

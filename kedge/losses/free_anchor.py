@@ -9,6 +9,7 @@ from kedge.losses.background import background_sum, pair_log_score, scaled_focal
 from kedge.losses.box_terms import residual_of_pairs
 from kedge.losses.mean_max import mean_max
 from kedge.losses.smooth_l1 import smooth_l1_loss
+from kedge.ranks import per_rank
 from kedge.types import Assignment, Predictions
 
 
@@ -34,7 +35,7 @@ def free_anchor_loss(
     Source: Zhang et al., arXiv:1909.02466, eq. 10. Deviations: a bag without anchors adds nothing;
     ignored anchors are no background.
     """
-    objects = (~assignment.targets.ignore).sum().clamp(min=1)
+    objects = per_rank((~assignment.targets.ignore).sum(), 1)
     score = pair_log_score(predictions, assignment).exp() * localisation(
         predictions, assignment, box_weight, beta
     )

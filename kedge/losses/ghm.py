@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from kedge.boxes import at_least_float32
 from kedge.losses.reduce import Reduction, check_same_shape, reduce
+from kedge.ranks import over_ranks, per_rank
 
 
 class _GradientDensity(nn.Module):
@@ -26,7 +27,7 @@ class _GradientDensity(nn.Module):
         the number of valid samples when there is no momentum."""
         index = (length * self.bins).long().clamp(0, self.bins - 1)
         now = torch.zeros(self.bins, dtype=torch.int64, device=length.device)
-        now = now.index_add(0, index.flatten(), valid.flatten().long())
+        now = over_ranks(now.index_add(0, index.flatten(), valid.flatten().long()))
         count = self._running(now)
         inverse = torch.where(now > 0, 1 / count.clamp(min=1e-12), 0.0)
         scale = now.sum() / (now > 0).sum().clamp(min=1)
@@ -45,7 +46,7 @@ class _GradientDensity(nn.Module):
     def average(self, loss: Tensor, valid: Tensor) -> Tensor:
         """Reduction where "mean" divides by the number of valid samples."""
         if self.reduction == "mean":
-            return loss.sum() / valid.sum().clamp(min=1)
+            return loss.sum() / per_rank(valid.sum(), 1)
         return reduce(loss, self.reduction)
 
 
@@ -62,7 +63,8 @@ class GHMC(_GradientDensity):
     bool mask that broadcasts to it (None: all), False for ignored anchors. The gradient lengths of
     [0, 1] fall into ``bins``; the running count of a bin moves by ``1 - momentum`` towards the
     batch's whenever the bin is not empty. In evaluation the buffer ``count`` is read, not changed.
-    It is per process.
+    Processes that train together count
+    together.
 
     ``warm_start=True`` takes a bin's first count whole. The published form (False) starts from 0,
     so with momentum 0.75 the first loss is four times too large.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from kedge import boxes
 from kedge.losses.iou import prepare
 from kedge.losses.reduce import Reduction, reduce
+from kedge.ranks import over_ranks
 
 
 class WiseIoULoss(nn.Module):
@@ -19,7 +20,8 @@ class WiseIoULoss(nn.Module):
     pairs as in `kedge.losses.iou`.
 
     The running mean (buffer ``mean``, starts at 1) moves by ``momentum`` towards the batch's mean
-    at every training call that has pairs; in evaluation it is only read. It is per process.
+    at every training call that has pairs; in evaluation it is only read. Processes that train
+    together have one mean.
 
     Raises ValueError for another version or a momentum outside [0, 1].
 
@@ -57,12 +59,20 @@ class WiseIoULoss(nn.Module):
             return outlier**self.gamma
         return outlier / (self.delta * self.alpha ** (outlier - self.delta))
 
+    def _follow(self, loss: Tensor) -> None:
+        """Moves the mean towards that of ``loss`` (P,), of all ranks."""
+        total, count = over_ranks(
+            torch.stack([loss.sum(), loss.new_tensor(float(len(loss)))]).to(self.mean.dtype)
+        )
+        now = torch.where(count > 0, total / count.clamp(min=1), self.mean)
+        self.mean.lerp_(now, self.momentum)
+
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of predicted ``inputs`` (P, 4) against ``targets`` (P, 4), reduced."""
         inputs, targets = prepare(inputs, targets, "WiseIoULoss")
         loss = 1 - boxes.iou(inputs, targets)
-        if self.training and len(loss):
-            self.mean.lerp_(loss.detach().mean().to(self.mean.dtype), self.momentum)
+        if self.training:
+            self._follow(loss.detach())
         squared = (boxes.centres(inputs) - boxes.centres(targets)).square().sum(dim=-1)
         diagonal = boxes.enclosing(inputs, targets).square().sum(dim=-1).detach()
         reach = torch.exp(squared / diagonal.clamp(min=1e-12))

@@ -10,6 +10,7 @@ from kedge.losses.class_terms import ClassTerm, SoftmaxCrossEntropy
 from kedge.losses.dense import DenseLoss
 from kedge.losses.normalise import per_image
 from kedge.losses.objectness import Objectness, squared
+from kedge.ranks import over_ranks
 from kedge.types import Assignment, Predictions
 
 
@@ -31,7 +32,9 @@ class AnchorPull(nn.Module):
         """A sum, 0 once the images are over."""
         active = int(self.images_seen) < self.images
         if self.training:
-            self.images_seen += assignment.targets.batch_size
+            self.images_seen += over_ranks(
+                self.images_seen.new_tensor(assignment.targets.batch_size)
+            )
         free = assignment.free().nonzero()[:, 0]
         anchors, coder = predictions.anchors, predictions.coder
         if not active or anchors is None or coder is None:

@@ -1,7 +1,7 @@
-"""Settings of a training run: four blocks, from a YAML file, the command line, or Python.
+"""Settings of a training run: five blocks, from a YAML file, the command line, or Python.
 
-In a file the settings stand in their blocks (``data``, ``model``, ``schedule``, ``output``); flags
-and Python name them directly. Needs pydantic only; nothing here imports torch.
+In a file the settings stand in their blocks (``data``, ``model``, ``schedule``, ``output``,
+``machines``); flags and Python name them directly. Needs pydantic only; nothing here imports torch.
 """
 
 import difflib
@@ -184,7 +184,7 @@ class ScheduleSettings(BaseModel):
     epochs: int = Field(40, ge=1)
     """Passes over the training split."""
     batch_size: int = Field(8, ge=1)
-    """Images per step."""
+    """Images per step, of all processes together."""
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """Optimiser."""
     lr: float = Field(4e-3, gt=0)
@@ -225,7 +225,30 @@ class OutputSettings(BaseModel):
     """Write losses every so many steps."""
 
 
-class TrainConfig(OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
+class MachineSettings(BaseModel):
+    """How many processes train, and where."""
+
+    model_config = _STRICT
+
+    devices: int = Field(1, ge=1)
+    """Processes of each machine: GPUs, or processors where there is none. Each takes its share of
+    every batch."""
+    nodes: int = Field(1, ge=1)
+    """Machines; each runs the same command (under Slurm, srun starts it), and all see --out."""
+    strategy: Literal["ddp"] = "ddp"
+    """How several processes train one detector: ddp, each has all of it, and gradients are
+    averaged."""
+    sync_batchnorm: bool = False
+    """Batch norm over the images of all processes (CUDA only); else each has the statistics of its
+    own share, and the first one's are kept."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes of all machines."""
+        return self.devices * self.nodes
+
+
+class TrainConfig(MachineSettings, OutputSettings, ScheduleSettings, ModelSettings, DataSettings):
     """What to train, on what, and how. Every field is a key of a block of the YAML file and a
     flag."""
 
@@ -244,6 +267,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "model": ModelSettings,
     "schedule": ScheduleSettings,
     "output": OutputSettings,
+    "machines": MachineSettings,
 }
 _IN_FILES = {"data": "source", "schedule": "curve"}  # fields that are called like their block
 

@@ -8,11 +8,15 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from kedge.data import Data
 from kedge.design.kmeans import kmeans
 from kedge.detectors.detector import Detector, HasProposals
 from kedge.files import append_line, finite, forget_after
-from kedge.predict.detect import detect, propose
+from kedge.predict.detect import Rows, detect, propose
+from kedge.predict.proposals import given_to
 from kedge.predict.score import recall_of, score
+from kedge.predict.shared import shared_out
+from kedge.ranks import as_on_first_, num_ranks, this_rank, wait_for_all
 from kedge.train.checkpoint import SHAPES_KEY, save_weights
 from kedge.train.config import TrainConfig
 from kedge.train.ema import EMA
@@ -28,7 +32,8 @@ from kedge.train.shape_log import AnchorTrace, fit_of
 class Keeper(Checkpoint):
     """After an epoch: scores, weights, run.json, and the checkpoint to resume from, in that order.
 
-    A ``Checkpoint`` to Lightning, which therefore calls it after every other callback.
+    A ``Checkpoint`` to Lightning, which therefore calls it after every other callback. All ranks
+    detect; rank 0 scores and writes.
     """
 
     def __init__(
@@ -48,7 +53,8 @@ class Keeper(Checkpoint):
         self.epochs = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        forget_after(self.config.out / SCORES, trainer.global_step)
+        if trainer.is_global_zero:
+            forget_after(self.config.out / SCORES, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         config = self.config
@@ -58,14 +64,15 @@ class Keeper(Checkpoint):
             with self.ema.swapped_in():
                 self.score_now(trainer.global_step)
         if last or self.epochs % config.save_every == 0:
-            result = replace(self.result(), steps=trainer.global_step)
-            save_weights(config.out / WEIGHTS, self.ema.weights(), facts_of(config, result))
-            result.save()
-            trainer.save_checkpoint(config.out / LAST)
+            if trainer.is_global_zero:
+                result = replace(self.result(), steps=trainer.global_step)
+                save_weights(config.out / WEIGHTS, self.ema.weights(), facts_of(config, result))
+                result.save()
+            trainer.save_checkpoint(config.out / LAST)  # of rank 0, which the others wait for
 
     def score_now(self, step: int) -> dict[str, Any]:
         """Scores of the detector as it is, and the recall of its proposals where it has such; also
-        a row of scores.jsonl. Empty without a split."""
+        a row of scores.jsonl. Empty without a split, and on other ranks than the first."""
         scored, config = self.material.scored, self.config
         if scored is None:
             return {}
@@ -74,16 +81,31 @@ class Keeper(Checkpoint):
             "workers": config.workers,
             "proposals": config.proposals_file,
         }
-        found = detect(self.detector, scored, config.image_size, **how)
+        detector, size = self.detector, config.image_size
+        as_on_first_(detector.state_dict().values())  # running statistics differ
+        self._find_proposals(scored)
+        found = shared_out(lambda part: detect(detector, part, size, **how), scored)
+        proposals: Rows = []
+        if isinstance(detector, HasProposals):
+            proposals = shared_out(lambda part: propose(detector, part, size, **how), scored)
+        if this_rank() > 0:
+            return {}
         scores = score(found, scored)
-        if isinstance(self.detector, HasProposals):
-            proposals = propose(self.detector, scored, config.image_size, **how)
+        if proposals:
             scores |= recall_of(proposals, scored, (50, 100))
         scores = finite(scores)
         numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
         forget_after(config.out / SCORES, step - 1)  # a run killed in its last lines scores again
         append_line(config.out / SCORES, {"step": step, "epoch": self.epochs} | numbers)
         return scores
+
+    def _find_proposals(self, scored: Data) -> None:
+        """What a source finds is in its file before other ranks than the first look there."""
+        if num_ranks() == 1:
+            return
+        if this_rank() == 0:
+            given_to(self.detector, scored, self.config.proposals_file)
+        wait_for_all()
 
     def result(self) -> RunResult:
         """The run so far, unfinished."""

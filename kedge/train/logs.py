@@ -21,6 +21,8 @@ class LossLog(Callback):
         self.path = path
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         forget_after(self.path, trainer.global_step)
         if trainer.global_step == 0:
             self.path.unlink(missing_ok=True)
@@ -40,6 +42,8 @@ class LossLog(Callback):
             self._write(trainer, pl_module, {})
 
     def _write(self, trainer: Trainer, pl_module: DetectionModule, facts: dict[str, float]) -> None:
+        if not trainer.is_global_zero:
+            return
         losses = pl_module.last_losses
         row = {
             "step": trainer.global_step,

@@ -12,9 +12,11 @@ from kedge.detectors.detector import Detector
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
 from kedge.predict.proposals import Given
+from kedge.ranks import num_ranks, over_ranks
 from kedge.train.checkpoint import check_fit
 from kedge.train.config import TrainConfig
 from kedge.train.result import LAST
+from kedge.train.sampler import mix
 from kedge.train.stages import first_stage
 from kedge.train.step_facts import step_facts
 from kedge.types import Targets
@@ -87,6 +89,12 @@ class DetectionModule(LightningModule):
         """Whether the next step still belongs to the warm-up of the shapes."""
         return self.warmup is not None and self.global_step < self.warmup_steps
 
+    def on_train_epoch_start(self) -> None:
+        """What samplers draw follows from seed, epoch and rank, whether the run was stopped or
+        not."""
+        seed = mix(mix(self.config.seed, epochs_done(self.trainer)), self.global_rank)
+        torch.manual_seed(seed)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, rows = batch
         images = images.contiguous(memory_format=torch.channels_last)  # as the weights are
@@ -121,7 +129,8 @@ class DetectionModule(LightningModule):
         return step % self.config.log_every == 0 or step == self.total_steps
 
     def _remember(self, losses: dict[str, Tensor]) -> None:
-        values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
+        stacked = torch.stack([loss.detach().float() for loss in losses.values()])
+        values = (over_ranks(stacked) / num_ranks()).tolist()  # so that all stop where one has to
         self.last_losses = dict(zip(losses, values))
         if not all(math.isfinite(value) for value in values):
             shown = ", ".join(f"{name} {value:.4g}" for name, value in self.last_losses.items())

@@ -1,6 +1,7 @@
 """`train(config)`: a whole run, from data to scored weights."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
 from kedge.predict.proposals import given_to
 from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.engine import Engine
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
 from kedge.train.lock import alone_in
+from kedge.train.machines import check_machines, is_first
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.material import Material
 from kedge.train.precision import precision_of
@@ -46,6 +49,7 @@ def train(
     overwrite: bool = False,
     console: Console | None = None,
     title: str = "training",
+    engine: Engine | None = None,
 ) -> RunResult:
     """Train, score and save a detector; the files are in `config.out`.
 
@@ -63,13 +67,22 @@ def train(
     `overwrite`: replace a run that is there. `console`: where the progress bar goes, or, where that
     is no terminal, a line an epoch; None shows nothing.
 
+    With several `devices` or `nodes` every process calls this, and Lightning starts those of this
+    machine where neither Slurm nor torchrun does, by running this program's command again. The
+    first writes and shows, all return the result. `config.out` is a folder that all of them see.
+    `engine`: who has started the processes, where Lightning does not know it by itself.
+
     Raises ``ValueError`` for data, settings or files that do not fit, where another run is at work
     in the folder, and ``Diverged`` (a ``ValueError``) for a loss that is not finite.
     """
-    with alone_in(config.out):
-        before = _check_folder(config, resume, overwrite)
+    first = is_first(config)
+    console = console if first else None
+    with alone_in(config.out) if first else nullcontext():
+        before = check_folder(config, resume, overwrite) if first or resume else None
         precision_of(config)  # an error comes before anything is written, or taken away
-        remove_parts(config.out, _FILES)
+        check_machines(config)
+        if first:
+            remove_parts(config.out, _FILES)
         data, scored = read_splits(config)
         _say(console, said(data))
         marks = fingerprint(data)
@@ -79,13 +92,21 @@ def train(
                 return before
         detector, material = _prepare(config, data, scored, marks, console)
         given = given_to(detector, data, config.proposals_file)
-        _open_folder(config, overwrite)
+        if first:
+            open_folder(config, overwrite)
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
         material = replace(material, given=given)
         spent = 0.0 if before is None else before.seconds
         return fit(
-            config, detector, material, resume=resume, console=console, title=title, spent=spent
+            config,
+            detector,
+            material,
+            resume=resume,
+            console=console,
+            title=title,
+            spent=spent,
+            engine=engine,
         )
 
 
@@ -158,7 +179,7 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
     )
 
 
-def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
+def check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
     """The run to go on with, as run.json states it; None where there is none yet."""
     out, stated = config.out, config.out / CONFIG
     if not resume:
@@ -183,7 +204,7 @@ def _check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResu
     return before
 
 
-def _open_folder(config: TrainConfig, overwrite: bool) -> None:
+def open_folder(config: TrainConfig, overwrite: bool) -> None:
     """Writes the settings; only now that data and settings have proved good."""
     if overwrite:
         for name in _FILES:

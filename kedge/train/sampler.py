@@ -14,21 +14,38 @@ Place = tuple[int, int]  # epoch, index
 class EpochSampler(Sampler[Place]):
     """Every index once, in an order drawn from (seed, epoch).
 
+    Of several `ranks` each gets its share of every `batch` of that order, one after the other, so
+    that the batches of all together are those of one process. What is left of the last batch is
+    nobody's. `batch` has to be a multiple of `ranks`.
+
     Yields (epoch, index) so that whoever loads the item knows its epoch. `epoch` is asked when a
     pass begins: whoever drives the run sets it.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(
+        self, size: int, seed: int, *, batch: int = 1, rank: int = 0, ranks: int = 1
+    ) -> None:
+        assert batch % ranks == 0 or ranks == 1, "every rank has the same share of a batch"
         self.size, self.seed = size, seed
+        self.batch, self.rank, self.ranks = batch, rank, ranks
         self.epoch: Callable[[], int] = lambda: 0
 
     def __len__(self) -> int:
-        return self.size
+        return self.size if self.ranks == 1 else self.size // self.batch * self.share
+
+    @property
+    def share(self) -> int:
+        """Images of a batch that a rank gets."""
+        return self.batch // self.ranks
 
     def __iter__(self) -> Iterator[Place]:
         epoch = self.epoch()
         generator = torch.Generator().manual_seed(mix(self.seed, epoch))
-        for index in torch.randperm(self.size, generator=generator).tolist():
+        order = torch.randperm(self.size, generator=generator)
+        if self.ranks > 1:
+            batches = order[: self.size // self.batch * self.batch].view(-1, self.ranks, self.share)
+            order = batches[:, self.rank].flatten()
+        for index in order.tolist():
             yield epoch, index
 
 

@@ -27,6 +27,8 @@ class AnchorTrace(Callback):
         self.after_warmup: list[list[float]] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         forget_after(self.path, trainer.global_step)
         if trainer.global_step == 0:
             self.path.unlink(missing_ok=True)
@@ -51,7 +53,7 @@ class AnchorTrace(Callback):
     def _write(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, DetectionModule)
         shapes = _shapes_of(pl_module)
-        if not shapes:
+        if not shapes or not trainer.is_global_zero:
             return
         row = {
             "step": trainer.global_step,

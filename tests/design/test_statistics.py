@@ -16,8 +16,9 @@ from kedge.design.resizing import Resizing
 from kedge.design.settings import DesignSettings
 from kedge.design.sketch import Sketch
 from kedge.design.source import read_boxes
-from kedge.design.statistics import Shard, count_shard, count_shards, design_statistics, shards_of
+from kedge.design.statistics import count_shard, count_shards, design_statistics
 from kedge.design.streaming import sketch_of_table
+from kedge.shards import shards_of
 
 pl = pytest.importorskip("polars")
 
@@ -196,36 +197,3 @@ def test_without_ray_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert run(["design", str(tmp_path / "a.csv"), "--on", "ray"]) == 2
     assert "--on ray needs Ray: pip install 'kedge[ray]'" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_ray_counts_the_same_bits_though_a_worker_dies(tmp_path):
-    pytest.importorskip("ray")
-    import ray
-
-    from kedge.design.on_ray import OnRay
-
-    for seed in range(8):
-        table(seed, 2000).write_parquet(tmp_path / f"s{seed}.parquet")
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1")
-    shards, recipe = shards_of(str(tmp_path / "*.parquet")), letterbox(640)
-    here = count_shards(shards, lambda shard: count_shard(shard, recipe))
-    died = tmp_path / "died"
-
-    def count(shard: str) -> Shard:
-        import os
-
-        if shard.endswith("s3.parquet") and not died.exists():
-            died.touch()
-            os._exit(1)  # as a killed worker does
-        return count_shard(shard, recipe)
-
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
-    try:
-        there = count_shards(shards, count, OnRay())
-    finally:
-        ray.shutdown()
-    assert died.exists()
-    assert bits(there.sketch) == bits(here.sketch)
-    assert there.boxes == here.boxes
-    assert set(there.failed) == set(here.failed)

@@ -245,3 +245,13 @@ def test_shapes_are_asked_for_before_they_are_warmed_up(settings):
         config = settings(learn_anchors=True, warmup=warmup)
         with pytest.raises(ValueError, match="learn_anchors: yolov2 has no anchor shapes to learn"):
             DetectionModule(Shapeless(), config, total_steps=10)
+
+
+def test_what_a_sampler_draws_does_not_depend_on_a_stop(settings, tmp_path):
+    drawn = {"detector": "faster_rcnn", "num_anchors": 1, "options": "width=16,hidden=16"}
+    whole = settings(**drawn, sample="random:size=8", out=tmp_path / "whole")
+    train(whole)
+    config = settings(**drawn, sample="random:size=8")
+    stopped(config, 3)
+    train(config, resume=True)
+    assert weights(config) == weights(whole)

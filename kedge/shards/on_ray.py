@@ -1,17 +1,17 @@
-"""Shards counted by the workers of a Ray cluster."""
+"""Shards looked at by the workers of a Ray cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
-from kedge.design.statistics import Count, Shard
+T = TypeVar("T")
 
 _AHEAD = 4  # tasks that wait for every processor: enough to keep it busy
 _RETRIES = 5  # of a task whose worker or machine is lost
 
 
 class OnRay:
-    """Counts shards on a Ray cluster: ``count_shards(shards, count, OnRay())``.
+    """Looks at shards on a Ray cluster: ``over_shards(shards, count, OnRay())``.
 
     ``address``: of a cluster that runs ("auto", "ray://host:10001"); None starts one on this
     machine. Kedge must be installed on its machines, and shards be readable there. A task whose
@@ -30,9 +30,9 @@ class OnRay:
             ray.init(address=address, log_to_driver=False, include_dashboard=False)
 
     def __call__(
-        self, shards: Sequence[str], count: Count
-    ) -> Iterator[tuple[str, Shard | Exception]]:
-        """Every shard with what it holds, as they are done."""
+        self, shards: Sequence[str], count: Callable[[str], T]
+    ) -> Iterator[tuple[str, T | Exception]]:
+        """Every shard with what ``count`` says of it, as they are done."""
         ray: Any = self._ray
         task = ray.remote(max_retries=_RETRIES)(_counted)
         most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -50,5 +50,5 @@ class OnRay:
                 yield shard, cause if isinstance(cause, Exception) else problem
 
 
-def _counted(count: Count, shard: str) -> Shard:
+def _counted(count: Callable[[str], T], shard: str) -> T:
     return count(shard)
