@@ -2,7 +2,7 @@
 
 import re
 
-from measured import ROOT
+from measured import ROOT, table
 
 WITHOUT = {"commands", "demo", "cli"}  # the command line says what these do
 
@@ -17,8 +17,8 @@ def api_pages() -> dict[str, str]:
     """Markdown by its path in the site."""
     shown = {room: holds for room, holds in rooms().items() if room not in WITHOUT}
     pages = {f"api/{room}.md": _page(room, holds) for room, holds in shown.items()}
-    lines = "\n".join(f"| [{room}]({room}.md) | {holds} |" for room, holds in shown.items())
-    text = f"# API\n\nThe rooms of the library, from the ground up.\n\n| room | holds |\n| --- | --- |\n{lines}\n"
+    listed = table([{"room": f"[{room}]({room}.md)", "holds": shown[room]} for room in shown])
+    text = f"# API\n\nThe rooms of the library, from the ground up.\n\n{listed}\n"
     return {"api/index.md": text} | pages
 
 

@@ -1,7 +1,7 @@
 """What ``mkdocs`` is told: pages made from the code, live views, executed notebooks.
 
 Nothing of it is written into docs/. A comment ``<!-- view: NAME -->`` in a page becomes the view,
-``<!-- tour -->`` all steps of the tour, ``<!-- rooms -->`` the links to the API of every room.
+``<!-- tour -->`` all steps of the tour.
 """
 
 import re
@@ -45,7 +45,7 @@ def _tour() -> str:
 
 
 def _view(name: str, up: str) -> str:
-    captions = {**strategy_views(), **detector_views()}
+    captions = _captioned()
     if name not in captions and name not in tour_views():
         return ""  # a detector without anchors
     caption = captions[name][1] if name in captions else ""

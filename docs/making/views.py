@@ -51,9 +51,7 @@ def _saved(source: Source, state: State, layers: tuple[str, ...] = ()) -> tuple[
 def tour_views() -> dict[str, str]:
     """The steps of the tour, by name."""
     source = open_source("toy", image_size=SIZE)[0]
-    return {
-        step_name(title): _saved(source, state, layers)[0] for title, _, state, layers in STEPS
-    }
+    return {step_name(title): _saved(source, state, layers)[0] for title, _, state, layers in STEPS}
 
 
 @cache

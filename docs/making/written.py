@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable
 from functools import cache
@@ -69,9 +70,9 @@ def kind_of(annotation: Any) -> str:
         return " or ".join(f'"{a}"' if isinstance(a, str) else str(a) for a in inner)
     if inner and typing.get_origin(annotation) in (tuple, list):
         return f"{kind_of(inner[0])}s"
-    if inner and isinstance(annotation, type(int | None)) or "Union" in str(annotation)[:14]:
+    if inner and typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return " or ".join(map(kind_of, inner))
-    return getattr(annotation, "__name__", str(annotation)).replace("|", "or")
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def default_of(make: Callable[..., Any], name: str) -> str:

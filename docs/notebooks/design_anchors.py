@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Design anchors
 #
-# Which shapes fit your objects, how many are worth having, and are they better than those you have? The data here are drawn,
-# so this needs nothing but Kedge; put a folder of yours in place of `"toy"`.
+# Which shapes fit your objects, how many are worth having, and are they better than those you
+# have? The data here are drawn, so this needs nothing but Kedge; put a folder of yours in place of
+# `"toy"`.
 
 # %%
 from kedge.design import DesignSettings, design_command, read_boxes
@@ -11,16 +12,17 @@ table = read_boxes("toy", "train")
 print(f"{len(table):,} boxes")
 
 # %% [markdown]
-# Nine shapes for an input of 640 x 640, and a verdict on images that were held out: the shapes judged there were
-# designed without them.
+# Nine shapes for an input of 640 x 640, and a verdict on images that were held out: the shapes
+# judged there were designed without them.
 
 # %%
 report = design_command(table, DesignSettings(k=9, image_size=640))
 print(report.text())
 
 # %% [markdown]
-# The verdict says whether the new shapes are better, by how much and how sure that is. Here they beat every published set, also
-# RetinaNet's, which has five times as many shapes. The bars show what one more shape buys: little after the first few.
+# The verdict says whether the new shapes are better, by how much and how sure that is. Here they
+# beat every published set, also RetinaNet's, which has five times as many shapes. The bars show
+# what one more shape buys: little after the first few.
 
 # %%
 assert report.verdict is not None
@@ -30,8 +32,8 @@ assert best == "new"
 print("best on held-out images:", best)
 
 # %% [markdown]
-# A mean hides who goes without. On the real grid, the share of objects that reach an IoU of 0.5 with some anchor is what a
-# threshold sees; asked for it, the search gives other shapes.
+# A mean hides who goes without. On the real grid, the share of objects that reach an IoU of 0.5
+# with some anchor is what a threshold sees; asked for it, the search gives other shapes.
 
 # %%
 placed = design_command(

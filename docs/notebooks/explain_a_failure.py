@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Explain a failure
 #
-# A detector misses small and slender things. Is it the anchors? Ask before training again: RetinaNet's published anchors meet the
-# drawn data in an input of 256 x 320.
+# A detector misses small and slender things. Is it the anchors? Ask before training again:
+# RetinaNet's published anchors meet the drawn data in an input of 256 x 320.
 
 # %%
 from kedge.doctor import examine, open_context
@@ -14,7 +14,8 @@ for finding in findings.values():
         print(f"{finding.severity:8s} {finding.symptom}")
 
 # %% [markdown]
-# The first finding has its evidence, a cause and a cure, and the effect that the cure is computed to have.
+# The first finding has its evidence, a cause and a cure, and the effect that the cure is computed
+# to have.
 
 # %%
 worst = findings["poorly_covered"]
@@ -25,8 +26,9 @@ print("cure: ", worst.cure)
 print("effect:", worst.effect)
 
 # %% [markdown]
-# Most of these objects are smaller than every anchor; a lower threshold would only call a bad fit good. Look at the image that
-# has most of them, with the low-quality match switched off; every object in red can be asked why.
+# Most of these objects are smaller than every anchor; a lower threshold would only call a bad fit
+# good. Look at the image that has most of them, with the low-quality match switched off; every
+# object in red can be asked why.
 
 # %%
 import torch

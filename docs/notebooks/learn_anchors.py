@@ -2,7 +2,8 @@
 # # Learn anchors
 #
 # Anchor shapes can be parameters of the detector, moved by the same loss that trains its boxes
-# ([Zhong et al.](https://arxiv.org/abs/1812.00469)). To see that it works, start from shapes that fit nothing.
+# ([Zhong et al.](https://arxiv.org/abs/1812.00469)). To see that it works, start from shapes that
+# fit nothing.
 
 # %%
 import tempfile
@@ -23,7 +24,8 @@ folder = Path(tempfile.mkdtemp())
 result = train(TrainConfig(**settings, out=folder / "learned"))
 
 # %% [markdown]
-# Every run keeps its shapes at the start, after the warm-up and at the end, beside k-means with as many.
+# Every run keeps its shapes at the start, after the warm-up and at the end, beside k-means with as
+# many.
 
 # %%
 found = {station.name: station for station in result.stations}
@@ -40,5 +42,6 @@ assert fit["initial"] < fit["k-means"] / 2
 assert abs(fit["after warm-up"] - fit["k-means"]) < 0.03
 
 # %% [markdown]
-# Whether a detector finds more with them depends on the data: [the table](../benchmarks.md#learned-anchors) says where it does
-# and where it does not. To watch shapes move while a run goes on: `kedge live --run RUN`.
+# Whether a detector finds more with them depends on the data: [the
+# table](../benchmarks.md#learned-anchors) says where it does and where it does not. To watch
+# shapes move while a run goes on: `kedge live --run RUN`.

@@ -33,8 +33,8 @@ for name, one in counted.items():
     print(f"{name:18s} {one.positives:3d} positives, {len(one.without)} objects without an anchor")
 
 # %% [markdown]
-# With a fixed threshold alone, some objects have no anchor. The low-quality match gives each its best anchor, whatever its IoU;
-# RFLA takes as many for every object here, however small.
+# With a fixed threshold alone, some objects have no anchor. The low-quality match gives each its
+# best anchor, whatever its IoU; RFLA takes as many for every object here, however small.
 
 # %%
 assert len(counted["MaxIoU, no rescue"].without) > 0
