@@ -10,7 +10,6 @@ from kedge.design.objectives import mean_worth
 from kedge.design.problem import Problem
 from kedge.design.threads import one_thread
 
-
 _LINES = 24  # of a curve in a terminal
 
 
