@@ -51,6 +51,10 @@ fuzz: $(VENV)/ready
 live:
 	cd web && npm ci --ignore-scripts && npm run build
 
+# the site, in site/: trains a small detector for its pictures when runs/docs is missing, runs the notebooks; minutes
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 $(VENV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

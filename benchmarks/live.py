@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from _record import record as write_record
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import CDPSession, sync_playwright
 
 from kedge.data import Record
 from kedge.live.api import Api
@@ -76,11 +76,12 @@ def values(times: int) -> list[float]:
 def of_api(api: Api, image: int, times: int) -> dict[str, float]:
     """Milliseconds of an answer, and its size."""
     state = api.source.start.model_dump(mode="json") | {"image": str(image)}
+    have = [panel["key"] for panel in api.ask("answer", {"state": state})["panels"]]
     spent, worked, size = [], [], 0
     for positive in values(times):
         state["strategies"][0]["settings"] = {"positive": positive + 0.001}  # none is kept
         begin, work = time.perf_counter(), time.process_time()
-        found = api.ask("answer", {"state": state})
+        found = api.ask("answer", {"state": state, "have": have})
         spent.append(1000 * (time.perf_counter() - begin))
         worked.append(1000 * (time.process_time() - work))
         size = len(json.dumps(found))
@@ -88,8 +89,15 @@ def of_api(api: Api, image: int, times: int) -> dict[str, float]:
     return medians | {"answer_kb": size / 1000}
 
 
-def of_page(url: str, images: int, times: int) -> list[list[float]]:
-    """Milliseconds from each move of the slider to the picture, for every image."""
+def process_ms(session: CDPSession) -> float:
+    """Processor time that the page's process has used so far, of all its threads."""
+    found = session.send("Performance.getMetrics")["metrics"]
+    return 1000 * next(one["value"] for one in found if one["name"] == "ProcessTime")
+
+
+def of_page(url: str, images: int, times: int) -> list[tuple[list[float], float]]:
+    """For every image: milliseconds from each move of the slider to the picture, and the processor
+    time of the page's process for one move."""
     path = next(filter(None, map(shutil.which, NAMES)))
     rows = []
     with sync_playwright() as started:
@@ -97,13 +105,19 @@ def of_page(url: str, images: int, times: int) -> list[list[float]]:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(url)
         page.wait_for_selector("[data-answered]", state="attached")
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
         for image in range(images):
             page.fill("[aria-label='Number of the image']", str(image + 1))
             page.keyboard.press("Enter")
             while not page.inner_text(".bar .name").startswith(f"{OBJECTS[image]},"):
                 page.wait_for_timeout(100)  # the page's own policy forbids wait_for_function
             page.wait_for_timeout(2000)
-            rows.append([page.evaluate(MOVE, value) for value in values(times)][2:])
+            for value in values(2):
+                page.evaluate(MOVE, value)
+            before = process_ms(session)
+            moved = [page.evaluate(MOVE, value) for value in values(times)[2:]]
+            rows.append((moved, (process_ms(session) - before) / len(moved)))
         browser.close()
     return rows
 
@@ -127,8 +141,9 @@ def main() -> None:
     server.should_exit = True
     api = Api(source)
     rows = []
-    for i, (objects, times) in enumerate(zip(OBJECTS, pages, strict=True)):
+    for i, (objects, (times, page_cpu)) in enumerate(zip(OBJECTS, pages, strict=True)):
         row = {"objects": objects, "drag_ms": statistics.median(times), "worst_ms": max(times)}
+        row["page_cpu_ms"] = page_cpu
         rows.append(row | of_api(api, i, asked.times))
         print({key: round(value, 1) for key, value in rows[-1].items()})
     weight = {name: len(page_file(name).encode()) / 1000 for name in ("live.js", "live.css")}

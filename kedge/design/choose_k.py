@@ -10,6 +10,8 @@ from kedge.design.objectives import mean_worth
 from kedge.design.problem import Problem
 from kedge.design.threads import one_thread
 
+_LINES = 24  # of a curve in a terminal
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
@@ -21,10 +23,15 @@ class Curve:
     knee: int
 
     def text(self) -> str:
-        """The curve as lines of text, the knee marked."""
+        """The curve as lines of text, the knee marked; of a long one every so many, the knee and
+        the last."""
         top = max(self.value) or 1.0
+        step = -(-len(self.k) // _LINES)
+        shown = {*self.k[::step], self.knee, self.k[-1]}
         rows = []
         for k, v in zip(self.k, self.value, strict=True):
+            if k not in shown:
+                continue
             mark = "  <- knee" if k == self.knee else ""
             rows.append(f"{k:3d}  {v:.4f}  {'#' * round(40 * v / top)}{mark}")
         return "\n".join(rows)

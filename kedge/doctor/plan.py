@@ -66,9 +66,17 @@ def plan(findings: Sequence[Finding]) -> list[tuple[str, str]]:
 
 
 def advice(steps: Sequence[tuple[str, str]]) -> str:
-    """What to know of the order; empty for fewer than two steps."""
-    if len(steps) < 2:
-        return ""
-    return (
-        "One step at a time: each changes what the later ones are about, so ask the doctor again."
-    )
+    """What to know of the order, and how to ask about designed shapes; empty where neither
+    applies."""
+    said = []
+    if len(steps) > 1:
+        said.append(
+            "One step at a time: each changes what the later ones are about, so ask the doctor "
+            "again."
+        )
+    if any("kedge design" in cure for _, cure in steps):
+        said.append(
+            "To ask about designed shapes, let kedge design keep them (--json a.json), and add "
+            "--anchors a.json to kedge doctor --detector."
+        )
+    return " ".join(said)

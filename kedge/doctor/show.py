@@ -73,7 +73,8 @@ def print_findings(
         for number, (what, cure) in enumerate(steps, 1):
             console.print(Text(f"{number}. {what}"), highlight=False)
             console.print(Padding(Text(cure), (0, 0, 0, 3)), highlight=False)
-        console.print(Text(advice(steps)), highlight=False)
+    if said := advice(steps):
+        console.print(Text(said), highlight=False)
     if context.setup is None:
         hint = "Anchors were not looked at: add --detector retinanet or yolov2, --config FILE, or "
         console.print(Text(f"{hint}--run FOLDER."), highlight=False)

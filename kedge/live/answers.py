@@ -1,5 +1,6 @@
 """One question, one answer: who answers for what by each strategy, who goes without, and why."""
 
+import hashlib
 import time
 from typing import Annotated, Any, TypedDict
 
@@ -24,9 +25,13 @@ SHOWN = 20_000  # anchors of a layer on demand; the rest is counted
 
 class Question(Asked):
     """``state``, and which anchors to send beside the positives: "ignored", "negative",
-    "sampled". ``reasons``: also why, for every object without an anchor."""
+    "sampled". ``reasons``: also why, for every object without an anchor. ``have``: the keys of the
+    panels that who asks has already: of these the answer holds the key alone."""
 
     state: State
+    have: frozenset[Annotated[str, Field(max_length=40)]] = Field(
+        default=frozenset(), max_length=16
+    )
     layers: frozenset[str] = Field(default=frozenset(), max_length=3)
     reasons: bool = False
 
@@ -61,9 +66,10 @@ class Panel(TypedDict, total=False):
     ``counts`` (n,): pairs of every object. ``code_of`` (n,): the pair of largest IoU of every
     object, -1 without; ``codes`` (n, 4): that object as ``DeltaCoder`` writes it relative to that
     anchor. ``reasons`` where they were asked for; ``unexplained``: objects without an anchor
-    for which none was looked for, though asked for.
+    for which none was looked for, though asked for. ``key``: what all this depends on, in short.
     """
 
+    key: str
     error: str
     ms: float
     boxes: Packed
@@ -112,10 +118,13 @@ def answer(source: Source, question: Question) -> Answer:
     weights = None if predictions is None else source.weights
     panels = []
     for i, item in enumerate(state.strategies):
-        key = (scene, item.model_dump_json(), question.layers, question.reasons, weights)
-        panel = source.panels.get(key)  # a slider of one strategy leaves the others as they were
+        key = _key(scene, item.model_dump_json(), question, weights)
+        if key in question.have:  # a slider of one strategy leaves the others as they were
+            panels.append({"key": key})
+            continue
+        panel = source.panels.get(key)
         if panel is None:
-            panel = _panel(source, question, i, grid, targets, predictions)
+            panel = {**_panel(source, question, i, grid, targets, predictions), "key": key}
             source.panels.put(key, panel)
         panels.append(panel)
     return {
@@ -124,11 +133,25 @@ def answer(source: Source, question: Question) -> Answer:
         "boxes": packed(targets.boxes),
         "labels": packed(targets.labels),
         "crowd": packed(targets.ignore.int()),
-        "best": packed(_best_iou(grid, targets)),
+        "best": _best(source, scene, grid, targets),
         "levels": _levels(grid),
         "panels": panels,
         "ms": 1000 * (time.perf_counter() - begin),
     }
+
+
+def _key(scene: str, strategy: str, question: Question, weights: int | None) -> str:
+    parts = scene, strategy, sorted(question.layers), question.reasons, weights
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def _best(source: Source, scene: str, grid: Grid, targets: Targets) -> Packed:
+    """The best IoU of every object, whatever the strategies."""
+    found = source.panels.get(scene)
+    if found is None:
+        found = packed(_best_iou(grid, targets))
+        source.panels.put(scene, found)
+    return found
 
 
 def _best_iou(grid: Grid, targets: Targets) -> Tensor:

@@ -33,14 +33,17 @@ class Recent:
         self._most, self._kept, self._lock = most, OrderedDict[Hashable, Any](), Lock()
 
     def get(self, key: Hashable) -> Any:
-        """What was put there; None where it was not, or long ago."""
+        """What was put there; None where it was not, or was not asked for in a long time."""
         with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
             return self._kept.get(key)
 
     def put(self, key: Hashable, value: Any) -> None:
-        """Keep it, and let go of the oldest."""
+        """Keep it, and let go of what was not asked for the longest."""
         with self._lock:
             self._kept[key] = value
+            self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
 
@@ -62,7 +65,7 @@ class Source:
     data: str | None = None
     run: Path | None = None
     uploads: "OrderedDict[str, Record]" = field(default_factory=OrderedDict)
-    panels: Recent = field(default_factory=lambda: Recent(8))
+    panels: Recent = field(default_factory=lambda: Recent(16))
     _kept: dict[str, Any] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 

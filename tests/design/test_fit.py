@@ -10,6 +10,7 @@ import torch
 from kedge.anchors.presets import preset
 from kedge.design import (
     BPR,
+    Curve,
     MeanIoU,
     Points,
     RatioFitness,
@@ -243,6 +244,15 @@ def test_the_curve_shows_the_shares_themselves(objective):
         hits = np.multiply(curve.value, len(wh))
         assert hits == pytest.approx(np.round(hits))
     assert curve.text().count("\n") == 3
+
+
+def test_a_long_curve_is_shown_in_part_with_its_knee_and_its_end():
+    value = tuple(1 - 1 / k for k in range(1, 68))
+    text = Curve(objective="placed", k=tuple(range(1, 68)), value=value, knee=12).text()
+    lines = text.splitlines()
+    assert [int(line.split()[0]) for line in lines] == [*range(1, 12, 3), 12, *range(13, 68, 3)]
+    assert lines[4].endswith("<- knee")
+    assert lines[-1].startswith(" 67  0.9851")
 
 
 def test_pyramid_recovers_its_own_parameters():

@@ -16,7 +16,7 @@ from kedge.doctor import Context, Setup, of_detector
 from kedge.doctor.anchor_checks import fit, pyramid
 from kedge.doctor.data_checks import bad_boxes, cap, class_balance, duplicates, files, tiny
 from kedge.doctor.finding import Finding
-from kedge.doctor.plan import plan
+from kedge.doctor.plan import advice, plan
 from kedge.doctor.size_and_form import size_and_form
 
 GOOD = [10, 10, 60, 50]
@@ -207,3 +207,14 @@ def test_the_overview_of_a_data_set(make_data):
     assert "1 ... 1 / 1 / 1 ... 1" in ratios
     assert classes == "objects of a class: cat 2, dog 1; none of fish"
     assert overview(make_data([[]])) == []
+
+
+def test_the_advice_says_how_to_ask_about_designed_shapes():
+    design = ("the anchors: poorly_covered", "kedge design toy --k 9")
+    rule = ("the rule: thresholds", "MaxIoU(positive=0.35)")
+    assert advice([]) == advice([rule]) == ""
+    assert "--anchors a.json" in advice([design])
+    assert "One step at a time" not in advice([design])
+    both = advice([design, rule])
+    assert both.startswith("One step at a time")
+    assert "--json a.json" in both

@@ -9,7 +9,7 @@ from kedge.assign import FCOS, YOLOv5
 from kedge.live.answers import SHOWN
 from kedge.live.packed import packed, unpacked
 from kedge.live.reasons import reasons
-from kedge.live.source import Source
+from kedge.live.source import Recent, Source
 from kedge.live.state import State
 
 
@@ -154,6 +154,28 @@ def test_an_answer_that_is_kept_is_not_another_questions(api, strict):
     assert seen[: len(changes)] == seen[len(changes) :]
     again = api.ask("answer", question(strict, "negative"))
     assert again["panels"][1]["layers"]["negative"]["total"] > 0
+
+
+def test_a_panel_that_the_page_has_is_not_sent_again(api, strict):
+    first = api.ask("answer", {"state": strict})["panels"]
+    have = [panel["key"] for panel in first]
+    moved = [{"name": "max_iou", "settings": {"positive": 0.65}}, strict["strategies"][1]]
+    again = api.ask("answer", {"state": strict | {"strategies": moved}, "have": have})["panels"]
+    assert again[1] == {"key": have[1]}
+    assert again[0]["key"] not in have
+    assert again[0]["positives"] > 0
+    other = api.ask("answer", {"state": strict | {"image": "3"}, "have": have})["panels"]
+    assert all("boxes" in panel and panel["key"] not in have for panel in other)
+
+
+def test_what_is_asked_for_again_is_kept_longest():
+    kept = Recent(2)
+    kept.put("often", "panel")
+    for i in range(5):
+        assert kept.get("often") == "panel"
+        kept.put(i, i)
+    assert kept.get("often") == "panel"
+    assert [kept.get(i) for i in range(5)] == [None, None, None, None, 4]
 
 
 def test_why_is_asked_of_one_object_at_a_time(api, strict):

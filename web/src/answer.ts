@@ -66,14 +66,16 @@ function panelOf(data: PanelData): Panel {
   };
 }
 
-export function read(data: AnswerData): Answer {
+// `before`: an answer whose panels stand where the server sent their keys alone
+export function read(data: AnswerData, before: Answer | null): Answer {
+  const known = new Map(before?.panels.map((panel) => [panel.data.key, panel]));
   return {
     data,
     boxes: unpack(data.boxes),
     labels: unpack(data.labels),
     crowd: unpack(data.crowd),
     best: unpack(data.best),
-    panels: data.panels.map(panelOf),
+    panels: data.panels.map((panel) => known.get(panel.key) ?? panelOf(panel)),
   };
 }
 

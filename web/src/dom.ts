@@ -44,8 +44,10 @@ export function options(names: readonly (string | [string, string])[], chosen?: 
   });
 }
 
+const whole = new Intl.NumberFormat("en");
+
 export function count(number: number, noun: string, plural = `${noun}s`) {
-  return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
+  return `${whole.format(number)} ${number === 1 ? noun : plural}`;
 }
 
 export function short(value: number) {

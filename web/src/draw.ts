@@ -1,7 +1,7 @@
 // One panel's picture: the image, its objects, and the anchors that answer for them.
 import { largest, type Answer, type Layer, type Panel } from "./answer";
 import type { Camera } from "./camera";
-import { BEST, colourOf, MISSED, QUIET } from "./colours";
+import { BEST, colourOf, MISSED, OBJECTS, QUIET } from "./colours";
 import type { Look } from "./store";
 
 export interface Scene {
@@ -73,7 +73,7 @@ function anchors(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: nu
   const focus = look.selected;
   const many = panel.target.length > 4000; // squares are drawn at once, circles one by one
   let colour = "";
-  for (let i = 0; i < panel.target.length; i++) {
+  for (const i of byColour(panel.target)) {
     const target = panel.target[i];
     const at = 4 * i;
     const [x1, y1] = [panel.boxes[at], panel.boxes[at + 1]];
@@ -92,6 +92,13 @@ function anchors(pen: CanvasRenderingContext2D, { panel, look }: Scene, thin: nu
     else dot(pen, x, y, r);
   }
   pen.globalAlpha = 1;
+}
+
+// pairs in the order of their colours: to change a colour costs more than to draw
+function byColour(target: ArrayLike<number>): number[] {
+  const rows: number[][] = OBJECTS.map(() => []);
+  for (let i = 0; i < target.length; i++) rows[target[i] % OBJECTS.length].push(i);
+  return rows.flat();
 }
 
 let grown = 1;

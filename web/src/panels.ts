@@ -1,5 +1,5 @@
 // One to four strategies side by side: a picture and its settings each.
-import { summary } from "./answer";
+import { summary, type Panel } from "./answer";
 import { Camera } from "./camera";
 import { button, h, options } from "./dom";
 import { draw } from "./draw";
@@ -16,6 +16,7 @@ interface View {
   choice: HTMLSelectElement;
   pointer: Pointer;
   shown: string; // the settings that the form was made for
+  painted: Panel | null;
 }
 
 export class Panels {
@@ -24,6 +25,7 @@ export class Panels {
   private views: View[] = [];
   private hovered = -1;
   private frame = 0;
+  private anew = false; // the next frame paints all panels, not those alone that changed
   private own = ""; // settings that come from these forms just now: they need not be made again
 
   constructor(private store: Store) {
@@ -107,7 +109,7 @@ export class Panels {
       this.hovered = object;
       this.redraw();
     });
-    return { root, canvas, facts, settings, choice, pointer, shown: "" };
+    return { root, canvas, facts, settings, choice, pointer, shown: "", painted: null };
   }
 
   add() {
@@ -137,10 +139,11 @@ export class Panels {
       view.facts.classList.toggle("wrong", Boolean(panel.error));
       view.canvas.setAttribute("aria-label", `${this.store.answered.strategies[i].name}: ${words}`);
     });
-    this.redraw();
+    this.redraw(false);
   }
 
-  redraw() {
+  redraw(anew = true) {
+    this.anew ||= anew;
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
@@ -154,7 +157,8 @@ export class Panels {
     this.camera.bound(answer.data.input);
     this.views.forEach((view, i) => {
       const panel = answer.panels[i];
-      if (!panel) return;
+      if (!panel || (panel === view.painted && !this.anew)) return;
+      view.painted = panel;
       const { canvas } = view;
       const [height, width] = answer.data.input;
       canvas.style.aspectRatio = `${width} / ${height}`;
@@ -167,6 +171,7 @@ export class Panels {
       draw(canvas, { answer, panel, look, pixels, camera: this.camera, hover: this.hovered });
       view.root.classList.toggle("stale", Boolean(panel.error));
     });
+    this.anew = false;
     this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1);
   }
 }

@@ -112,12 +112,14 @@ export class Store {
     const begin = performance.now();
     const state = this.state;
     try {
-      const body = { state, layers: this.look.layers };
+      const before = this.answer;
+      const have = before?.panels.map((panel) => panel.data.key) ?? [];
+      const body = { state, layers: this.look.layers, have };
       const [data] = await Promise.all([
         this.transport.ask<AnswerData>("answer", body),
         this.show(state.image),
       ]);
-      this.answer = read(data);
+      this.answer = read(data, before);
       this.answered = state;
       this.problem = "";
       this.took = performance.now() - begin;

@@ -90,6 +90,7 @@ export interface LayerData {
 }
 
 export interface PanelData {
+  key: string; // what the panel depends on; alone where the page has it already
   error?: string;
   ms: number;
   boxes: Packed;

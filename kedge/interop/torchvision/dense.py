@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor
+from torchvision.models.detection import FCOS, RetinaNet
 
 from kedge.anchors.recognise import ListedGrid
 from kedge.assign.fcos import FCOS as FCOSRule
@@ -12,7 +13,6 @@ from kedge.interop.torchvision.seam import Seam, delta_coder_of, pack
 from kedge.losses import Loss
 from kedge.sample import All, Sampler
 from kedge.types import Predictions, Targets
-from torchvision.models.detection import FCOS, RetinaNet
 
 Losses = dict[str, Tensor]
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.level import Level
 from kedge.anchors.recognise import ListedGrid
 from kedge.boxes import centres, sizes
-from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
-from torchvision.models.detection.image_list import ImageList
 
 
 class LearnedGenerator(nn.Module):

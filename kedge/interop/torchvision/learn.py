@@ -3,6 +3,11 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.ssd import SSD
 
 from kedge.coders.delta import DeltaCoder
 from kedge.counted import count
@@ -15,11 +20,6 @@ from kedge.interop.torchvision.generators import (
     LearnedGenerator,
 )
 from kedge.interop.torchvision.seam import pack
-from torchvision.models.detection import RetinaNet
-from torchvision.models.detection._utils import BoxCoder
-from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
-from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.models.detection.ssd import SSD
 
 
 class ShapeCoder(BoxCoder):

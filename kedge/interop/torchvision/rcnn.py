@@ -2,12 +2,12 @@
 
 import torch
 from torch import Tensor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from kedge.anchors.boxes import Boxes
 from kedge.interop.torchvision.seam import Seam, pack
 from kedge.types import Assignment
-from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.models.detection.rpn import RegionProposalNetwork
 
 
 class RPNTargets(Seam):

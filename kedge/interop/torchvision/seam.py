@@ -5,9 +5,10 @@ from collections.abc import Sequence, Set
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
-
 import torchvision
+from torch import Tensor, nn
+from torchvision.models.detection._utils import BoxCoder, Matcher
+
 from kedge.anchors.boxes import Boxes
 from kedge.anchors.recognise import GridReader, ListedGrid
 from kedge.assign.max_iou import MaxIoU
@@ -16,7 +17,6 @@ from kedge.interop.carried import Carried, require_carried
 from kedge.interop.undo import Undo
 from kedge.losses import Loss
 from kedge.types import Assigner, Assignment, Predictions, Targets
-from torchvision.models.detection._utils import BoxCoder, Matcher
 
 
 class Seam:

@@ -4,6 +4,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.ssd import SSD
 
 from kedge.anchors.recognise import recognise
 from kedge.detectors.predict import evaluating
@@ -12,10 +16,6 @@ from kedge.interop.torchvision.dense import RetinaNetLoss
 from kedge.interop.torchvision.rcnn import RPNTargets
 from kedge.interop.torchvision.seam import Seam, delta_coder_of
 from kedge.interop.torchvision.ssd import SSDLoss
-from torchvision.models.detection import RetinaNet
-from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.models.detection.ssd import SSD
 
 
 def setup_of(model: nn.Module, image_size: tuple[int, int], *, flags: str = "") -> Setup:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torchvision.models.detection._utils import SSDMatcher
+from torchvision.models.detection.ssd import SSD
 
 from kedge.assign.ssd_match import SSDMatch
 from kedge.interop.torchvision.dense import kedge_losses
@@ -12,8 +14,6 @@ from kedge.losses import Loss
 from kedge.sample import HardNegatives
 from kedge.scores import Softmax
 from kedge.types import Assigner, Predictions, Targets
-from torchvision.models.detection._utils import SSDMatcher
-from torchvision.models.detection.ssd import SSD
 
 ASIDE = "kedge_boxes"  # a target's key while its boxes wait
 MANY = 48  # objects in a batch from which on they do: below, the table is faster

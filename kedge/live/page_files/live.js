@@ -19,8 +19,9 @@ function k(n, t) {
     return l("option", { value: s, selected: s === t }, i);
   });
 }
+const dt = new Intl.NumberFormat("en");
 function x(n, t, e = `${t}s`) {
-  return `${n.toLocaleString("en")} ${n === 1 ? t : e}`;
+  return `${dt.format(n)} ${n === 1 ? t : e}`;
 }
 function b(n) {
   return Number.isInteger(n) ? String(n) : String(+n.toFixed(n < 10 ? 2 : 1));
@@ -28,7 +29,7 @@ function b(n) {
 function w(n, t, e = {}) {
   return l("button", { type: "button", onclick: t, ...e }, n);
 }
-const U = [
+const P = [
   "#ff8a1f",
   "#31a8ff",
   "#2fd18c",
@@ -37,12 +38,12 @@ const U = [
   "#a49bff",
   "#7fe3e8",
   "#ffb3a7"
-], it = "#ff3b30", dt = "#ffd23f", at = "#aeb8c1", I = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
+], it = "#ff3b30", ut = "#ffd23f", at = "#aeb8c1", I = ["#1f72ab", "#d95f0e", "#07a679", "#8e44ad", "#b8860b", "#c0392b"];
 function H(n) {
-  return U[n % U.length];
+  return P[n % P.length];
 }
 const C = 300;
-class ut {
+class pt {
   // pixels from side to side of the drawing
   constructor(t) {
     this.change = t, this.canvas.addEventListener("pointerdown", (e) => this.press(e)), this.canvas.addEventListener("pointermove", (e) => this.drag(e));
@@ -106,7 +107,7 @@ class ut {
     const e = this.canvas.getContext("2d");
     e.scale(t, t), e.translate(C / 2, C / 2), e.font = "12px system-ui, sans-serif", this.shapes.forEach(([i, a], o) => {
       const [r, h] = [i * this.scale, a * this.scale];
-      e.strokeStyle = e.fillStyle = U[o % U.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
+      e.strokeStyle = e.fillStyle = P[o % P.length], e.lineWidth = o === this.chosen ? 3 : 1.5, e.strokeRect(-r / 2, -h / 2, r, h), e.beginPath(), e.arc(r / 2, h / 2, o === this.chosen ? 6 : 4.5, 0, 7), e.fill();
     });
     const s = this.shapes.map(([i, a]) => `${b(i)} × ${b(a)}`);
     this.canvas.setAttribute(
@@ -115,14 +116,14 @@ class ut {
     );
   }
 }
-class pt {
+class ft {
   constructor(t) {
     this.store = t, this.list.addEventListener("change", () => this.typed()), t.on("state", () => this.sync()), this.sync();
   }
   root = l("div", { class: "tab" });
   level = 0;
   shown = "";
-  editor = new ut((t) => this.setLevel({ shapes: t }, "shapes"));
+  editor = new pt((t) => this.setLevel({ shapes: t }, "shapes"));
   list = l("input", { type: "text", "aria-label": "Shapes of the level, w x h" });
   sync() {
     const { size: t, resize: e, levels: s } = this.store.state, i = JSON.stringify([t, e, s.map(({ shapes: a, ...o }) => [o, !a])]);
@@ -136,7 +137,7 @@ class pt {
     const { state: t, catalogue: e } = this.store, s = ["as it was", ...Object.keys(e.presets)], i = l("select", { "aria-label": "Published anchors" }, ...k(s));
     i.addEventListener("change", () => {
       const o = e.presets[i.value] ?? e.start.levels;
-      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : ft(e.start));
+      this.shown = "", i.blur(), this.store.change(i.value in e.presets ? { levels: o } : gt(e.start));
     });
     const a = t.levels.map((o, r) => this.row(o, r));
     this.root.replaceChildren(
@@ -243,14 +244,14 @@ class pt {
     e.length && e.flat().every((s) => s > 0) && this.setLevel({ shapes: e }, "typed"), this.list.blur(), this.syncShapes(), this.shown = "", this.sync();
   }
 }
-function ft(n) {
+function gt(n) {
   return { levels: n.levels, size: n.size, resize: n.resize };
 }
 function V(n) {
   const t = n.getRootNode().activeElement;
   return t instanceof HTMLInputElement && t.type !== "radio" ? t : null;
 }
-function B(n, t) {
+function D(n, t) {
   const e = l("pre", { class: "code", tabindex: "0", "data-code": n, "aria-label": n }, t), s = w("Copy", async () => {
     try {
       await navigator.clipboard.writeText(t), s.textContent = "Copied";
@@ -261,32 +262,32 @@ function B(n, t) {
   });
   return l("div", { class: "copy" }, s, e);
 }
-async function gt(n, t) {
+async function mt(n, t) {
   const e = l("dialog", { class: "dialog", "aria-label": "This state as code" }), s = w("×", () => e.close(), { class: "close", "aria-label": "Close" });
   e.append(l("header", {}, l("h2", {}, "This state as code"), s)), e.addEventListener("close", () => e.remove()), t.append(e), e.showModal();
   try {
     const i = await n.transport.ask("code", { state: n.state, panel: 0 });
     e.append(
       l("h3", {}, "Python, with the objects: it gives the same assignment"),
-      B("python", i.python),
+      D("python", i.python),
       l("h3", {}, "A file for kedge train"),
-      B("yaml", i.yaml),
+      D("yaml", i.yaml),
       l("h3", {}, "The command line, over the whole data set"),
-      B("command", i.command),
+      D("command", i.command),
       ...i.notes.length ? [l("h3", {}, "What the last two do not say"), l("ul", {}, ...i.notes.map((a) => l("li", {}, a)))] : []
     );
   } catch (i) {
     e.append(l("p", { class: "wrong" }, i.message));
   }
 }
-async function mt(n) {
+async function wt(n) {
   const t = { state: n.state, layers: n.look.layers }, { html: e } = await n.transport.ask("save", t), s = l("a", {
     href: URL.createObjectURL(new Blob([e], { type: "text/html" })),
     download: "kedge-live.html"
   });
   s.click(), setTimeout(() => URL.revokeObjectURL(s.href), 1e4);
 }
-class wt {
+class bt {
   constructor(t, e, s) {
     this.store = t, this.page = e, this.say = s;
     const { catalogue: i, transport: a } = t, o = i.images > 1;
@@ -307,8 +308,8 @@ class wt {
         { class: "inline actions" },
         !a.fixed && this.undo,
         !a.fixed && this.redo,
-        !a.fixed && w("Copy as code", () => void gt(t, e)),
-        !a.fixed && w("Save as HTML", () => void mt(t).catch((r) => s(r.message))),
+        !a.fixed && w("Copy as code", () => void mt(t, e)),
+        !a.fixed && w("Save as HTML", () => void wt(t).catch((r) => s(r.message))),
         w("Theme", () => this.theme(), { title: "Light, dark, or as the system has it" })
       )
     ), t.on("state", () => this.sync()), t.on("picture", () => this.sync()), t.on("answer", () => this.sync()), this.sync();
@@ -339,7 +340,7 @@ class wt {
     this.page.dataset.theme = e, this.say(`Theme: ${e === "auto" ? "as the system has it" : e}`), this.store.tell("look");
   }
 }
-class bt {
+class yt {
   constructor(t, e) {
     this.store = t, this.panels = e, t.on("look", () => this.build()), t.on("state", () => this.build()), this.build();
   }
@@ -390,7 +391,7 @@ async function nt(n, t, e) {
     await new Promise((s) => setTimeout(s, 250)), t = await n.ask("progress", { id: t.id }), e(t);
   return t;
 }
-const [F, z, N, P, j] = [340, 300, 34, 30, 10], yt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const [_, z, N, j, R] = [340, 300, 34, 30, 10], vt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 class ot {
   canvas = l("canvas", {
     class: "plane",
@@ -400,10 +401,10 @@ class ot {
   sizes = new Float32Array(0);
   draw(t, e = []) {
     const s = Math.min(devicePixelRatio || 1, 2);
-    [this.canvas.width, this.canvas.height] = [F * s, z * s];
+    [this.canvas.width, this.canvas.height] = [_ * s, z * s];
     const i = this.canvas.getContext("2d");
     i.scale(s, s);
-    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => N + d(f) * (F - N - j), u = (f) => z - P - d(f) * (z - P - j);
+    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => N + d(f) * (_ - N - R), u = (f) => z - j - d(f) * (z - j - R);
     this.axes(i, r, h, c, u, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
     for (let f = 0; f < this.sizes.length; f += 2)
       i.fillRect(c(this.sizes[f]) - 1, u(this.sizes[f + 1]) - 1, 2, 2);
@@ -430,9 +431,9 @@ class ot {
   }
   axes(t, e, s, i, a, o) {
     t.font = "11px system-ui, sans-serif", t.fillStyle = t.strokeStyle = o;
-    for (const r of yt.filter((h) => h >= e && h <= s))
-      t.globalAlpha = 0.12, t.fillRect(i(r), j, 1, z - P - j), t.fillRect(N, a(r), F - N - j, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), z - P + 13), t.textAlign = "right", t.fillText(String(r), N - 4, a(r) + 4);
-    t.textAlign = "center", t.fillText("width, px", (N + F) / 2, z - 4), t.save(), t.translate(9, (z - P) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
+    for (const r of vt.filter((h) => h >= e && h <= s))
+      t.globalAlpha = 0.12, t.fillRect(i(r), R, 1, z - j - R), t.fillRect(N, a(r), _ - N - R, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), z - j + 13), t.textAlign = "right", t.fillText(String(r), N - 4, a(r) + 4);
+    t.textAlign = "center", t.fillText("width, px", (N + _) / 2, z - 4), t.save(), t.translate(9, (z - j) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
   }
   marks(t, e, s, i, a) {
     t.lineWidth = 2;
@@ -445,14 +446,14 @@ function E(n) {
   for (let s = 0; s < t.length; s++) e[s] = t.charCodeAt(s);
   return n.type === "f4" ? new Float32Array(e.buffer) : new Int32Array(e.buffer);
 }
-const vt = [
+const xt = [
   ["mean_iou", "mean best IoU"],
   ["placed", "placed recall (real grid)"],
   ["recall", "recall at IoU 0.5"],
   ["bpr", "BPR (ratio of sides)"],
   ["fitness", "YOLOv5's fitness"]
-], xt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
-class kt {
+], kt = ["kedge", "torchvision", "detectron2", "mmdetection", "yolov5", "darknet"];
+class $t {
   constructor(t) {
     this.store = t, this.root.append(this.form, this.note, this.plane.canvas, this.out), this.build(), t.on("look", () => this.store.look.tab === "Design" && void this.draw()), t.on("state", () => this.store.look.tab === "Design" && void this.draw());
   }
@@ -486,8 +487,8 @@ class kt {
       l(
         "div",
         { class: "inline" },
-        this.select("objective", "Objective", vt),
-        this.select("framework", "Syntax", xt),
+        this.select("objective", "Objective", xt),
+        this.select("framework", "Syntax", kt),
         w("Design", () => void this.start(), { class: "go" })
       )
     );
@@ -526,7 +527,7 @@ class kt {
         l("tbody", {}, ...t.rows.map((a) => l("tr", {}, ...e.map((o) => l("td", {}, i(a[o]))))))
       ),
       w("Use these shapes in the panels", () => this.use(), { class: "use" }),
-      B("snippet", t.snippet)
+      D("snippet", t.snippet)
     );
   }
   // levels without a shape of their own fall away
@@ -550,13 +551,13 @@ class kt {
     ]);
   }
 }
-function $t(n) {
+function St(n) {
   let t = 0;
   for (const e of n) e > t && (t = e);
   return t;
 }
 const A = new Float32Array(0);
-function St(n) {
+function Et(n) {
   const t = { boxes: A, level: A, target: A, weight: A, iou: A }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
   for (const s of e) t[s] = n.error ? A : E(n[s]);
   return {
@@ -573,14 +574,15 @@ function St(n) {
     )
   };
 }
-function Et(n) {
+function Mt(n, t) {
+  const e = new Map(t?.panels.map((s) => [s.data.key, s]));
   return {
     data: n,
     boxes: E(n.boxes),
     labels: E(n.labels),
     crowd: E(n.crowd),
     best: E(n.best),
-    panels: n.panels.map(St)
+    panels: n.panels.map((s) => e.get(s.key) ?? Et(s))
   };
 }
 function Lt(n, t) {
@@ -591,28 +593,28 @@ function Lt(n, t) {
   ];
   return i && o.push(`${i.toLocaleString("en")} ignored`), n.data.predicted && o.push("by the run's predictions"), o.join(" · ");
 }
-function Mt(n, t, e, s) {
+function Ct(n, t, e, s) {
   const i = n.panels[t];
   if (i.error) return [];
   if (n.crowd[e]) return ["A crowd: it never has an anchor; anchors that it covers are ignored."];
   const a = [];
   for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
   const o = n.best[e];
-  if (!a.length) return Ct(i.reasons.get(e), o);
+  if (!a.length) return zt(i.reasons.get(e), o);
   const r = a.map((g) => i.iou[g]), d = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => b(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, u = [`${x(a.length, "anchor")}, ${c}, stride ${d}.`], p = i.codeOf[e];
   if (p >= 0) {
-    const [g, m, y, $] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), v = [g, m, y, $].map((lt) => lt.toFixed(2)), [L, M] = [
+    const [g, m, y, $] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), v = [g, m, y, $].map((lt) => lt.toFixed(2)), [M, L] = [
       i.boxes[4 * p + 2] - i.boxes[4 * p],
       i.boxes[4 * p + 3] - i.boxes[4 * p + 1]
     ];
     u.push(
-      `From its best anchor (${b(L)} × ${b(M)}): centre ${v[0]}, ${v[1]} anchor sides; log ratios ${v[2]}, ${v[3]}.`
+      `From its best anchor (${b(M)} × ${b(L)}): centre ${v[0]}, ${v[1]} anchor sides; log ratios ${v[2]}, ${v[3]}.`
     );
   }
   const f = a.map((g) => i.weight[g]);
-  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${b(zt(f))}.`), u;
+  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${b(At(f))}.`), u;
 }
-function Ct(n, t) {
+function zt(n, t) {
   if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}.`];
   const e = [`No anchor. ${n.words}`];
   if (n.box) {
@@ -624,11 +626,11 @@ function Ct(n, t) {
   const s = n.words.includes("asks for");
   return n.threshold !== null && !s && e.push(`Asked for: ${n.threshold.toFixed(2)}.`), e;
 }
-function zt(n) {
+function At(n) {
   return n.reduce((t, e) => t + e, 0);
 }
 const q = 200;
-class At {
+class Tt {
   // which are listed: those without an anchor somewhere, or all
   constructor(t, e) {
     this.store = t, this.remove = e, t.on("answer", () => this.build()), t.on("look", () => this.build());
@@ -710,7 +712,7 @@ class At {
         "div",
         { class: "said", "data-panel": String(u) },
         l("b", {}, e.strategies[u].name),
-        ...Mt(t, u, r, e).map((p) => l("p", {}, p))
+        ...Ct(t, u, r, e).map((p) => l("p", {}, p))
       )
     ), d = l(
       "select",
@@ -735,7 +737,7 @@ class At {
     );
   }
 }
-class Tt {
+class It {
   zoom = 1;
   x = 0;
   // corner of what is seen
@@ -760,17 +762,17 @@ class Tt {
     this.x = Math.min(Math.max(0, this.x), e - e / this.zoom), this.y = Math.min(Math.max(0, this.y), t - t / this.zoom);
   }
 }
-function It(n, t) {
+function Nt(n, t) {
   const { answer: e, camera: s } = t, i = n.getContext("2d"), a = n.width / Math.max(1, n.clientWidth), o = s.scale(n.width, e.data.input);
   i.setTransform(1, 0, 0, 1, 0, 0), i.fillStyle = "#4a5058", i.fillRect(0, 0, n.width, n.height), i.setTransform(o, 0, 0, o, -s.x * o, -s.y * o);
   const r = a / o;
-  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Nt(i, t), t.look.heat > -2 && Rt(i, t), jt(i, t, r), Ot(i, t, r), t.look.anchors !== "none" && Pt(i, t, r), t.look.selected >= 0 && Wt(i, t, r);
+  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Ot(i, t), t.look.heat > -2 && Ft(i, t), Wt(i, t, r), Pt(i, t, r), t.look.anchors !== "none" && jt(i, t, r), t.look.selected >= 0 && _t(i, t, r);
 }
-function Nt(n, { answer: t, pixels: e }) {
+function Ot(n, { answer: t, pixels: e }) {
   const [s, i, a, o] = t.data.placed;
   n.fillStyle = "#20262c", n.fillRect(s, i, a, o), e && (n.imageSmoothingEnabled = !0, n.globalAlpha = 0.72, n.drawImage(e, s, i, a, o), n.globalAlpha = 1);
 }
-function Ot(n, { answer: t, panel: e, look: s, hover: i }, a) {
+function Pt(n, { answer: t, panel: e, look: s, hover: i }, a) {
   const o = t.labels.length > 500;
   for (let r = 0; r < t.labels.length; r++) {
     const [h, d, c, u] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
@@ -778,10 +780,10 @@ function Ot(n, { answer: t, panel: e, look: s, hover: i }, a) {
   }
   n.setLineDash([]);
 }
-function Pt(n, { panel: t, look: e }, s) {
-  const i = Math.max(1e-12, $t(t.weight)), a = e.anchors === "boxes", o = e.selected, r = t.target.length > 4e3;
+function jt(n, { panel: t, look: e }, s) {
+  const i = Math.max(1e-12, St(t.weight)), a = e.anchors === "boxes", o = e.selected, r = t.target.length > 4e3;
   let h = "";
-  for (let d = 0; d < t.target.length; d++) {
+  for (const d of Rt(t.target)) {
     const c = t.target[d], u = 4 * d, [p, f] = [t.boxes[u], t.boxes[u + 1]], [g, m] = [t.boxes[u + 2], t.boxes[u + 3]], y = o >= 0 && c !== o ? 0.35 : 1;
     n.globalAlpha = (0.15 + 0.85 * (t.weight[d] / i)) * y * (a ? 0.8 : 1);
     const $ = H(c);
@@ -789,17 +791,22 @@ function Pt(n, { panel: t, look: e }, s) {
       n.lineWidth = s, n.strokeRect(p, f, g - p, m - f);
       continue;
     }
-    const [v, L, M] = [(p + g) / 2, (f + m) / 2, rt(t.level[d]) * s];
-    r ? n.fillRect(v - M, L - M, 2 * M, 2 * M) : J(n, v, L, M);
+    const [v, M, L] = [(p + g) / 2, (f + m) / 2, rt(t.level[d]) * s];
+    r ? n.fillRect(v - L, M - L, 2 * L, 2 * L) : J(n, v, M, L);
   }
   n.globalAlpha = 1;
+}
+function Rt(n) {
+  const t = P.map(() => []);
+  for (let e = 0; e < n.length; e++) t[n[e] % P.length].push(e);
+  return t.flat();
 }
 let X = 1;
 const rt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
 function J(n, t, e, s) {
   n.beginPath(), n.arc(t, e, s, 0, 7), n.fill();
 }
-function jt(n, { panel: t, look: e }, s) {
+function Wt(n, { panel: t, look: e }, s) {
   const i = (a, o) => {
     if (a)
       for (let r = 0; r < a.level.length; r++) {
@@ -811,7 +818,7 @@ function jt(n, { panel: t, look: e }, s) {
     n.beginPath(), n.arc(a, o, r, 0, 7), n.stroke();
   }));
 }
-function Rt(n, { answer: t, panel: e, look: s }) {
+function Ft(n, { answer: t, panel: e, look: s }) {
   const i = /* @__PURE__ */ new Map();
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
@@ -823,9 +830,9 @@ function Rt(n, { answer: t, panel: e, look: s }) {
   for (const [o, r, h, d, c] of i.values())
     n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, d);
 }
-function Wt(n, { answer: t, panel: e, look: s }, i) {
+function _t(n, { answer: t, panel: e, look: s }, i) {
   const a = s.selected, [o, r, h, d] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
-  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = dt, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
+  n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = ut, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
   const u = e.codeOf[a];
   if (u >= 0) {
     const [f, g, m, y] = e.boxes.subarray(4 * u, 4 * u + 4);
@@ -837,7 +844,7 @@ function Wt(n, { answer: t, panel: e, look: s }, i) {
   for (const [f, g] of [[o, r], [h, r], [o, d], [h, d]])
     n.fillRect(f - p, g - p, 2 * p, 2 * p);
 }
-class Ft {
+class Bt {
   constructor(t, e, s, i, a) {
     this.canvas = t, this.store = e, this.camera = s, this.redraw = i, this.hover = a, t.addEventListener("pointerdown", (o) => this.press(o)), t.addEventListener("pointermove", (o) => this.move(o)), t.addEventListener("pointerup", (o) => this.release(o)), t.addEventListener("pointercancel", (o) => this.release(o)), t.addEventListener("pointerleave", () => this.hover(-1)), t.addEventListener("wheel", (o) => this.wheel(o), { passive: !1 }), t.addEventListener("dblclick", () => {
       this.camera.reset(), this.redraw();
@@ -966,11 +973,11 @@ class Ft {
     this.store.set({ selected: -1 }), this.store.change({ boxes: e, labels: s });
   }
 }
-function _t(n, t, e, s) {
-  const i = { ...t.settings }, a = n.fields.map((o) => Bt(o, i, e, s));
+function Dt(n, t, e, s) {
+  const i = { ...t.settings }, a = n.fields.map((o) => Ut(o, i, e, s));
   return a.length || a.push(l("p", { class: "quiet" }, "It has no settings.")), l("div", { class: "settings" }, ...a);
 }
-function Bt(n, t, e, s) {
+function Ut(n, t, e, s) {
   const i = n.name in t ? t[n.name] : n.default, a = (h) => {
     h === n.default ? delete t[n.name] : t[n.name] = h, e({ ...t }, n.name);
   }, o = n.name.replaceAll("_", " "), r = `f${Math.random().toString(36).slice(2, 8)}`;
@@ -978,10 +985,10 @@ function Bt(n, t, e, s) {
     "div",
     { class: "setting", "data-setting": n.name },
     l("label", { for: r }, o),
-    ...Dt(n, i, a, r, s)
+    ...qt(n, i, a, r, s)
   );
 }
-function Dt(n, t, e, s, i) {
+function qt(n, t, e, s, i) {
   if (n.kind === "flag") {
     const a = l("input", { type: "checkbox", id: s, checked: !!t, disabled: i });
     return a.addEventListener("change", () => e(a.checked)), [a];
@@ -994,9 +1001,9 @@ function Dt(n, t, e, s, i) {
     const a = n.optional ? "none" : "", o = l("input", { type: "text", id: s, disabled: i, placeholder: a });
     return o.value = t === null ? "" : String(t), o.addEventListener("change", () => e(o.value.trim() === "" ? null : o.value.trim())), [o];
   }
-  return Ut(n, t, e, s, i);
+  return Kt(n, t, e, s, i);
 }
-function Ut(n, t, e, s, i) {
+function Kt(n, t, e, s, i) {
   const { low: a, high: o, step: r, optional: h } = n, d = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), u = l("input", { type: "range", id: s, ...d }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
     m !== u && (u.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
   };
@@ -1009,16 +1016,18 @@ function Ut(n, t, e, s, i) {
     f(m, p), e(m);
   }), [u, p];
 }
-class qt {
+class Jt {
   // settings that come from these forms just now: they need not be made again
   constructor(t) {
     this.store = t, t.on("state", () => this.sync()), t.on("answer", () => this.facts()), t.on("look", () => this.redraw()), t.on("picture", () => this.redraw()), new ResizeObserver(() => this.redraw()).observe(this.root), this.sync();
   }
   root = l("section", { class: "panels", "aria-label": "Strategies side by side" });
-  camera = new Tt();
+  camera = new It();
   views = [];
   hovered = -1;
   frame = 0;
+  anew = !1;
+  // the next frame paints all panels, not those alone that changed
   own = "";
   get pointer() {
     return this.views[0].pointer;
@@ -1043,7 +1052,7 @@ class qt {
       this.own = `${s}${JSON.stringify(u)}`, this.replace(s, u, `${s} ${c}`), this.own = "";
     };
     t.settings.replaceChildren(
-      _t(o, e, h, r),
+      Dt(o, e, h, r),
       l("details", { class: "about" }, l("summary", {}, `About ${o.title}`), l("pre", {}, o.text))
     );
   }
@@ -1072,10 +1081,10 @@ class qt {
       o
     );
     this.root.append(c);
-    const u = new Ft(i, this.store, this.camera, () => this.redraw(), (p) => {
+    const u = new Bt(i, this.store, this.camera, () => this.redraw(), (p) => {
       p !== this.hovered && (this.hovered = p, this.redraw());
     });
-    return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: u, shown: "" };
+    return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: u, shown: "", painted: null };
   }
   add() {
     const { strategies: t } = this.store.state;
@@ -1096,10 +1105,10 @@ class qt {
       if (!a) return;
       const o = Lt(a, e);
       s.facts.textContent = o, s.facts.classList.toggle("wrong", !!a.error), s.canvas.setAttribute("aria-label", `${this.store.answered.strategies[i].name}: ${o}`);
-    }), this.redraw();
+    }), this.redraw(!1);
   }
-  redraw() {
-    this.frame || (this.frame = requestAnimationFrame(() => {
+  redraw(t = !0) {
+    this.anew ||= t, !this.frame && (this.frame = requestAnimationFrame(() => {
       this.frame = 0, this.paint();
     }));
   }
@@ -1107,15 +1116,16 @@ class qt {
     const { answer: t, look: e, pixels: s } = this.store;
     t && (this.camera.bound(t.data.input), this.views.forEach((i, a) => {
       const o = t.panels[a];
-      if (!o) return;
+      if (!o || o === i.painted && !this.anew) return;
+      i.painted = o;
       const { canvas: r } = i, [h, d] = t.data.input;
       r.style.aspectRatio = `${d} / ${h}`, r.style.maxWidth = `calc(72vh * ${d / h})`;
       const c = Math.min(devicePixelRatio || 1, 2), u = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(u * h / d));
-      (r.width !== u || r.height !== p) && ([r.width, r.height] = [u, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", It(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
-    }), this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
+      (r.width !== u || r.height !== p) && ([r.width, r.height] = [u, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Nt(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
+    }), this.anew = !1, this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
   }
 }
-class Kt {
+class Yt {
   constructor(t, e, s) {
     this.transport = t, this.catalogue = e, this.state = this.answered = s;
   }
@@ -1181,11 +1191,11 @@ class Kt {
     this.asking = this.busy = !0;
     const t = performance.now(), e = this.state;
     try {
-      const s = { state: e, layers: this.look.layers }, [i] = await Promise.all([
-        this.transport.ask("answer", s),
+      const s = this.answer, i = s?.panels.map((r) => r.data.key) ?? [], a = { state: e, layers: this.look.layers, have: i }, [o] = await Promise.all([
+        this.transport.ask("answer", a),
         this.show(e.image)
       ]);
-      this.answer = Et(i), this.answered = e, this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
+      this.answer = Mt(o, s), this.answered = e, this.problem = "", this.took = performance.now() - t, this.look.selected >= this.answer.labels.length && (this.look.selected = -1);
     } catch (s) {
       this.problem = s.message;
     }
@@ -1222,41 +1232,41 @@ class Kt {
     }
   }
 }
-const [R, T, W, K, G, _] = [340, 190, 42, 12, 10, 34];
+const [W, T, F, K, G, B] = [340, 190, 42, 12, 10, 34];
 function O(n, t, e, s = null) {
   const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = S("svg", {
-    viewBox: `0 0 ${R} ${T}`,
+    viewBox: `0 0 ${W} ${T}`,
     role: "img",
     class: "chart",
-    "aria-label": `${e}. ${n.map(Jt).join(" ")}`
+    "aria-label": `${e}. ${n.map(Ht).join(" ")}`
   });
   if (!i.length)
-    return a.append(S("text", { x: R / 2, y: T / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => W + (f - o) / (r - o) * (R - W - K), p = (f) => T - _ - (f - c) / (d - c) * (T - G - _);
+    return a.append(S("text", { x: W / 2, y: T / 2, "text-anchor": "middle" }, "nothing yet")), a;
+  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => F + (f - o) / (r - o) * (W - F - K), p = (f) => T - B - (f - c) / (d - c) * (T - G - B);
   for (const f of tt(c, d))
     a.append(
-      S("line", { x1: W, x2: R - K, y1: p(f), y2: p(f), class: "grid" }),
-      S("text", { x: W - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
+      S("line", { x1: F, x2: W - K, y1: p(f), y2: p(f), class: "grid" }),
+      S("text", { x: F - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
     );
   for (const f of tt(o, r))
-    a.append(S("text", { x: u(f), y: T - _ + 13, "text-anchor": "middle" }, Q(f, o, r)));
-  return s !== null && s >= o && s <= r && a.append(S("line", { x1: u(s), x2: u(s), y1: G, y2: T - _, class: "mark" })), a.append(S("text", { x: (W + R - K) / 2, y: T - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
-    const m = f.points.filter(([, v]) => v !== null), y = m.map(([v, L], M) => `${M ? "L" : "M"}${u(v).toFixed(1)} ${p(L).toFixed(1)}`), $ = I[g % I.length];
+    a.append(S("text", { x: u(f), y: T - B + 13, "text-anchor": "middle" }, Q(f, o, r)));
+  return s !== null && s >= o && s <= r && a.append(S("line", { x1: u(s), x2: u(s), y1: G, y2: T - B, class: "mark" })), a.append(S("text", { x: (F + W - K) / 2, y: T - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
+    const m = f.points.filter(([, v]) => v !== null), y = m.map(([v, M], L) => `${L ? "L" : "M"}${u(v).toFixed(1)} ${p(M).toFixed(1)}`), $ = I[g % I.length];
     if (a.append(S("path", { d: y.join(""), stroke: $, fill: "none", "stroke-width": 2 })), m.length <= 41)
-      for (const [v, L] of m)
+      for (const [v, M] of m)
         a.append(
-          S("circle", { cx: u(v), cy: p(L), r: 2.6, fill: $ }, S("title", {}, `${b(v)}: ${b(L)}`))
+          S("circle", { cx: u(v), cy: p(M), r: 2.6, fill: $ }, S("title", {}, `${b(v)}: ${b(M)}`))
         );
   }), a;
 }
-function D(n) {
+function U(n) {
   const t = document.createElement("p");
   return t.className = "legend", n.forEach((e, s) => {
     const i = document.createElement("span"), a = document.createElement("i");
     a.style.background = I[s % I.length], i.append(a, e.name), t.append(i);
   }), t;
 }
-function Jt(n) {
+function Ht(n) {
   const t = n.points.filter(([, i]) => i !== null);
   if (!t.length) return `${n.name}: nothing yet.`;
   const [e, s] = [t[0], t[t.length - 1]];
@@ -1275,7 +1285,7 @@ function tt(n, t) {
   for (let o = Math.ceil(n / i) * i; o <= t + 1e-9 * i; o += i) a.push(+o.toPrecision(12));
   return a;
 }
-class Yt {
+class Xt {
   constructor(t) {
     this.store = t, this.root.append(
       l("p", { class: "quiet" }, "Over many images: a setting from low to high, and what the strategy then does."),
@@ -1378,7 +1388,7 @@ class Yt {
     const e = this.current(), s = (u) => t.rows.map((p) => [p.value, u(p)]), i = [{ name: "positives per object", points: s((u) => u.per_object) }], a = [
       { name: "share of objects with an anchor", points: s((u) => u.answered) }
     ], o = [{ name: "objects without", points: s((u) => u.without) }], h = [{ name: "recall of the anchors, whatever the strategy", points: t.recall_at.map((u, p) => [u, t.recall[p]]) }], d = t.rows.filter((u) => u.refused), c = (u, p, f) => [
-      D(u),
+      U(u),
       O(u, p, u[0].name, f)
     ];
     return [
@@ -1449,7 +1459,7 @@ class Yt {
     );
   }
 }
-class Ht {
+class Vt {
   constructor(t, e) {
     this.store = t, this.restart = e, this.build();
   }
@@ -1487,7 +1497,7 @@ class Ht {
     this.at = -1, this.store.look = { ...this.store.look, layers: [] }, this.store.change(this.store.catalogue.start), this.store.tell("look"), this.build();
   }
 }
-class Xt {
+class Gt {
   constructor(t) {
     this.token = t;
   }
@@ -1509,7 +1519,7 @@ class Xt {
     return a;
   }
 }
-class Vt {
+class Zt {
   constructor(t) {
     this.saved = t;
   }
@@ -1525,7 +1535,7 @@ class Vt {
     return e[t];
   }
 }
-class Gt {
+class Qt {
   constructor(t) {
     this.model = t, t.on("msg:custom", this.heard);
   }
@@ -1549,8 +1559,8 @@ class Gt {
     this.model.off("msg:custom", this.heard);
   }
 }
-const Zt = 2e3;
-class Qt {
+const te = 2e3;
+class ee {
   constructor(t) {
     if (this.store = t, this.root.append(this.head, this.scrub, this.plane.canvas, this.epochs, this.charts), t.catalogue.run === null) {
       this.root.replaceChildren(
@@ -1558,7 +1568,7 @@ class Qt {
       );
       return;
     }
-    this.look(), setInterval(() => void this.look(), Zt), t.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane()), t.on("answer", () => void this.count()), t.on("look", () => void this.count());
+    this.look(), setInterval(() => void this.look(), te), t.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane()), t.on("answer", () => void this.count()), t.on("look", () => void this.count());
   }
   root = l("div", { class: "tab watch" });
   plane = new ot();
@@ -1605,8 +1615,8 @@ class Qt {
     this.charts.replaceChildren(
       l("label", {}, "Curve ", s),
       O(i, "step", this.lossName),
-      ...a[0].points.length ? [D(a), O(a, "step", a[0].name)] : [],
-      ...t.scores.length ? [D(o), O(o, "epoch", "scores on the held-out split")] : []
+      ...a[0].points.length ? [U(a), O(a, "step", a[0].name)] : [],
+      ...t.scores.length ? [U(o), O(o, "epoch", "scores on the held-out split")] : []
     ), this.buildScrub(), this.drawPlane(), this.count();
   }
   // what the shapes of every epoch would do on this image
@@ -1626,7 +1636,7 @@ class Qt {
         ), [h, d] = [r(o.positives), r(o.without)], c = t.strategies.length - h.length, u = c ? ` (${x(c, "strategy", "strategies")} that read predictions left out)` : "";
         this.epochs.replaceChildren(
           l("p", {}, `On this image, with the shapes of each epoch${u}: positives`),
-          D(h),
+          U(h),
           O(h, "epoch", "positives on this image"),
           l("p", {}, "objects without an anchor"),
           O(d, "epoch", "objects without an anchor on this image")
@@ -1731,20 +1741,20 @@ async function Y(n, t, e) {
     n.replaceChildren(l("p", { class: "wrong", role: "alert" }, p.message));
     return;
   }
-  const i = new Kt(t, s, e.state ?? s.start);
+  const i = new Yt(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new qt(i), h = new wt(i, n, o), d = new bt(i, r), c = (p) => r.pointer.remove(p), u = te(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Jt(i), h = new bt(i, n, o), d = new yt(i, r), c = (p) => r.pointer.remove(p), u = se(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
     d.root,
     l("main", {}, l("div", { class: "stage" }, r.root, a), u)
   ), i.on("answer", () => {
     n.dataset.took = i.took.toFixed(1), d.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
-  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ee(i), ie(e.page ? window : n, n, i, r, h, c), t.upload && ae(n, i, t, o), await i.ask();
+  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ie(i), ne(e.page ? window : n, n, i, r, h, c), t.upload && oe(n, i, t, o), await i.ask();
 }
-function te(n, t, e, s) {
-  const i = { Objects: new At(n, e).root };
-  s || (i.Anchors = new pt(n).root, i.Sweep = new Yt(n).root, n.catalogue.run !== null && (i.Watch = new Qt(n).root), i.Design = new kt(n).root, i.Tour = new Ht(n, () => t.camera.reset()).root);
+function se(n, t, e, s) {
+  const i = { Objects: new Tt(n, e).root };
+  s || (i.Anchors = new ft(n).root, i.Sweep = new Xt(n).root, n.catalogue.run !== null && (i.Watch = new ee(n).root), i.Design = new $t(n).root, i.Tour = new Vt(n, () => t.camera.reset()).root);
   const a = l("div", { class: "body" }), o = l("div", { class: "names", role: "tablist", "aria-label": "Tools" }), r = (h) => {
     n.look.tab = h;
     for (const d of o.children)
@@ -1760,7 +1770,7 @@ function te(n, t, e, s) {
     r(c[u]), o.children[u].focus();
   }), a.setAttribute("role", "tabpanel"), r("Objects"), l("aside", {}, o, a);
 }
-function ee(n) {
+function ie(n) {
   let t = 0;
   const e = () => {
     t = 0;
@@ -1771,7 +1781,7 @@ function ee(n) {
   };
   n.on("state", s), n.on("look", s);
 }
-function se() {
+function ae() {
   if (location.hash.length < 3) return {};
   try {
     return JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -1779,7 +1789,7 @@ function se() {
     return {};
   }
 }
-function ie(n, t, e, s, i, a) {
+function ne(n, t, e, s, i, a) {
   n.addEventListener("keydown", (o) => {
     const r = o, h = r.target;
     if ((r.ctrlKey || r.metaKey) && r.key.toLowerCase() === "z") {
@@ -1810,7 +1820,7 @@ function ie(n, t, e, s, i, a) {
     !y || !t.isConnected || r.key.startsWith("Arrow") && !h.closest("canvas") || (r.preventDefault(), y(), s.redraw());
   });
 }
-function ae(n, t, e, s) {
+function oe(n, t, e, s) {
   const i = async (r) => {
     if (r)
       try {
@@ -1828,27 +1838,27 @@ function ae(n, t, e, s) {
   const o = l("label", { class: "own", title: "Or drop one on the page" }, "Own image", a);
   n.querySelector(".images")?.append(o);
 }
-function ne(n) {
+function re(n) {
   const t = document.getElementById("kedge-data");
   if (t) {
     const s = JSON.parse(t.textContent ?? "");
-    Y(n, new Vt(s), { page: !0, state: s.state, layers: s.layers });
+    Y(n, new Zt(s), { page: !0, state: s.state, layers: s.layers });
     return;
   }
   const e = new URLSearchParams(location.search).get("token") ?? "";
-  Y(n, new Xt(e), { page: !0, ...se() });
+  Y(n, new Gt(e), { page: !0, ...ae() });
 }
 const st = typeof document > "u" ? null : document.getElementById("kedge-live");
-st && ne(st);
-function oe({ model: n, el: t }) {
+st && re(st);
+function le({ model: n, el: t }) {
   const e = l("div");
   t.append(e);
-  const s = new Gt(n), i = (a) => {
+  const s = new Qt(n), i = (a) => {
     n.set("state", a), n.save_changes();
   };
   return Y(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
 }
-const re = { render: oe };
+const he = { render: le };
 export {
-  re as default
+  he as default
 };

@@ -1,0 +1,1 @@
+"""Inside other frameworks: snippets for their configurations, and the seams of ``accelerate``."""
