@@ -225,7 +225,9 @@ def test_design_does_every_choice(words, mini, capsys):
     assert "For " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["data", "assign", "doctor", "evaluate"])
+@pytest.mark.parametrize(
+    "command", ["data", "assign", pytest.param("doctor", marks=pytest.mark.slow), "evaluate"]
+)
 def test_the_work_does_every_choice(command, mini, tmp_path, capsys):
     results = tmp_path / "r.json"
     results.write_text("[]")

@@ -36,7 +36,10 @@ def with_a_reader_gone(
     return done.returncode, done.stderr or ""
 
 
-@pytest.mark.parametrize("command", ["--help", "data", "design", "doctor"])
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "data", *(pytest.param(c, marks=pytest.mark.slow) for c in ("design", "doctor"))],
+)
 def test_a_reader_that_left_ends_a_command_in_silence(command, mini):
     """`data` prints plainly, the others through rich; all with little output, which stays in a
     buffer until the end."""

@@ -37,7 +37,7 @@ def check_machines(config: TrainConfig) -> None:
     if config.batch_size % config.ranks:
         raise ValueError(
             f"batch_size: {count(config.ranks, 'process', 'processes')} cannot share "
-            f"{config.batch_size} images evenly; take a multiple of {config.ranks}"
+            f"{count(config.batch_size, 'image')} evenly; take a multiple of {config.ranks}"
         )
     if num_ranks() > 1:
         return  # they have met, so that each has its device

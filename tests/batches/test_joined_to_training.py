@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from kedge.cli import run
-from kedge.data import read
+from kedge.data import read, toy
 from kedge.train.config import TrainConfig
 from kedge.train.result import load_run
 from kedge.train.run import train
@@ -26,20 +26,22 @@ def settings(out, **changes) -> TrainConfig:
 def test_a_training_with_a_cache_is_the_training_without(tmp_path):
     """The second epoch, and the second training, find what the first has computed."""
     cache = tmp_path / "kept"
-    plain = train(settings(tmp_path / "plain", epochs=2))
+    data = str(toy.write(tmp_path / "mini", train=1, val=20, size=(128, 160)))
+    few = {"data": data, "batch_size": 10, "epochs": 2}
+    plain = train(settings(tmp_path / "plain", **few))
     said = []
     for name in ("first", "second"):
         console = Console(file=io.StringIO(), width=200)
-        cached = train(settings(tmp_path / name, epochs=2, assign_cache=cache), console=console)
+        cached = train(settings(tmp_path / name, assign_cache=cache, **few), console=console)
         said.append(console.file.getvalue())
         one, other = (load_run(run.out).detector.state_dict() for run in (plain, cached))
         assert all(torch.allclose(one[key], other[key], atol=1e-4) for key in one)
-    empty = sum(len(record.boxes) == 0 for record in read("toy", "val").records)
-    first, second = (re.search(r"assign_cache: (\d+) of 200 answers", text) for text in said)
+    empty = sum(len(record.boxes) == 0 for record in read(data, "val").records)
+    first, second = (re.search(r"assign_cache: (\d+) of 40 answers", text) for text in said)
     assert first is not None
-    assert 100 <= int(first[1]) <= 100 + empty
+    assert 20 <= int(first[1]) <= 20 + empty
     assert second is not None
-    assert int(second[1]) == 200
+    assert int(second[1]) == 40
 
 
 def test_the_command_keeps_the_rules_of_geometry(tmp_path, capsys):

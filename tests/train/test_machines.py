@@ -48,6 +48,7 @@ def near(one: object, two: object, where: str) -> None:
         assert one == two, where
 
 
+@pytest.mark.slow  # losses, gradients and state are held equal in tests/contracts/test_ranks.py
 def test_two_processes_come_to_what_one_comes_to(tmp_path, monkeypatch):
     """Also where they were stopped on the way (yolov2), and with an odd number of images in both
     splits: 13 to train on, of which 12 a pass, and 5 to score on."""

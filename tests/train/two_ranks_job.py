@@ -26,8 +26,6 @@ COMMON = (
 )
 RUNS = {
     "yolov2": "--learn-anchors --anchors identical --warmup-steps 3 --ema 0.9",
-    "retinanet": "--options width=16,depth=1 --num-anchors 1 "
-    "--loss classes=ghm,class_normalise=element,box=wise_iou",
     "faster_rcnn": "--options width=16,hidden=32 --num-anchors 1 --sample all --regions sample=all",
 }
 
