@@ -3,7 +3,7 @@
 Finished runs are kept in ``--runs`` and not trained again; an interrupted one goes on where it
 stopped. Every row names the commit that its run was made at.
 
-    python benchmarks/detectors.py recipes/bccd*.yaml
+    python benchmarks/detectors.py recipes/bccd*.yaml --second recipes/bccd_yolof.yaml
 """
 
 import argparse
@@ -63,16 +63,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--second", nargs="*", type=Path, default=[], help="recipes that seed 1 is shown of, too"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/detectors"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--name", default="detectors", help="results/NAME.json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    rows = [row(recipe, seed, args.runs) for recipe in args.recipes for seed in args.seeds]
+    wanted = [(recipe, seed) for recipe in args.recipes for seed in args.seeds]
+    wanted += [(recipe, 1) for recipe in args.second]
+    rows = [row(recipe, seed, args.runs) for recipe, seed in wanted]
     rows.sort(key=lambda found: -(found["AP50"] or 0.0))
     command = "python benchmarks/detectors.py " + " ".join(map(str, args.recipes))
+    if args.second:
+        command += " --second " + " ".join(map(str, args.second))
     print(table(rows))
-    print(record(args.name, command, rows, args.seeds, bar=BAR))
+    print(record(args.name, command, rows, sorted({seed for _, seed in wanted}), bar=BAR))
 
 
 if __name__ == "__main__":
