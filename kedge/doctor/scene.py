@@ -37,14 +37,18 @@ class Scene:
         return self.grid.image_size
 
     def batch(self, start: int, stop: int) -> tuple[Targets, Predictions | None]:
-        """The targets of some images, and the detector's predictions of them where there is one."""
+        """The targets of some images, and the detector's predictions of them where there is one.
+
+        Proposals are of one class, "object", and so are the targets that they are assigned to.
+        """
         stop = min(stop, len(self.records))
         targets = self.objects.targets(start, stop)
         if self.detector is None:
             return targets, None
         images = torch.stack([self.pixels(row) for row in range(start, stop)]).float() / 255
         with torch.no_grad():
-            return targets, self.detector.head(images)
+            found = self.detector.head(images)
+        return targets.as_one_class() if found.num_classes == 1 else targets, found
 
     def pixels(self, row: int) -> Tensor:
         """(3, H, W) uint8: an image as the network sees it."""
