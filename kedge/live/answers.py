@@ -112,8 +112,8 @@ def answer(source: Source, question: Question) -> Answer:
     state = question.state
     record = source.record(state.image)
     plan = state.place(record.height, record.width)
-    grid, targets = state.grid(plan.outer), source.targets(state)
-    predictions = source.predictions(state)
+    grid = state.grid(plan.outer)
+    targets, predictions = source.asked(state)
     scene = state.model_dump_json(exclude={"strategies"})
     weights = None if predictions is None else source.weights
     panels = []
@@ -131,7 +131,7 @@ def answer(source: Source, question: Question) -> Answer:
         "input": plan.outer,
         "placed": (plan.dx, plan.dy, plan.inner[1], plan.inner[0]),
         "boxes": packed(targets.boxes),
-        "labels": packed(targets.labels),
+        "labels": packed(source.targets(state).labels),
         "crowd": packed(targets.ignore.int()),
         "best": _best(source, scene, grid, targets),
         "levels": _levels(grid),
@@ -222,7 +222,7 @@ def why(source: Source, question: WhyQuestion) -> Why:
     state = question.state
     record = source.record(state.image)
     grid = state.grid(state.place(record.height, record.width).outer)
-    targets, predictions = source.targets(state), source.predictions(state)
+    targets, predictions = source.asked(state)
     found: list[Reason | None] = []
     for item in state.strategies:
         try:

@@ -152,6 +152,11 @@ class Source:
         """Which weights the run was last loaded with: when they were saved, in nanoseconds."""
         return self._kept.get("weights")
 
+    def asked(self, state: State) -> tuple[Targets, Predictions | None]:
+        """The objects and predictions that a strategy gets; of proposals all are of one class."""
+        targets, found = self.targets(state), self.predictions(state)
+        return targets if found is None else targets.for_classes(found.num_classes), found
+
     def predictions(self, state: State) -> Predictions | None:
         """What the run's detector says at ``state``'s anchors, if these are its own; None
         otherwise."""

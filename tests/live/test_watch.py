@@ -90,6 +90,28 @@ def test_a_strategy_reads_the_runs_own_predictions(run):
     assert "its own saved anchors" in panel["error"]
 
 
+def test_proposals_are_of_one_class_and_so_are_the_objects(tmp_path):
+    """Of two stages the first is looked at: its head knows "object" alone, the page all classes."""
+    data = toy.write(tmp_path / "mini", train=4, val=2, size=(64, 96))
+    settings = {"data": str(data), "image_size": (64, 96), "batch_size": 2, "epochs": 1}
+    settings |= {
+        "detector": "faster_rcnn",
+        "options": "width=16,hidden=32",
+        "out": tmp_path / "run",
+    }
+    source, _ = open_source(run=train(make_config(settings)).out)
+    image = next(str(i) for i, r in enumerate(source.records) if (r.labels > 0).any())
+    tal = [{"name": "tal", "settings": {}}]
+    state = source.start.model_dump(mode="json") | {"image": image, "strategies": tal}
+    found = Api(source).ask("answer", {"state": state})
+    assert found["panels"][0]["predicted"]
+    asked = source.start.model_copy(update={"image": image})
+    targets = source.targets(asked)
+    expected = TAL()(asked.grid((64, 96)), targets.as_one_class(), source.predictions(asked))
+    assert unpacked(found["panels"][0]["target"]).tolist() == expected.target.tolist()
+    assert unpacked(found["labels"]).tolist() == targets.labels.tolist()
+
+
 def test_newer_weights_are_read(copy):
     source, _ = open_source(run=copy)
     first = source.predictions(source.start)
