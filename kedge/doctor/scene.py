@@ -48,7 +48,7 @@ class Scene:
         images = torch.stack([self.pixels(row) for row in range(start, stop)]).float() / 255
         with torch.no_grad():
             found = self.detector.head(images)
-        return targets.for_classes(found.num_classes), found
+        return targets if found is None else targets.for_classes(found.num_classes), found
 
     def pixels(self, row: int) -> Tensor:
         """(3, H, W) uint8: an image as the network sees it."""
