@@ -42,10 +42,12 @@ def over_ranks(value: Tensor) -> Tensor:
     return total.to(value.device)
 
 
-def per_rank(count: Tensor, at_least: float | Tensor = 0.0) -> Tensor:
+def per_rank(count: Tensor | float, at_least: float | Tensor = 0.0) -> Tensor:
     """What the sum of this rank is divided by: the ``count`` () of all ranks, but ``at_least`` so
-    much, divided by their number. Without a graph; float."""
-    return over_ranks(count).clamp(min=at_least) / num_ranks()
+    much, divided by their number. Without a graph; float. A number is counted in float32, whatever
+    the precision of the loss: 65,520 anchors are infinitely many in float16."""
+    total = count if isinstance(count, Tensor) else torch.tensor(float(count))
+    return over_ranks(total).clamp(min=at_least) / num_ranks()
 
 
 def gathered(rows: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import re
 
-from measured import ROOT, table
+from measured import table
+from written import ROOT
 
 WITHOUT = {"commands", "demo", "cli"}  # the command line says what these do
 

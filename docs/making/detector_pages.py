@@ -4,9 +4,9 @@ docs/detectors.md and docs/edge.md, its recipe and the results."""
 from functools import cache
 from typing import Any
 
-from measured import ROOT, made_by, results, table, trained
+from measured import listed, made_by, results, table, trained
 from strategy_pages import settings
-from written import described, parity_tests, rows
+from written import ROOT, described, parity_tests, rows
 
 from kedge.detectors import DETECTORS, detector_class
 
@@ -24,10 +24,8 @@ def _list() -> str:
         {"detector": f"[{DETECTORS[name]}]({name}.md)", "when it wins": row["when it wins"]}
         for name, row in rows("detectors.md").items()
     ]
-    return (
-        "# Detectors\n\nOne page each. Which to take: "
-        f"[how to choose a detector](../detectors.md).\n\n{table(found)}\n"
-    )
+    how = "[how to choose a detector](../detectors.md)"
+    return listed("Detectors", "One page each.", how, found)
 
 
 def _page(name: str) -> str:
@@ -89,13 +87,13 @@ def _reached(name: str) -> str:
         if f"\n  detector: {name}\n" in path.read_text(encoding="utf-8")
     )
     rows_of = [said for recipe in recipes if (said := trained(recipe))]
-    listed = ", ".join(f"`recipes/{recipe}.yaml`" for recipe in recipes)
+    names = ", ".join(f"`recipes/{recipe}.yaml`" for recipe in recipes)
     if not recipes:
         return "There is no recipe of its own yet."
     if not rows_of:
-        return f"Not in the table of detectors yet. Recipes: {listed}."
-    why = "One budget, on a CPU: [detectors](../benchmarks.md#detectors)."
-    return "\n\n".join([f"{why} Recipes: {listed}.", *rows_of, _when()])
+        return f"Not in the table of detectors yet. Recipes: {names}."
+    why = "Each by its own recipe, on a CPU: [detectors](../benchmarks.md#detectors)."
+    return "\n\n".join([f"{why} Recipes: {names}.", *rows_of, _when()])
 
 
 def _when() -> str:
@@ -104,8 +102,5 @@ def _when() -> str:
 
 
 def _parity(name: str, title: str) -> str:
-    tests = parity_tests((name, title))
-    if not tests:
-        return "No test beside another library's code names it; `tests/detectors` holds it."
-    lines = "\n".join(tests)
-    return f"Tests of `make parity` that name it:\n\n{lines}"
+    without = "No test beside another library's code names it; `tests/detectors` holds it."
+    return parity_tests((name, title)) or without

@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from written import ROOT
+
 SPEED = ("max_iou", "fixed", "predictions")  # assign_speed_*.json beside a dense form
 
 
@@ -109,18 +110,23 @@ def reached(name: str) -> str:
 
 
 def trained(recipe: str) -> str:
-    """What a recipe reached; empty if nobody trained it for the table."""
-    result = results("detectors")
-    row = next((row for row in result["rows"] if row["recipe"] == recipe), None)
-    if row is None:
-        return ""
-    facts = {
-        "recipe": f"`recipes/{recipe}.yaml`",
-        **{key: f"{row[key]:.3f}" for key in ("AP", "AP50", "AP75")},
-        "steps": f"{row['steps']:,}",
-        "seconds": f"{row['seconds']:,}",
-        "parameters": f"{row['parameters']:,}",
-        "seed": row["seed"],
-        "commit": row["commit"],
-    }
-    return table([facts])
+    """What a recipe reached, with every seed; empty if nobody trained it for the table."""
+    rows = [row for row in results("detectors")["rows"] if row["recipe"] == recipe]
+    facts = [
+        {
+            "recipe": f"`recipes/{recipe}.yaml`",
+            **{key: f"{row[key]:.3f}" for key in ("AP", "AP50", "AP75")},
+            "steps": f"{row['steps']:,}",
+            "seconds": f"{row['seconds']:,}",
+            "parameters": f"{row['parameters']:,}",
+            "seed": row["seed"],
+            "commit": row["commit"],
+        }
+        for row in sorted(rows, key=lambda row: row["seed"])
+    ]
+    return table(facts) if facts else ""
+
+
+def listed(title: str, what: str, how: str, rows: list[dict[str, Any]]) -> str:
+    """The page that lists others: ``what`` they are, and ``how`` to choose."""
+    return f"# {title}\n\n{what} Which to take: {how}.\n\n{table(rows)}\n"

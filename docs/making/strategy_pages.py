@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from measured import cost, peers, reached, table
+from measured import cost, listed, peers, reached, table
 from written import default_of, described, kind_of, linked, parity_tests, rows, said_of
 
 from kedge.assign.by_name import STRATEGIES
@@ -39,10 +39,8 @@ def _list() -> str:
         {"strategy": f"[{row['strategy'].strip('`')}]({name}.md)", "made for": row["made for"]}
         for name, row in rows("strategies.md").items()
     ]
-    return (
-        "# Strategies\n\nOne page each, all on the same drawn image. Which to take: "
-        f"[how to choose a strategy](../strategies.md).\n\n{table(found)}\n"
-    )
+    how = "[how to choose a strategy](../strategies.md)"
+    return listed("Strategies", "One page each, all on the same drawn image.", how, found)
 
 
 def _page(name: str, make: Callable[..., Any]) -> str:
@@ -93,8 +91,7 @@ def _parity(name: str, title: str) -> str:
     if beside:
         parts.append(f"Labels beside other libraries' own code:\n\n{beside}")
     if tests:
-        lines = "\n".join(tests)
-        parts.append(f"Tests of `make parity` that name it:\n\n{lines}")
+        parts.append(tests)
     parts.append(
         ("" if parts else "No other library's code stands beside it. ")
         + "Every strategy is held to examples by hand and a dense brute force "

@@ -98,14 +98,15 @@ def _parity() -> list[tuple[str, str, str]]:
     return found
 
 
-def parity_tests(words: tuple[str, ...]) -> list[str]:
-    """The tests of ``make parity`` that name one of the words, one line a file."""
+def parity_tests(words: tuple[str, ...]) -> str:
+    """The tests of ``make parity`` that name one of the words, one line a file; empty without."""
     named = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, words))})(?![A-Za-z0-9])")
     tests: dict[str, list[str]] = {}
     for file, test, source in _parity():
         if named.search(f"{test} {source}"):
             tests.setdefault(file, []).extend([test.replace("_", " ")] if test else [])
-    return [f"- `{file}`" + (": " if of else "") + "; ".join(of) for file, of in tests.items()]
+    lines = [f"- `{file}`" + (": " if of else "") + "; ".join(of) for file, of in tests.items()]
+    return "\n".join(["Tests of `make parity` that name it:\n", *lines]) if lines else ""
 
 
 def said_of(made: Any, name: str) -> str:

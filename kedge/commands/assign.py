@@ -99,13 +99,10 @@ def assign(
         raise ValueError("--image goes with --draw: say where the picture is to go")
     size = height_and_width(image_size) or usual_size(detector, anchors)
     if on is not None:
-        given = {"--run": run, "--cache": cache, "--draw": draw, "--root": root}
-        if any(value is not None for value in given.values()):
-            words = ", ".join(flag for flag, value in given.items() if value is not None)
-            raise ValueError(f"{words}: not with --on, which looks at shards alone")
+        without = {"--run": run, "--cache": cache, "--draw": draw, "--root": root}
         how = {"detector": detector, "anchors": anchors, "image_size": size, "split": split}
         how |= {"strategies": listed(strategy or GEOMETRIC), "images": images}
-        named = all_sources(sources, data)
+        named = all_sources(sources, data, without)
         return _over_shards(named, on, address, how | {"batch_size": batch_size}, json)
     data = one_source(sources, data, address)
     if data is None:
@@ -179,18 +176,7 @@ def _over_shards(
     if json is not None:
         from kedge.files import write_json
 
-        each = {
-            shard: {
-                "images": found.images,
-                "objects": found.objects,
-                "positives": {
-                    name: one.counts["positives"]
-                    for name, one in found.chosen.items()
-                    if isinstance(one, Chosen)
-                },
-            }
-            for shard, found in shards.items()
-        }
+        each = {shard: found.to_dict() for shard, found in shards.items()}
         values = {"title": total.title, "images": total.images, "rows": rows}
         write_json(json, values | {"worst_images": worst, "shards": each, "failed": failed})
     console = _console()

@@ -101,17 +101,14 @@ def doctor(
     from kedge.doctor.show import print_findings, to_json
 
     if on is not None:
-        refused = {
+        without = {
             "--root": root, "--config": config, "--run": run, "--model": model, "--deploy": deploy,
             "--html": html,
         }  # fmt: skip
-        given = [flag for flag, value in refused.items() if value is not None]
-        if given:
-            raise ValueError(f"{', '.join(given)}: not with --on, which looks at shards alone")
         size = height_and_width(image_size)
         how = {"split": split, "detector": detector, "anchors": anchors, "seed": seed}
         return _over_shards(
-            all_sources(sources, data), on, address, how | {"image_size": size},
+            all_sources(sources, data, without), on, address, how | {"image_size": size},
             strict=strict, verbose=verbose, json=json,
         )  # fmt: skip
     data = one_source(sources, data, address)

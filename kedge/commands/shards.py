@@ -25,9 +25,15 @@ def say_of_shards(
     say(f"{what}: {shard}: {reason}" for shard, reason in failed.items())
 
 
-def all_sources(sources: Sequence[str], data: str | None) -> list[str]:
-    """What is named, as arguments and by --data; ``ValueError`` for nothing."""
-    named = [*sources, *([] if data is None else [data])]
+def all_sources(
+    sources: Sequence[str], data: str | None, without: Mapping[str, object]
+) -> list[str]:
+    """What is named, as arguments and by --data; ``ValueError`` for nothing, and for flags that
+    shards go ``without``, where they are given."""
+    given = [flag for flag, value in without.items() if value is not None]
+    if given:
+        raise ValueError(f"{', '.join(given)}: not with --on, which looks at shards alone")
+    named = _named(sources, data)
     if not named:
         raise ValueError("say which shards to look at: files, folders or globs")
     return named
@@ -37,7 +43,11 @@ def one_source(sources: Sequence[str], data: str | None, address: str | None) ->
     """The data set that is named; ``ValueError`` for several without --on."""
     if address is not None:
         raise ValueError("--address goes with --on ray")
-    named = [*sources, *([] if data is None else [data])]
+    named = _named(sources, data)
     if len(named) > 1:
         raise ValueError(f"{', '.join(named)}: several sources go with --on stream or --on ray")
     return named[0] if named else None
+
+
+def _named(sources: Sequence[str], data: str | None) -> list[str]:
+    return [*sources, *([] if data is None else [data])]

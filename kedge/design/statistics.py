@@ -13,7 +13,7 @@ from kedge.design.sketch import Sketch
 from kedge.design.source import read_boxes
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import TABLES
-from kedge.shards import Counter, in_turn
+from kedge.shards import Counter, each_shard, in_turn
 
 _STREAMED = tuple(ending for ending in TABLES if ending != ".tsv")
 
@@ -59,14 +59,9 @@ def count_shards(
 ) -> Counted:
     """Counts all shards and merges what they hold; one that fails is named, the rest goes on."""
     total, boxes, said, failed = Sketch.empty(), {}, {}, {}
-    for shard, found in counter(shards, count):
-        if isinstance(found, Exception):
-            failed[shard] = str(found).removeprefix(f"{shard}: ")
-        else:
-            total += found.sketch
-            boxes[shard], said[shard] = round(found.sketch.count), found.said
-        if progress is not None:
-            progress(f"{len(boxes) + len(failed):,} of {len(shards):,}: {shard}")
+    for shard, found in each_shard(shards, count, counter, progress, failed):
+        total += found.sketch  # merged as they come: not all are held
+        boxes[shard], said[shard] = round(found.sketch.count), found.said
     return Counted(sketch=total, boxes=boxes, said=said, failed=failed)
 
 

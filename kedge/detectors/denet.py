@@ -140,7 +140,7 @@ class DeNet(Detector):
         counted = outside_crowds(targets, stride, (corners.shape[2], corners.shape[3]))
         counted = counted | (goal == 1)
         total = torch.where(counted, loss, 0.0).sum()
-        bits = total / per_rank(loss.new_tensor(float(loss.numel()))) / math.log(2)
+        bits = total / per_rank(loss.numel()) / math.log(2)
         return self.corner_weight * bits
 
     @torch.no_grad()

@@ -107,6 +107,11 @@ class Detector(Swappable, ABC):
         del images
         return None
 
+    def first_targets(self, targets: Targets) -> Targets:
+        """The objects as ``rule`` gets them with what ``head`` says: as they are, or, where a first
+        stage proposes, all of one class."""
+        return targets
+
     @property
     def rule(self) -> Assigner | None:
         """Which anchor answers for which object; None without anchors."""

@@ -115,16 +115,13 @@ class Guidance:
         goal[wanted.anchor] = 1.0
         weight[wanted.ignored] = 0.0
         weight[wanted.anchor] = 1.0
-        return (
-            200
-            * (focal_loss(logits, goal, reduction="none") * weight).sum()
-            / per_rank(logits.new_tensor(float(len(logits))))
-        )
+        loss = (focal_loss(logits, goal, reduction="none") * weight).sum()
+        return 200 * loss / per_rank(len(logits))
 
     def _shape(self, said: Tensor, squares: Grid, sampled: Grid, targets: Targets) -> Tensor:
         chosen = self.assign(BestShape(squares, sampled), targets)
         sample = self.sample(chosen)
         pairs = chosen.only(sample.positive)
         boxes = self.grown(squares.boxes(pairs.anchor), said[pairs.anchor])
-        count = per_rank(boxes.new_tensor(float(len(sample))), 1)
-        return bounded_iou_loss(boxes, pairs.boxes, beta=0.2, reduction="sum") / count
+        loss = bounded_iou_loss(boxes, pairs.boxes, beta=0.2, reduction="sum")
+        return loss / per_rank(len(sample), 1)

@@ -46,13 +46,19 @@ class Proposer(Detector):
         """The maps, what the first stage says at its anchors, and its losses."""
         check_labels(targets, self.num_classes)
         maps, first = self._first(images)
-        outcome = Stage.of(self.proposals, self.progress, assign)(first, targets.as_one_class())
+        outcome = Stage.of(self.proposals, self.progress, assign)(
+            first, self.first_targets(targets)
+        )
         named = {f"proposal_{name}": loss for name, loss in outcome.losses.items()}
         return maps, first, outcome._replace(losses=named)
 
     def head(self, images: Tensor) -> Predictions:
         """What the first stage says at its anchors, for a batch (B, 3, H, W)."""
         return self._first(images)[1]
+
+    def first_targets(self, targets: Targets) -> Targets:
+        """All of class 0, "object"."""
+        return targets.as_one_class()
 
     @property
     def rule(self) -> Assigner:

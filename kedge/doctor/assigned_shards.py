@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 from kedge.assign.by_name import strategy
 from kedge.data import read, said
@@ -23,6 +24,12 @@ class Assigned:
     objects: int
     title: str
     said: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values of one shard, as ``--json`` writes them."""
+        ran = {name: one for name, one in self.chosen.items() if isinstance(one, Chosen)}
+        positives = {name: one.counts["positives"] for name, one in ran.items()}
+        return {"images": self.images, "objects": self.objects, "positives": positives}
 
 
 def assign_shard(

@@ -20,8 +20,8 @@ class Candidates:
 
     An anchor whose centre lies inside the object; of ``TAL`` also inside the object enlarged to
     ``min_side``, of ``SimOTA`` also near its centre, of ``LADA`` inside the object shrunk as its
-    level asks. An anchor that several objects could have goes
-    to the one whose centre is nearest, so that it is counted once.
+    level asks. An anchor that several objects could have goes to the one whose centre is nearest,
+    so that it is counted once.
     """
 
     rule: Assigner

@@ -37,18 +37,15 @@ class Scene:
         return self.grid.image_size
 
     def batch(self, start: int, stop: int) -> tuple[Targets, Predictions | None]:
-        """The targets of some images, and the detector's predictions of them where there is one.
-
-        Proposals are of one class, "object", and so are the targets that they are assigned to.
-        """
+        """The targets of some images, as the detector's rule gets them where there is one, and its
+        predictions of them."""
         stop = min(stop, len(self.records))
         targets = self.objects.targets(start, stop)
         if self.detector is None:
             return targets, None
         images = torch.stack([self.pixels(row) for row in range(start, stop)]).float() / 255
         with torch.no_grad():
-            found = self.detector.head(images)
-        return targets if found is None else targets.for_classes(found.num_classes), found
+            return self.detector.first_targets(targets), self.detector.head(images)
 
     def pixels(self, row: int) -> Tensor:
         """(3, H, W) uint8: an image as the network sees it."""

@@ -153,9 +153,11 @@ class Source:
         return self._kept.get("weights")
 
     def asked(self, state: State) -> tuple[Targets, Predictions | None]:
-        """The objects and predictions that a strategy gets; of proposals all are of one class."""
-        targets, found = self.targets(state), self.predictions(state)
-        return targets if found is None else targets.for_classes(found.num_classes), found
+        """The objects and predictions that a strategy gets."""
+        targets, run, found = self.targets(state), self.trained(), self.predictions(state)
+        if run is not None and found is not None:
+            targets = run.detector.first_targets(targets)
+        return targets, found
 
     def predictions(self, state: State) -> Predictions | None:
         """What the run's detector says at ``state``'s anchors, if these are its own; None

@@ -64,4 +64,4 @@ def _centre(assignment: Assignment, prior: Tensor) -> Tensor:
     count = torch.bincount(targets.image[~targets.ignore], minlength=images)
     some = torch.bincount(targets.image[assignment.target], minlength=images) > 0
     rate = torch.where(some, count / torch.where(some, mass, 1.0).clamp(min=1e-12), 0.0)
-    return rate.sum() / per_rank(rate.new_tensor(float(images)), 1)
+    return rate.sum() / per_rank(images, 1)

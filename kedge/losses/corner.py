@@ -46,8 +46,7 @@ def heat_loss(inputs: Tensor, heat: Tensor, counted: Tensor) -> Tensor:
 
 def offset_loss(inputs: Tensor, offset: Tensor) -> Tensor:
     """Smooth L1 of offsets (G, 2) within cells, summed over x and y, averaged over the points."""
-    count = per_rank(inputs.new_tensor(float(len(offset))), 1)
-    return F.smooth_l1_loss(inputs, offset, reduction="sum") / count
+    return F.smooth_l1_loss(inputs, offset, reduction="sum") / per_rank(len(offset), 1)
 
 
 def pull_push_loss(one: Tensor, other: Tensor, image: Tensor, batch: int) -> tuple[Tensor, Tensor]:

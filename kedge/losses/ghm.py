@@ -63,8 +63,7 @@ class GHMC(_GradientDensity):
     bool mask that broadcasts to it (None: all), False for ignored anchors. The gradient lengths of
     [0, 1] fall into ``bins``; the running count of a bin moves by ``1 - momentum`` towards the
     batch's whenever the bin is not empty. In evaluation the buffer ``count`` is read, not changed.
-    Processes that train together count
-    together.
+    Processes that train together count together.
 
     ``warm_start=True`` takes a bin's first count whole. The published form (False) starts from 0,
     so with momentum 0.75 the first loss is four times too large.

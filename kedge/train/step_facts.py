@@ -8,8 +8,8 @@ from kedge.ranks import over_ranks
 
 def step_facts(outcome: Outcome) -> dict[str, float]:
     """``objects`` that count, ``answered``: those with a positive, ``positives``: pairs; and
-    ``background_share`` of the class loss, where the loss knows it. Of one batch, all
-    ranks together; nothing for a detector without anchors."""
+    ``background_share`` of the class loss, where the loss knows it. Of one batch, all ranks
+    together; nothing for a detector without anchors."""
     if outcome.assignment is None:
         return {}
     counts = [

@@ -153,10 +153,6 @@ class Targets:
         """The same objects, all of class 0: what a first stage looks for."""
         return replace(self, labels=torch.zeros_like(self.labels))
 
-    def for_classes(self, num_classes: int) -> "Targets":
-        """As a head of so many classes answers for them: one class means "object", proposals."""
-        return self.as_one_class() if num_classes == 1 else self
-
     def to(self, device: torch.device | str) -> "Targets":
         """The same targets on ``device``."""
         moved = {k: getattr(self, k).to(device) for k in ("boxes", "labels", "image", "ignore")}

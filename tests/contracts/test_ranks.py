@@ -8,9 +8,18 @@ import torch
 from contracts.two_ranks import SPECIAL, told, work
 from detectors.scenes import KEYPOINTS, SMALL, SPARSE
 
+from kedge.ranks import per_rank
+
 SOME = ["fcos", "vfnet", "dw", "cornernet", *SPECIAL]
 # metaanchor's shapes are drawn at random
 REST = sorted({*SMALL, *KEYPOINTS, *SPARSE} - {*SOME, "metaanchor"})
+
+
+def test_a_number_is_counted_whatever_the_precision_of_the_loss():
+    """100,000 anchors are infinitely many in float16."""
+    loss = torch.tensor(50_000.0, dtype=torch.float16)
+    assert float(loss / per_rank(100_000)) == pytest.approx(0.5, abs=1e-3)
+    assert float(per_rank(0, 1)) == 1
 
 
 def agree(folder, names: list[str]) -> None:
