@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measured import ROOT
+from written import ROOT
 
 FOLDER = ROOT / "docs" / "notebooks"
 NOTEBOOKS = {

@@ -11,7 +11,13 @@ from kedge.doctor.finding import SEVERITIES, Finding, Severity
 from kedge.doctor.open import open_context
 
 _WORST = 5
-_COUNTED = ("boxes", "objects", "images", "images_hit", "of")  # evidence that adds up
+COUNTED = {  # evidence that says how much a check found, which adds up: one of it, and several
+    "boxes": ("box", "boxes"),
+    "objects_without": ("object without a positive", "objects without a positive"),
+    "without_objects": ("image without objects", "images without objects"),
+    "objects_beyond": ("object too many", "objects too many"),
+    "count": ("record", "records"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +32,17 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What a check found in several shards: the worst severity, in which ``shards``, the evidence
-    that adds up, the ``worst_images`` of all of them (with their shard and number), and symptom,
-    cause and cure of the shard that is worst hit."""
+    """What a check found in several shards: the worst severity, in which ``shards``, what was
+    counted, added up, and the ``worst_images`` of all of them (with their shard and number).
+    Symptom, cause and cure are those of the one ``shard`` that has the worst severity and, of
+    these, most to count, or the largest share."""
 
     check: str
     severity: Severity
     shards: tuple[str, ...]
     counts: dict[str, int]
     worst_images: tuple[dict[str, Any], ...]
-    worst_shard: str
+    shard: str
     symptom: str
     cause: str
     cure: str
@@ -85,9 +92,8 @@ def _merged(check: str, each: Sequence[tuple[str, Finding]]) -> Merged:
     counts: dict[str, int] = {}
     images: list[dict[str, Any]] = []
     for shard, finding in each:
-        for key in _COUNTED:
-            value = finding.evidence.get(key)
-            if isinstance(value, int) and not isinstance(value, bool):
+        for key in COUNTED:
+            if isinstance(value := finding.evidence.get(key), int):
                 counts[key] = counts.get(key, 0) + value
         images += [{"shard": shard, **row} for row in finding.evidence.get("worst_images", ())]
     shard, worst = min(each, key=lambda one: (SEVERITIES.index(one[1].severity), -_size(one[1])))
@@ -97,17 +103,17 @@ def _merged(check: str, each: Sequence[tuple[str, Finding]]) -> Merged:
         shards=tuple(dict.fromkeys(shard for shard, _ in each)),
         counts=counts,
         worst_images=tuple(sorted(images, key=_badness)[:_WORST]),
-        worst_shard=shard,
+        shard=shard,
         symptom=worst.symptom,
         cause=worst.cause,
         cure=worst.cure,
     )
 
 
-def _size(finding: Finding) -> int:
-    """How much a finding is about."""
-    numbers = (finding.evidence.get(key) for key in _COUNTED)
-    return next((n for n in numbers if isinstance(n, int) and not isinstance(n, bool)), 0)
+def _size(finding: Finding) -> float:
+    """How much a finding is about: what is counted, else its share."""
+    numbers = (finding.evidence.get(key) for key in (*COUNTED, "share"))
+    return next((n for n in numbers if isinstance(n, (int, float))), 0)
 
 
 def _badness(row: dict[str, Any]) -> tuple[float, str, str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kedge.counted import count
 from kedge.doctor.finding import SEVERITIES
-from kedge.doctor.over_shards import Looked, Merged
+from kedge.doctor.over_shards import COUNTED, Looked, Merged
 from kedge.doctor.show import COLOUR
 from kedge.files import write_json
 
@@ -36,13 +36,13 @@ def print_shards(
     table.add_column("severity")
     table.add_column("check", no_wrap=True)
     table.add_column("shards", justify="right", no_wrap=True)
-    table.add_column("in them")
+    table.add_column("in all, or in one of them")
     for finding in found:
         table.add_row(
             Text(finding.severity, style=COLOUR[finding.severity]),
             Text(finding.check),
             f"{len(finding.shards):,}",
-            Text(counts_text(finding) or finding.symptom),
+            Text(_seen(finding)),
         )
     console.print(table)
     for finding in found:
@@ -53,15 +53,16 @@ def print_shards(
         _say(console, f"{shard}: " + ", ".join(count(errors[name], name) for name in SEVERITIES))
 
 
-def counts_text(finding: Merged) -> str:
-    """``12 boxes of 340``, as far as the evidence adds up."""
-    parts = [
-        f"{number:,} {key.replace('_', ' ')}"
-        for key, number in finding.counts.items()
-        if key != "of"
-    ]
-    of = finding.counts.get("of")
-    return ", ".join(parts) + (f" of {of:,}" if parts and of is not None else "")
+def _seen(finding: Merged) -> str:
+    """What was counted in several shards, else what is seen in one, which is named."""
+    if len(finding.shards) == 1:
+        return finding.symptom
+    return _counted(finding) or f"{finding.shard}: {finding.symptom}"
+
+
+def _counted(finding: Merged) -> str:
+    """``12 boxes``, as far as the evidence adds up."""
+    return ", ".join(count(number, *COUNTED[key]) for key, number in finding.counts.items())
 
 
 def _in_full(console: Console, finding: Merged) -> None:
@@ -75,7 +76,8 @@ def _in_full(console: Console, finding: Merged) -> None:
     )
     rows = {
         "shards": f"{some}{more}",
-        "worst": f"{finding.worst_shard}: {finding.symptom}",
+        "counted": _counted(finding),
+        "seen": f"{finding.shard}: {finding.symptom}",
         "images": worst,
         "cause": finding.cause,
         "cure": finding.cure,

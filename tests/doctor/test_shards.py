@@ -116,6 +116,21 @@ def test_shards_in_any_order_give_the_same_bits_and_a_broken_one_is_named(shards
     assert {row["shard"] for row in bad.worst_images} == {str(shards / "s1")}
 
 
+def test_what_is_said_of_all_shards_is_counted_not_looked_at(tmp_path, capsys):
+    """Two of three images and one of two are empty: three in all, of five that were looked at."""
+    for name, images, filled in (("a", 3, 1), ("b", 2, 1)):
+        part = toy.write(tmp_path / name, train=images, val=1, size=(64, 96))
+        values = json.loads((part / "train.json").read_text())
+        kept = [image["id"] for image in values["images"]][:filled]
+        values["annotations"] = [a for a in values["annotations"] if a["image_id"] in kept]
+        (part / "train.json").write_text(json.dumps(values))
+    assert run(["doctor", str(tmp_path / "*"), "--on", "stream"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "2 shards: 5 images" in shown
+    assert "counted 3 images without objects" in shown
+    assert f"seen {tmp_path / 'a'}: 2 images (67 %) without objects" in shown
+
+
 def test_what_is_chosen_in_parts_is_what_is_chosen_in_the_whole(shards, tmp_path):
     """Two shards of four images, and both in one folder."""
     how = {
