@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kedge import Grid, Level, Predictions, Targets
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import peers
 import peers_mmdetection as mm  # noqa: F401  the tests take it from here
