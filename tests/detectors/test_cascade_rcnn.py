@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, batch, make
 from torch import nn
 from torchvision.ops import box_iou
 
+from detectors.scenes import CLASSES, batch, make
 from kedge import Boxes
 from kedge.anchors import LearnedShapes
 from kedge.detectors.cascade import CascadeHead, next_boxes

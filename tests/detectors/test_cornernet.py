@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from detectors.scenes import batch, make
 
+from detectors.scenes import batch, make
 from kedge.detectors import CornerNet
 from kedge.select import KeepAll, Selection
 from kedge.types import Targets

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import batch, make
 
+from detectors.scenes import batch, make
 from kedge.detectors import DeNet
 from kedge.nn import GridSample
 from kedge.types import Targets

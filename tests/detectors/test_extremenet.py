@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from detectors.scenes import batch, make
 
+from detectors.scenes import batch, make
 from kedge.detectors import ExtremeNet
 from kedge.detectors.extremenet import EXTREMES, extreme_points
 from kedge.select import KeepAll, Selection

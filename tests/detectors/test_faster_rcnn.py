@@ -2,6 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
+from torchvision.models.detection import FasterRCNN as Torchvisions
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import box_iou
+
 from detectors.beside_torchvision import (
     CLASSES,
     EVERY,
@@ -12,12 +18,6 @@ from detectors.beside_torchvision import (
     same_losses,
     scene,
 )
-from torch import nn
-from torchvision.models.detection import FasterRCNN as Torchvisions
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.ops import box_iou
-
 from kedge import Boxes
 from kedge.anchors import preset
 from kedge.assign import MaxIoU

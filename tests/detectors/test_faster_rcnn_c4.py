@@ -2,6 +2,12 @@
 
 import pytest
 import torch
+from torch import nn
+from torchvision.models.detection import FasterRCNN as Torchvisions
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+
 from detectors.beside_torchvision import (
     CLASSES,
     EVERY,
@@ -10,12 +16,6 @@ from detectors.beside_torchvision import (
     same_detections,
     same_losses,
 )
-from torch import nn
-from torchvision.models.detection import FasterRCNN as Torchvisions
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
-from torchvision.ops import MultiScaleRoIAlign
-
 from kedge.anchors.presets import preset, torchvision_rounded
 from kedge.detectors import FasterRCNNC4
 from kedge.detectors.backbones import cut_backbone

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from detectors.beside_torchvision import Body
-from detectors.scenes import make, target
 from torch import nn
 from torchvision.models.detection import FCOS as Torchvisions
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 import kedge
+from detectors.beside_torchvision import Body
+from detectors.scenes import make, target
 from kedge.detectors import FCOS
 from kedge.select import NMS, Selection
 from kedge.types import Targets

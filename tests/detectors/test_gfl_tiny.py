@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from detectors.scenes import batch
 
+from detectors.scenes import batch
 from kedge.assign import DynamicSoftLabel
 from kedge.detectors import GFLTiny
 from kedge.nn import DepthwiseHead, DepthwisePAN

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, GUIDED, batch, make
 
+from detectors.scenes import CLASSES, GUIDED, batch, make
 from kedge import Boxes, Grid, Level
 from kedge.detectors import GARPN, GAFasterRCNN, GARetinaNet
 from kedge.detectors.guidance import Guidance

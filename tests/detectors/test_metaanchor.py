@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from detectors.scenes import OWN, batch, make
 from torch.nn import functional as F
 
+from detectors.scenes import OWN, batch, make
 from kedge.detectors import MetaAnchor
 from kedge.nn import GeneratedSubnet
 from kedge.types import Targets

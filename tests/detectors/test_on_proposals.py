@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, PROPOSED, batch, make, target
 from torch import nn
 from torchvision.ops import roi_pool
 
+from detectors.scenes import CLASSES, PROPOSED, batch, make, target
 from kedge import Boxes
 from kedge.assign import SoftCell
 from kedge.detectors.detector import HasProposals

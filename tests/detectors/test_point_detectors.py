@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, OWN_CODER, POINTS, batch, make, target
 
 import kedge
+from detectors.scenes import CLASSES, OWN_CODER, POINTS, batch, make, target
 from kedge.assign import ATSS
 from kedge.coders import DeltaCoder, LTRBCoder
 from kedge.detectors import DETECTORS, RetinaNet, detector_class

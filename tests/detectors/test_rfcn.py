@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, batch, make
 from torch import nn
 
+from detectors.scenes import CLASSES, batch, make
 from kedge import Boxes
 from kedge.anchors.presets import preset
 from kedge.detectors import RFCN

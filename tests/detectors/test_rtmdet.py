@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import make
 from torch import nn
 
+from detectors.scenes import make
 from kedge import Grid, Level
 from kedge.detectors import RTMDet
 from kedge.detectors.rtmdet import rtmdet_loss

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from detectors.scenes import CLASSES, batch
 from torch.nn import functional as F
 
+from detectors.scenes import CLASSES, batch
 from kedge.coders import Fixed
 from kedge.detectors import SlidingWindowDetector
 from kedge.select import NMS, Selection

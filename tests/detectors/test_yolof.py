@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from detectors.scenes import SHAPES, batch, make
 
+from detectors.scenes import SHAPES, batch, make
 from kedge import Grid, Level
 from kedge.detectors import YOLOF
 from kedge.nn import Tiny

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import batch, make
 
+from detectors.scenes import batch, make
 from kedge import Grid, Level
 from kedge.assign import BestPredictionInCell
 from kedge.coders import RootCoder

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import PYRAMID, batch, make
 from torch import nn
 
+from detectors.scenes import PYRAMID, batch, make
 from kedge.anchors import preset
 from kedge.coders import YOLOv3Coder
 from kedge.detectors import YOLOv3

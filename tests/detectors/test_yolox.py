@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from detectors.scenes import batch, make
 from torch import nn
 
+from detectors.scenes import batch, make
 from kedge import Grid, Level
 from kedge.detectors import YOLOX
 from kedge.detectors.yolox import yolox_loss
