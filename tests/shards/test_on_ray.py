@@ -16,7 +16,6 @@ from kedge.doctor.over_shards import look, merged
 from kedge.shards import over_shards, shards_of
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.slow  # half a minute to start a cluster and its workers: `make ray`
 
 RECIPE = letterbox(640)
 NAMES = ("category_names",)
