@@ -26,7 +26,11 @@ T = TypeVar("T")
 def cluster():
     from kedge.shards.on_ray import OnRay
 
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    try:
+        ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    except Exception:  # Ray waits 30 seconds for itself, which a busy machine may need
+        ray.shutdown()
+        ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
     yield OnRay()
     ray.shutdown()
 
