@@ -9,12 +9,12 @@ from assign.rules import best_labels, from_labels, outcome, per_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kedge import Grid, Level, Targets
+from kedge import Free, Grid, Level, Targets
 from kedge.anchors import ByGCD, ByNWD, BySimD
 from kedge.assign import ATSS, MaxIoU, SSDMatch
 from kedge.boxes import gcd, nwd, simd
 
-FEW = settings(max_examples=50, deadline=None)
+FEW = settings(max_examples=25, deadline=None)
 
 
 BY = {ByNWD: nwd, BySimD: simd, ByGCD: gcd}
@@ -94,7 +94,7 @@ def test_best_is_every_anchor_that_ties(kind, scene):
     assert ids(kind(grid).best(targets)) == want
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(scenes(crowds=False))
 def test_max_iou_over_nwd_is_the_paper_s_assigner(scene):
     grid, targets = scene
@@ -113,6 +113,29 @@ def test_max_iou_over_nwd_is_the_paper_s_assigner(scene):
 
     got = MaxIoU(positive=0.7, negative=0.3)(ByNWD(grid), targets)
     assert outcome(got) == per_image(targets, grid, rule)
+
+
+@each
+def test_max_iou_by_the_name_of_a_measure(kind):
+    grid = Grid((40, 60), [Level(stride=10, shapes=[(10, 10), (14, 7)])])
+    boxes = torch.tensor([[12.0, 6, 20, 14], [31, 20, 44, 29]])
+    targets = Targets.from_list([{"boxes": boxes}])
+    name, rule = kind.__name__.removeprefix("By").lower(), {"positive": 0.7, "negative": 0.3}
+    got = MaxIoU(measure=name, **rule)(grid, targets)
+    assert outcome(got) == outcome(MaxIoU(**rule)(kind(grid), targets))
+    assert outcome(got) != outcome(MaxIoU(**rule)(grid, targets))
+    assert got.anchors is grid
+
+
+def test_a_measure_is_refused_where_it_cannot_be():
+    grid = Grid((40, 60), [Level(stride=10, shapes=[(10, 10)])])
+    targets = Targets.from_list([{"boxes": torch.tensor([[12.0, 6, 20, 14]])}])
+    with pytest.raises(ValueError, match=r"MaxIoU\(measure='simd'\) needs negative > 0"):
+        MaxIoU(measure="simd", negative=0)
+    with pytest.raises(ValueError, match=r"MaxIoU\.measure is one of .* got 'ciou'"):
+        MaxIoU(measure="ciou")(grid, targets)
+    with pytest.raises(ValueError, match=r"MaxIoU\(measure='gcd'\) needs a Grid"):
+        MaxIoU(measure="gcd")(Free(grid.boxes()), targets)
 
 
 def test_a_tiny_object_between_anchors_gets_one_where_iou_gives_none():

@@ -61,6 +61,8 @@ def heaviest_matching(row: Tensor, column: Tensor, weight: Tensor, count: int) -
     Rows and columns may stay alone: every row has one more column of its own, at weight 0. Solved
     on the CPU in double precision, like `cheapest_matching`.
     """
+    if count == 0:
+        return torch.zeros_like(row, dtype=torch.bool)
     names, place = column.unique(return_inverse=True)
     alone, width = torch.arange(count, device=row.device), len(names)
     every = torch.cat([row, alone])
