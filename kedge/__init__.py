@@ -13,9 +13,9 @@ _HOMES = {
     ),
     "kedge.assign": (
         "ATSS", "AlignedOTA", "AutoAssign", "BestInCell", "BestPredictionInCell", "CentreRegion",
-        "DW", "DynamicSoftLabel", "FCOS", "FreeAnchor", "Hungarian", "LADA", "MAL", "MaxIoU",
-        "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "RFLA", "Ranked", "SSDMatch", "SimOTA",
-        "SizeIoU", "SoftCell", "TAL", "Uniform", "YOLOv3", "YOLOv5", "YOLOv7",
+        "DW", "DynamicSoftLabel", "FCOS", "FreeAnchor", "Guaranteed", "Hungarian", "LADA", "MAL",
+        "MaxIoU", "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "RFLA", "Ranked", "SSDMatch",
+        "SimOTA", "SizeIoU", "SoftCell", "TAL", "Uniform", "YOLOv3", "YOLOv5", "YOLOv7",
     ),
     "kedge.coders": (
         "DeltaCoder", "DistributionCoder", "LTRBCoder", "RootCoder", "TBLRCoder", "YOLOv2Coder",

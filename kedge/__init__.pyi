@@ -26,6 +26,7 @@ from kedge.assign import BestPredictionInCell as BestPredictionInCell
 from kedge.assign import CentreRegion as CentreRegion
 from kedge.assign import DynamicSoftLabel as DynamicSoftLabel
 from kedge.assign import FreeAnchor as FreeAnchor
+from kedge.assign import Guaranteed as Guaranteed
 from kedge.assign import Hungarian as Hungarian
 from kedge.assign import MaxIoU as MaxIoU
 from kedge.assign import NoisyAnchors as NoisyAnchors

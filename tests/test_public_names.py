@@ -15,13 +15,13 @@ NAMES = [
     "Boxes", "ByGCD", "ByNWD", "BySimD", "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder",
     "DenseLoss", "Detections", "Detector", "DistributionCoder", "DynamicSoftLabel", "FCOS",
     "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "Free", "FreeAnchor", "GFL", "GFLTiny",
-    "Grid", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL", "MaxIoU",
-    "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "Predictions", "RCNN", "RFCN", "RFLA",
-    "RTMDet", "Ranked", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite", "SSDMatch",
-    "Selection", "SimOTA", "SizeIoU", "SlidingWindowDetector", "SoftCell", "Stage", "TAL",
-    "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
-    "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "YOLOv7", "__version__",
-    "kmeans", "load", "preset", "read", "save",
+    "Grid", "Guaranteed", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL",
+    "MaxIoU", "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "Predictions", "RCNN", "RFCN",
+    "RFLA", "RTMDet", "Ranked", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
+    "SSDMatch", "Selection", "SimOTA", "SizeIoU", "SlidingWindowDetector", "SoftCell", "Stage",
+    "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1",
+    "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "YOLOv7",
+    "__version__", "kmeans", "load", "preset", "read", "save",
 ]  # fmt: skip
 
 

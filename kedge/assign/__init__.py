@@ -11,6 +11,7 @@ from kedge.assign.dw import DW
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel
 from kedge.assign.fcos import FCOS
 from kedge.assign.free_anchor import FreeAnchor
+from kedge.assign.guaranteed import Guaranteed
 from kedge.assign.hungarian import Hungarian
 from kedge.assign.lada import LADA
 from kedge.assign.mal import MAL
@@ -52,6 +53,7 @@ __all__ = [
     "CentreRegion",
     "DynamicSoftLabel",
     "FreeAnchor",
+    "Guaranteed",
     "Hungarian",
     "MaxIoU",
     "NoisyAnchors",

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 from assign.dense import ids, images, inside, near_centre, points, scene
-from scipy.optimize import linear_sum_assignment
 
 from kedge import Grid, Level, Predictions, Targets
 from kedge.assign import POTO
 from kedge.assign.shared import matching
 from kedge.boxes import iou
+
+linear_sum_assignment = pytest.importorskip("scipy.optimize").linear_sum_assignment
 
 
 def dense_poto(grid, targets, predictions, rule: POTO):
