@@ -8,12 +8,14 @@ __version__ = "0.1.0"
 # imported when first asked for: torch takes seconds, and `kedge --help` does not need it.
 # A name stands here, in __init__.pyi and in tests/test_public_names.py
 _HOMES = {
-    "kedge.anchors": ("Boxes", "ByNWD", "Free", "Grid", "LearnedShapes", "Level", "preset"),
+    "kedge.anchors": (
+        "Boxes", "ByGCD", "ByNWD", "BySimD", "Free", "Grid", "LearnedShapes", "Level", "preset",
+    ),
     "kedge.assign": (
-        "ATSS", "AutoAssign", "BestInCell", "BestPredictionInCell", "CentreRegion", "DW",
-        "DynamicSoftLabel", "FCOS", "FreeAnchor", "Hungarian", "LADA", "MAL", "MaxIoU",
-        "NoisyAnchors", "OTA", "PAA", "RFLA", "SSDMatch", "SimOTA", "SoftCell", "TAL", "Uniform",
-        "YOLOv3", "YOLOv5",
+        "ATSS", "AlignedOTA", "AutoAssign", "BestInCell", "BestPredictionInCell", "CentreRegion",
+        "DW", "DynamicSoftLabel", "FCOS", "FreeAnchor", "Guaranteed", "Hungarian", "LADA", "MAL",
+        "MaxIoU", "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "RFLA", "Ranked", "SSDMatch",
+        "SimOTA", "SizeIoU", "SoftCell", "TAL", "Uniform", "YOLOv3", "YOLOv5", "YOLOv7",
     ),
     "kedge.coders": (
         "DeltaCoder", "DistributionCoder", "LTRBCoder", "RootCoder", "TBLRCoder", "YOLOv2Coder",

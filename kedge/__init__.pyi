@@ -1,7 +1,9 @@
 """What ``import kedge`` shows, for type checkers; ``__init__.py`` imports it when asked for."""
 
 from kedge.anchors import Boxes as Boxes
+from kedge.anchors import ByGCD as ByGCD
 from kedge.anchors import ByNWD as ByNWD
+from kedge.anchors import BySimD as BySimD
 from kedge.anchors import Free as Free
 from kedge.anchors import Grid as Grid
 from kedge.anchors import LearnedShapes as LearnedShapes
@@ -14,23 +16,30 @@ from kedge.assign import LADA as LADA
 from kedge.assign import MAL as MAL
 from kedge.assign import OTA as OTA
 from kedge.assign import PAA as PAA
+from kedge.assign import POTO as POTO
 from kedge.assign import RFLA as RFLA
 from kedge.assign import TAL as TAL
+from kedge.assign import AlignedOTA as AlignedOTA
 from kedge.assign import AutoAssign as AutoAssign
 from kedge.assign import BestInCell as BestInCell
 from kedge.assign import BestPredictionInCell as BestPredictionInCell
 from kedge.assign import CentreRegion as CentreRegion
 from kedge.assign import DynamicSoftLabel as DynamicSoftLabel
 from kedge.assign import FreeAnchor as FreeAnchor
+from kedge.assign import Guaranteed as Guaranteed
 from kedge.assign import Hungarian as Hungarian
 from kedge.assign import MaxIoU as MaxIoU
 from kedge.assign import NoisyAnchors as NoisyAnchors
+from kedge.assign import OneToFew as OneToFew
+from kedge.assign import Ranked as Ranked
 from kedge.assign import SimOTA as SimOTA
+from kedge.assign import SizeIoU as SizeIoU
 from kedge.assign import SoftCell as SoftCell
 from kedge.assign import SSDMatch as SSDMatch
 from kedge.assign import Uniform as Uniform
 from kedge.assign import YOLOv3 as YOLOv3
 from kedge.assign import YOLOv5 as YOLOv5
+from kedge.assign import YOLOv7 as YOLOv7
 from kedge.coders import DeltaCoder as DeltaCoder
 from kedge.coders import DistributionCoder as DistributionCoder
 from kedge.coders import LTRBCoder as LTRBCoder

@@ -107,7 +107,8 @@ def side_ratio(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor
     return torch.minimum(torch.minimum(across, 1 / across), torch.minimum(down, 1 / down))
 
 
-_TINY_AREA, _TINY_SIDE = 1e-12, 1e-6  # px^2 and px: smaller denominators count as this
+SMALLEST_SIDE = 1e-6  # px: a smaller denominator counts as this
+_TINY_AREA = 1e-12  # px^2
 
 
 def unflip(boxes: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def aspect_difference(a: Tensor, b: Tensor, overlap: Tensor | None = None) -> Te
     ``overlap`` is ``iou(a, b)`` when the caller has it already.
     """
     a, b = at_least_float32(a, b)
-    side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
+    side_a, side_b = sizes(a).clamp(min=SMALLEST_SIDE), sizes(b).clamp(min=SMALLEST_SIDE)
     angle_a = torch.atan2(side_a[..., 0], side_a[..., 1])
     v = (4 / math.pi**2) * (torch.atan2(side_b[..., 0], side_b[..., 1]) - angle_a).square()
     with torch.no_grad():
@@ -207,7 +208,7 @@ def siou(a: Tensor, b: Tensor) -> Tensor:
     gamma = 2 - 2 * (offset[..., 0] * offset[..., 1]).abs() / squared
     reach = offset.square() / enclosing(a, b).square().clamp(min=_TINY_AREA)
     distance = (1 - torch.exp(-gamma[..., None] * reach)).sum(dim=-1)
-    differ = (side_a - side_b).abs() / torch.maximum(side_a, side_b).clamp(min=_TINY_SIDE)
+    differ = (side_a - side_b).abs() / torch.maximum(side_a, side_b).clamp(min=SMALLEST_SIDE)
     shape = (1 - torch.exp(-differ)).pow(4).sum(dim=-1)
     return iou(a, b) - (distance + shape) / 2
 
@@ -224,9 +225,45 @@ def nwd(a: Tensor, b: Tensor, constant: float = 12.8) -> Tensor:
     a, b = at_least_float32(a, b)
     squared = (centres(a) - centres(b)).square().sum(dim=-1)
     squared = squared + (sizes(a) - sizes(b)).square().sum(dim=-1) / 4
-    apart = squared > 0  # the square root has no finite gradient at 0
+    return torch.exp(-_root(squared) / constant)
+
+
+def simd(a: Tensor, b: Tensor, m: float = 6.13, n: float = 4.59) -> Tensor:
+    """Similarity distance as a similarity in (0, 1]: ``exp(-(location + shape))``.
+
+    Location is the distance of the centres, shape that of the sides: the horizontal part times
+    ``m`` over the sum of both widths, the vertical one times ``n`` over that of both heights.
+
+    Source: Shi et al., arXiv:2407.02394; ``m`` and ``n`` are the released code's.
+    """
+    a, b = at_least_float32(a, b)
+    unit = (sizes(a) + sizes(b)).clamp(min=SMALLEST_SIDE) / a.new_tensor([m, n])
+    location = ((centres(a) - centres(b)) / unit).square().sum(dim=-1)
+    shape = ((sizes(a) - sizes(b)) / unit).square().sum(dim=-1)
+    return torch.exp(-(_root(location) + _root(shape)))
+
+
+def gcd(a: Tensor, b: Tensor) -> Tensor:
+    """Gaussian combined distance as a similarity in (0, 1]: ``exp(-sqrt(d))``.
+
+    ``d`` is the squared distance of the centres and half the sides' differences, each over the
+    sides of ``a``, and the same over those of ``b``; the mean of both. Symmetric, and the same at
+    every scale. Sides below 1e-6 px count as that.
+
+    Source: Guan et al., as in the released code (mmdet-GCD).
+    """
+    a, b = at_least_float32(a, b)
+    side_a, side_b = sizes(a).clamp(min=SMALLEST_SIDE), sizes(b).clamp(min=SMALLEST_SIDE)
+    squared = (centres(a) - centres(b)).square() + (sizes(a) - sizes(b)).square() / 4
+    combined = (squared / side_a.square() + squared / side_b.square()) / 2
+    return torch.exp(-_root(combined.sum(dim=-1)))
+
+
+def _root(squared: Tensor) -> Tensor:
+    """The square root, whose gradient at 0 is 0 and not infinite."""
+    apart = squared > 0
     root = torch.sqrt(torch.where(apart, squared, torch.ones_like(squared)))
-    return torch.exp(-torch.where(apart, root, torch.zeros_like(root)) / constant)
+    return torch.where(apart, root, torch.zeros_like(root))
 
 
 def kld(a: Tensor, b: Tensor) -> Tensor:
@@ -235,7 +272,7 @@ def kld(a: Tensor, b: Tensor) -> Tensor:
     Sides below 1e-6 px count as that. Source: Xu et al., arXiv:2208.08738, section 3.2.
     """
     a, b = at_least_float32(a, b)
-    side_a, side_b = sizes(a).clamp(min=_TINY_SIDE), sizes(b).clamp(min=_TINY_SIDE)
+    side_a, side_b = sizes(a).clamp(min=SMALLEST_SIDE), sizes(b).clamp(min=SMALLEST_SIDE)
     ratio = side_a / side_b
     offset = 2 * (centres(a) - centres(b)) / side_b
     terms = ratio.square() + offset.square() - 2 * torch.log(ratio) - 1

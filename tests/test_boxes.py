@@ -11,26 +11,30 @@ from torch.autograd import gradcheck
 
 from kedge import boxes as B
 
-FAMILY = [B.iou, B.giou, B.diou, B.ciou, B.eiou, B.siou, B.nwd, B.rfd]
+FAMILY = [B.iou, B.giou, B.diou, B.ciou, B.eiou, B.siou, B.nwd, B.simd, B.gcd, B.rfd]
 family = pytest.mark.parametrize("compare", FAMILY, ids=lambda f: f.__name__)
 
-# a, b: IoU, GIoU, DIoU, CIoU, EIoU, SIoU, NWD, RFD
+# a, b: IoU, GIoU, DIoU, CIoU, EIoU, SIoU, NWD, SimD, GCD, RFD
 REFERENCE = [
     [
         *((0, 0, 10, 10), (5, 5, 15, 15)),
-        *(0.142857, -0.079365, 0.031746, 0.031746, 0.031746, 0.037696, 0.575551, 0.5),
+        *(0.142857, -0.079365, 0.031746, 0.031746, 0.031746, 0.037696, 0.575551),
+        *(0.147415, 0.493069, 0.5),
     ],
     [
         *((0, 0, 20, 10), (0, 0, 10, 10)),
-        *(0.5, 0.5, 0.45, 0.446752, 0.2, 0.429264, 0.575551, 0.433491),
+        *(0.5, 0.5, 0.45, 0.446752, 0.2, 0.429264, 0.575551),
+        *(0.046654, 0.571771, 0.433491),
     ],
     [
         *((0, 0, 4, 4), (10, 0, 14, 4)),
-        *(0.0, -0.428571, -0.471698, -0.471698, -0.471698, -0.319776, 0.457833, 0.074074),
+        *(0.0, -0.428571, -0.471698, -0.471698, -0.471698, -0.319776, 0.457833),
+        *(0.000470, 0.082085, 0.074074),
     ],
     [
         *((2, 2, 12, 7), (0, 0, 10, 10)),
-        *(0.363636, 0.280303, 0.346218, 0.343623, 0.096218, 0.328947, 0.776348, 0.712684),
+        *(0.363636, 0.280303, 0.346218, 0.343623, 0.096218, 0.328947, 0.776348),
+        *(0.115117, 0.637628, 0.712684),
     ],
 ]
 
@@ -57,6 +61,9 @@ def test_by_hand():
     assert B.diou(a, b).item() == pytest.approx(0.5 - 25 / 500)  # 5 px apart, diagonal^2 = 500
     assert B.eiou(a, b).item() == pytest.approx(0.45 - 100 / 400)  # 10 px wider, 20 px around
     assert B.nwd(a, b).item() == pytest.approx(math.exp(-math.sqrt(25 + 25) / 12.8))
+    # SimD: 5 px of 30 wide, 10 px wider; GCD: (5 / 20)^2 and (5 / 10)^2, and half of 10 px likewise
+    assert B.simd(a, b).item() == pytest.approx(math.exp(-6.13 * (5 + 10) / 30))
+    assert B.gcd(a, b).item() == pytest.approx(math.exp(-math.sqrt(0.0625 + 0.25)))
     # KL = (4 + 1 + 4 * 25 / 100 - ln 4 - 2) / 2
     assert B.kld(a, b).item() == pytest.approx((4 - math.log(4)) / 2)
 
@@ -110,7 +117,7 @@ def test_no_pairs_and_float_types(compare):
 def test_gradients(compare):
     a = random_boxes(6, 9, torch.float64).requires_grad_()
     b = random_boxes(6, 10, torch.float64)
-    b[:3] = a.detach()[:3] + 7.3  # overlapping pairs as well
+    b[:3] = 1.02 * a.detach()[:3] + 7.3  # overlapping pairs as well, of other sizes
     if compare is not B.ciou:  # its alpha is a constant by definition
         assert gradcheck(compare, (a, b.requires_grad_()))
     else:
@@ -163,16 +170,17 @@ def test_ranges_and_order(p, q):
     assert B.ciou(a, b) <= B.diou(a, b) + 1e-12 <= overlap + 1e-9
     assert B.eiou(a, b) <= B.diou(a, b) + 1e-12
     assert B.siou(a, b) <= overlap + 1e-12
-    assert 0 <= B.nwd(a, b) <= 1
+    for similarity in (B.nwd, B.simd, B.gcd):
+        assert 0 <= similarity(a, b) <= 1
     assert B.kld(a, b) >= -1e-9
-    for symmetric in (B.iou, B.giou, B.diou, B.eiou, B.siou, B.nwd):
+    for symmetric in (B.iou, B.giou, B.diou, B.eiou, B.siou, B.nwd, B.simd, B.gcd):
         torch.testing.assert_close(symmetric(a, b), symmetric(b, a))
     moved = torch.tensor([30.0, -20.0, 30.0, -20.0], dtype=torch.float64)
     for compare in FAMILY:
         torch.testing.assert_close(
             compare(a + moved, b + moved), compare(a, b), rtol=1e-6, atol=1e-9
         )
-    for scale_free in (B.iou, B.giou, B.diou, B.ciou, B.eiou, B.siou, B.rfd):
+    for scale_free in (B.iou, B.giou, B.diou, B.ciou, B.eiou, B.siou, B.simd, B.gcd, B.rfd):
         torch.testing.assert_close(scale_free(a * 3, b * 3), scale_free(a, b), rtol=1e-6, atol=1e-9)
 
 

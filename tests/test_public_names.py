@@ -11,16 +11,17 @@ import kedge
 
 PACKAGE = Path(kedge.__file__).parent
 NAMES = [
-    "ATSS", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell", "Boxes", "ByNWD",
-    "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder", "DenseLoss", "Detections", "Detector",
-    "DistributionCoder", "DynamicSoftLabel", "FCOS", "FastRCNN", "FasterRCNN", "FasterRCNNC4",
-    "Found", "Free", "FreeAnchor", "GFL", "GFLTiny", "Grid", "Hungarian", "LADA", "LTRBCoder",
-    "LearnedShapes", "Level", "MAL", "MaxIoU", "NoisyAnchors", "OTA", "PAA", "Predictions",
-    "RCNN", "RFCN", "RFLA", "RTMDet", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
-    "SSDMatch", "Selection", "SimOTA", "SlidingWindowDetector", "SoftCell", "Stage", "TAL",
-    "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
-    "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "__version__", "kmeans",
-    "load", "preset", "read", "save",
+    "ATSS", "AlignedOTA", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell",
+    "Boxes", "ByGCD", "ByNWD", "BySimD", "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder",
+    "DenseLoss", "Detections", "Detector", "DistributionCoder", "DynamicSoftLabel", "FCOS",
+    "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "Free", "FreeAnchor", "GFL", "GFLTiny",
+    "Grid", "Guaranteed", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL",
+    "MaxIoU", "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "Predictions", "RCNN", "RFCN",
+    "RFLA", "RTMDet", "Ranked", "RefineDet", "RetinaNet", "RootCoder", "SSD", "SSDLite",
+    "SSDMatch", "Selection", "SimOTA", "SizeIoU", "SlidingWindowDetector", "SoftCell", "Stage",
+    "TAL", "TBLRCoder", "TOOD", "Targets", "Uniform", "VFNet", "YOLOF", "YOLOX", "YOLOv1",
+    "YOLOv2", "YOLOv2Coder", "YOLOv3", "YOLOv3Coder", "YOLOv5", "YOLOv5Coder", "YOLOv7",
+    "__version__", "kmeans", "load", "preset", "read", "save",
 ]  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def test_a_page_of_a_detector_says_what_the_code_and_the_results_say():
     text = pages()["docs/detectors/atss.md"]
     row = next(r for r in measured.results("detectors")["rows"] if r["recipe"] == "bccd_atss")
     assert f"| {row['AP']:.3f} | {row['AP50']:.3f} | {row['AP75']:.3f} |" in text
-    assert "| assign | `ATSS(k=9, margin=0.01, side=None)` |" in text
+    assert "| assign | `ATSS(k=9, margin=0.01, side=None, alpha=None)` |" in text
     assert "kedge train --detector atss" in text
     assert "`test_mmdetection_corner.py`" in pages()["docs/detectors/cornernet.md"]
     norm = written.said_of(importlib.import_module("kedge.detectors").RetinaNet, "norm")

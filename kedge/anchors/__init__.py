@@ -6,6 +6,7 @@ from kedge.lazy import lazily
 
 if TYPE_CHECKING:
     from kedge.anchors.boxes import Boxes, Free
+    from kedge.anchors.gcd import ByGCD
     from kedge.anchors.grid import Grid
     from kedge.anchors.layout import Place
     from kedge.anchors.learned import LearnedShapes
@@ -13,10 +14,13 @@ if TYPE_CHECKING:
     from kedge.anchors.nwd import ByNWD
     from kedge.anchors.pairs import Pairs
     from kedge.anchors.presets import Preset, preset, preset_names
+    from kedge.anchors.simd import BySimD
 
 __all__ = [
     "Boxes",
+    "ByGCD",
     "ByNWD",
+    "BySimD",
     "Free",
     "Grid",
     "LearnedShapes",
@@ -31,7 +35,9 @@ __all__ = [
 # imported when first asked for: every command names the presets, and few of them need torch
 _HOMES = {
     "Boxes": "boxes",
+    "ByGCD": "gcd",
     "ByNWD": "nwd",
+    "BySimD": "simd",
     "Free": "boxes",
     "Grid": "grid",
     "LearnedShapes": "learned",

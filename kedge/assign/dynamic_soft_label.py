@@ -6,7 +6,6 @@ from functools import partial
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
@@ -14,7 +13,7 @@ from kedge.anchors.segments import pick, where
 from kedge.assign.shared.affordable import affordable
 from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
-from kedge.assign.shared.costs import checked, class_logit, per_anchor, predicted_boxes
+from kedge.assign.shared.costs import checked, predicted_boxes, soft_label_cost
 from kedge.boxes import centres, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -107,10 +106,7 @@ class DynamicSoftLabel:
         return -self.iou_weight * math.log(1e-7) + 10 ** (strides - self.soft_centre_radius)
 
     def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
-        logit = class_logit(predictions, pairs)
-        soft = F.binary_cross_entropy_with_logits(logit, overlap.to(logit.dtype), reduction="none")
-        soft = soft * (overlap - logit.sigmoid()) ** 2
-        classes = per_anchor(predictions, pairs, _background) - _focal(logit) + soft
+        classes = soft_label_cost(predictions, pairs, overlap)
         return classes - self.iou_weight * (overlap + 1e-7).log() + self._prior(pairs)
 
     def _prior(self, pairs: Pairs) -> Tensor:
@@ -121,13 +117,3 @@ class DynamicSoftLabel:
     def _guess(self, pairs: Pairs, overlap: Tensor) -> Tensor:
         """(P,) the cost without that of the classes, which is positive."""
         return self._prior(pairs) - self.iou_weight * (overlap + 1e-7).log()
-
-
-def _focal(logit: Tensor) -> Tensor:
-    """Quality focal loss against the label 0."""
-    return F.softplus(logit) * logit.sigmoid() ** 2
-
-
-def _background(logits: Tensor, objectness: Tensor | None) -> Tensor:
-    del objectness  # the rule has no such branch
-    return _focal(logits).sum(-1)

@@ -30,6 +30,15 @@ class Hungarian:
     - ``"softmax"``: minus the probability of the target's class, for DETR itself (weights 1, 5, 2;
       give logits with a last column for "no object").
 
+    ``cost="product"`` asks instead for the most ``score * IoU^iou_power`` of the predictions, score
+    the probability of the target's class: no weights, and no box but one that overlaps counts.
+
+    - ``repeat``: how many anchors every target is matched with, each once (H-DETR's one-to-many
+      branch: 6).
+    - ``groups``: parts of equal size that an image's anchors fall into, in order; each is matched
+      with all targets by itself, so that a target has one anchor of every group (Group DETR: 11,
+      RF-DETR: 13). Training only: a detector shows the first group.
+
     ``image_size`` (H, W) is the grid's unless given; ``Free`` anchors (queries) need it.
 
     **Exact without the whole matrix.** The costs are computed in blocks, of which each target's few
@@ -40,9 +49,15 @@ class Hungarian:
     peers.
 
     Edge cases: more targets than anchors: every anchor gets one, the others stay without (which
-    ones is part of the best matching). Predictions that are not finite cost as much as the worst.
+    ones is part of the best matching). Predictions that are not finite cost as much as the worst. A
+    product costs 0 for whatever does not overlap: a target that no prediction overlaps gets any
+    anchor.
 
-    Source: Carion et al., arXiv:2005.12872, section 3.1; Zhu et al., arXiv:2010.04159 (focal form).
+    Errors: ``ValueError`` where an image's anchors cannot be parted into equal ``groups``.
+
+    Source: Carion et al., arXiv:2005.12872, section 3.1; Zhu et al., arXiv:2010.04159 (focal form);
+    Jia et al., arXiv:2207.13080 (``repeat``); Chen et al., arXiv:2207.13085 (``groups``); DEIMv2's
+    released matcher (``cost="product"``, power 4).
     """
 
     classification: Literal["focal", "softmax"] = "focal"
@@ -50,6 +65,10 @@ class Hungarian:
     box_weight: float = 5.0
     giou_weight: float = 2.0
     image_size: tuple[int, int] | None = None
+    cost: Literal["sum", "product"] = "sum"
+    iou_power: float = 4.0
+    repeat: int = 1
+    groups: int = 1
 
     def __post_init__(self) -> None:
         if min(self.class_weight, self.box_weight, self.giou_weight) < 0:
@@ -58,6 +77,10 @@ class Hungarian:
             raise ValueError(
                 f"Hungarian.classification is 'focal' or 'softmax', got {self.classification!r}"
             )
+        if self.cost not in ("sum", "product"):
+            raise ValueError(f"Hungarian.cost is 'sum' or 'product', got {self.cost!r}")
+        if min(self.repeat, self.groups) < 1 or self.iou_power <= 0:
+            raise ValueError(f"Hungarian needs repeat, groups >= 1 and iou_power > 0, got {self}")
 
     @classmethod
     def detr(cls) -> "Hungarian":
@@ -77,8 +100,10 @@ class Hungarian:
         first = (count.cumsum(0) - count).tolist()
         for image in targets.image[~targets.ignore].unique().tolist():
             rows = ((targets.image == image) & ~targets.ignore).nonzero()[:, 0]
+            rows = rows.repeat_interleave(self.repeat) if self.repeat > 1 else rows
             flat = first[image] + torch.arange(int(count[image]), device=rows.device)
-            found.append(self._match(rows, flat, targets, predictions, scale))
+            for group in self._parted(flat):
+                found.append(self._match(rows, group, targets, predictions, scale))
         target, anchor = (torch.cat(part) for part in zip(*found))
         return Pairs(anchors=anchors, targets=targets, anchor=anchor, target=target).assignment()
 
@@ -90,6 +115,15 @@ class Hungarian:
                 "size, give Hungarian(image_size=(H, W))"
             )
         return like.new_tensor([size[1], size[0], size[1], size[0]])
+
+    def _parted(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """The anchors of an image, group by group."""
+        if len(flat) % self.groups:
+            raise ValueError(
+                f"Hungarian: {len(flat)} anchors an image cannot be parted into {self.groups} "
+                "groups of equal size"
+            )
+        return flat.split(max(1, len(flat) // self.groups))
 
     def _match(
         self,
@@ -126,18 +160,24 @@ class Hungarian:
         return (rows, flat[column]) if few else (rows[column], flat)
 
     def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
-        """(K, N) cost of the classes ``names`` (K,)."""
+        """(K, N) cost of the classes ``names`` (K,); of a product minus their scores."""
         if self.classification == "softmax":
             logits = at_least_float32(predictions.logits_at(flat))[0]
             return -logits.softmax(-1).T.index_select(0, names)
         logits = at_least_float32(predictions.log_odds_at(flat))[0]
         logits = logits.T.index_select(0, names)
+        if self.cost == "product":
+            return -logits.sigmoid()
         return focal_positive(logits, 0.25, 2.0) - focal_negative(logits, 0.25, 2.0)
 
     def _cost(
         self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor
     ) -> Tensor:
         """(g, N) cost of a block of targets; ``labels`` (g,) are rows of ``classes`` (K, N)."""
+        if self.cost == "product":
+            shared, union = _shared_and_union(goal, boxes)
+            cost = shared.div_(union.clamp_(min=TINY)).pow_(self.iou_power).mul_(classes[labels])
+            return torch.nan_to_num(cost, nan=WORST)
         cost = torch.cdist(_centred(goal) / scale, _centred(boxes) / scale, p=1)
         cost.mul_(self.box_weight).add_(classes[labels], alpha=self.class_weight)
         cost.add_(1 - _pairwise_giou(goal, boxes), alpha=self.giou_weight)
@@ -149,13 +189,20 @@ def _pairwise_giou(a: Tensor, b: Tensor) -> Tensor:
     ``boxes.giou`` on (g, N, 4)."""
     x1, y1, x2, y2 = a.T[:, :, None]
     u1, v1, u2, v2 = b.T
-    shared = torch.minimum(x2, u2).sub_(torch.maximum(x1, u1)).clamp_(min=0)
-    shared.mul_(torch.minimum(y2, v2).sub_(torch.maximum(y1, v1)).clamp_(min=0))
-    union = ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)
+    shared, union = _shared_and_union(a, b)
     hull = torch.maximum(x2, u2).sub_(torch.minimum(x1, u1))
     hull.mul_(torch.maximum(y2, v2).sub_(torch.minimum(y1, v1)))
     empty = (hull - union).div_(hull.clamp_(min=TINY))
     return shared.div_(union.clamp_(min=TINY)).sub_(empty)
+
+
+def _shared_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(g, N) areas of intersection and union of boxes (g, 4) and (N, 4)."""
+    x1, y1, x2, y2 = a.T[:, :, None]
+    u1, v1, u2, v2 = b.T
+    shared = torch.minimum(x2, u2).sub_(torch.maximum(x1, u1)).clamp_(min=0)
+    shared.mul_(torch.minimum(y2, v2).sub_(torch.maximum(y1, v1)).clamp_(min=0))
+    return shared, ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)
 
 
 def _centred(boxes: Tensor) -> Tensor:

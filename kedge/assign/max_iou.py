@@ -1,11 +1,12 @@
 """MaxIoU: two fixed IoU thresholds, and the low-quality match (Faster R-CNN, RetinaNet, SSD's
 peers)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
+from kedge.anchors.measures import Measure, measured
 from kedge.anchors.pairs import Pairs
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -30,6 +31,10 @@ class MaxIoU:
 
     Equal IoU: the lowest target. RetinaNet is 0.5 / 0.4, a region proposal network 0.7 / 0.3.
 
+    - ``measure``: what stands in the place of the IoU, by name: ``"nwd"``, ``"simd"`` or ``"gcd"``
+      for tiny objects (`kedge.anchors.ByNWD` and its kin, with their published constants; they need
+      a grid). ``"iou"`` is what the anchors themselves measure.
+
     Source: Ren et al., arXiv:1506.01497, section 3.1.2; Lin et al., arXiv:1708.02002, section 4.1.
     Deviation: a target that touches no anchor rescues none, where the peers then make *every*
     anchor positive (IoU 0 equals the maximum 0)."""
@@ -38,6 +43,7 @@ class MaxIoU:
     negative: float = 0.4
     low_quality: LowQuality = "own"
     min_low_quality: float = 0.0
+    measure: Measure = "iou"
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative <= self.positive <= 1 or self.positive == 0:
@@ -47,6 +53,10 @@ class MaxIoU:
             )
         if self.low_quality not in ("own", "rescuer", "none"):
             raise ValueError(f"low_quality is 'own', 'rescuer' or 'none', got {self.low_quality!r}")
+        if self.measure != "iou" and self.negative == 0:
+            raise ValueError(
+                f"MaxIoU(measure={self.measure!r}) needs negative > 0: it is positive everywhere"
+            )
 
     @torch.no_grad()
     def __call__(
@@ -54,6 +64,12 @@ class MaxIoU:
     ) -> Assignment:
         """Assigns a whole batch; IoU is geometry, so ``predictions`` are not read."""
         del predictions
+        if self.measure == "iou":
+            return self._assign(anchors, targets)
+        similar = measured(anchors, self.measure, "MaxIoU")
+        return replace(self._assign(similar, targets), anchors=anchors)
+
+    def _assign(self, anchors: Anchors, targets: Targets) -> Assignment:
         candidates = anchors.overlapping(targets, self.negative)
         best = candidates.best_target_per_anchor(by=candidates.iou())
         chosen = best.select(best.iou() >= self.positive)

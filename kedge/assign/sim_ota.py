@@ -12,18 +12,10 @@ from kedge.anchors.queries.regions import inside_or_centre
 from kedge.anchors.segments import pick, where
 from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
-from kedge.assign.shared.costs import (
-    checked,
-    class_logit,
-    objectness,
-    per_anchor,
-    predicted_boxes,
-)
+from kedge.assign.shared.costs import checked, predicted_boxes, root_score_cost
 from kedge.assign.shared.preferred import PENALTY, preferred
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
-
-LOG_LIMIT = -100.0  # torch's binary cross-entropy stops its logarithms here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,22 +76,5 @@ class SimOTA:
     def _price(self, predictions: Predictions, pairs: Pairs, good: Tensor) -> tuple[Tensor, Tensor]:
         """(P,) overlap of the predicted boxes, and cost."""
         overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
-        return overlap, self._cost(predictions, pairs, overlap) + PENALTY * ~good
-
-    def _cost(self, predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
-        absent = per_anchor(predictions, pairs, lambda x, o: _absent(_score(x, o)).sum(-1))
-        branch = objectness(predictions, pairs.anchor)
-        score = _score(class_logit(predictions, pairs)[:, None], branch)[:, 0]
-        present = -score.log().clamp(min=LOG_LIMIT) - _absent(score)
-        return self.class_weight * (absent + present) - self.iou_weight * (overlap + 1e-7).log()
-
-
-def _score(logits: Tensor, branch: Tensor | None) -> Tensor:
-    """(u, C) ``sqrt(score * objectness)``."""
-    score = logits.sigmoid()
-    return score.sqrt() if branch is None else score.mul_(branch.sigmoid()[:, None]).sqrt()
-
-
-def _absent(score: Tensor) -> Tensor:
-    """Cross-entropy of a score against 0; stops where torch's does."""
-    return -torch.log1p(-score).clamp(min=LOG_LIMIT)
+        cost = self.class_weight * root_score_cost(predictions, pairs)
+        return overlap, cost - self.iou_weight * (overlap + 1e-7).log() + PENALTY * ~good

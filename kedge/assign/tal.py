@@ -1,6 +1,6 @@
 """TAL: task-aligned assignment. A prediction's score and overlap choose the positives together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -35,14 +35,20 @@ class TAL:
     - ``contest``: who may win an anchor that several targets claim: the ``"claimants"``, or every
       target of which the anchor is a candidate (``"candidates"``), even one that did not choose
       it.
+    - ``keep``: how many of its anchors with the largest t a target keeps after the contest; all
+      unless given. 1 is one to one, for a detector without suppression: the soft label of the one
+      that is kept is its own IoU.
 
-    `TAL.ultralytics` is the variant of Ultralytics 8.4.
+    `TAL.ultralytics` is the variant of Ultralytics 8.4, `TAL.one_to_one` that of its branch without
+    suppression.
 
     Cost of ``among="all"``: an anchor outside can only take a place if its predicted box overlaps
     the target by more than ``t^(1/beta)`` of the last one inside, so a spatial join finds them.
 
     Edge cases: a target without a cell centre inside, or whose candidates all have IoU 0, gets no
     anchor, and a target can lose all its anchors to others; the assignment's report counts both.
+    ``keep`` acts after the contest: a target that lost its k stays empty, even where its next best
+    was free.
 
     Source: Feng et al., arXiv:2108.07755 (TOOD), section 3.2, eq. 1 and 2; k 13, alpha 1, beta 6.
     Deviations: "inside" is strict, MMDetection asks for 0.01 px more; the first epochs' ATSS
@@ -56,8 +62,11 @@ class TAL:
     min_side: float = 0.0
     overlap: Literal["iou", "ciou"] = "iou"
     contest: Literal["claimants", "candidates"] = "claimants"
+    keep: int | None = None
 
     def __post_init__(self) -> None:
+        if self.keep is not None and self.keep < 1:
+            raise ValueError(f"TAL.keep is at least 1, or None, got {self.keep}")
         if self.k < 1 or min(self.alpha, self.beta, self.min_side) < 0:
             raise ValueError(f"TAL needs k >= 1 and alpha, beta, min_side >= 0, got {self}")
         if self.among not in ("all", "inside"):
@@ -84,6 +93,12 @@ class TAL:
             contest="candidates",
         )
 
+    @classmethod
+    def one_to_one(cls, middle_stride: float = 16.0) -> "TAL":
+        """The settings of Ultralytics 8.4 for the branch that needs no suppression: as
+        ``ultralytics``, but k 7, of which one is kept."""
+        return replace(cls.ultralytics(middle_stride), k=7, keep=1)
+
     @torch.no_grad()
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
@@ -103,6 +118,9 @@ class TAL:
             )
         rows = self._settle(pairs, first, chosen, metric, overlap)
         pairs, metric, overlap = pairs.select(rows), pick(metric, rows), pick(overlap, rows)
+        if self.keep is not None:
+            most = where(pairs.top_per_target(metric, self.keep))
+            pairs, metric, overlap = pairs.select(most), pick(metric, most), pick(overlap, most)
         scale = pairs.max_per_target(overlap) / pairs.max_per_target(metric)
         return pairs.assignment(quality=(metric * scale[pairs.target]).clamp(max=1))
 

@@ -1,11 +1,10 @@
 """YOLOv5: every shape within a factor of the object's, in the centre's cell and two neighbours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
-from kedge.anchors.pairs import Pairs
-from kedge.boxes import centres, sizes
+from kedge.assign.shared.near_cells import near_cells
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -39,28 +38,4 @@ class YOLOv5:
     ) -> Assignment:
         """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
         del predictions
-        cell = anchors.in_cell(targets)
-        side, object_side = anchors.shape_of(cell.anchor), sizes(cell.target_boxes())
-        ratio = torch.maximum(object_side / side, side / object_side).amax(1)
-        cell = cell.select(ratio < self.max_ratio)
-        return self._with_neighbours(cell).assignment()
-
-    def _with_neighbours(self, pairs: Pairs) -> Pairs:
-        """The pairs, and the same shapes in the neighbours nearest to the object's centre."""
-        at = centres(pairs.target_boxes()) / pairs.stride()
-        size = pairs.anchors.cells(pairs.anchor)
-        within = ((at >= 0) & (at < size)).all(1)
-        part = at - at.floor()
-        before = (part < self.reach) & (at > 1) & within[:, None]
-        after = (part > 1 - self.reach) & (at < size - 1) & within[:, None]
-        moves = (
-            (-1, 0, before[:, 0]),
-            (0, -1, before[:, 1]),
-            (1, 0, after[:, 0]),
-            (0, 1, after[:, 1]),
-        )
-        anchor = [pairs.anchors.neighbours(pairs.anchor[w], x, y) for x, y, w in moves]
-        target = [pairs.target[where] for *_, where in moves]
-        return pairs.join(
-            replace(pairs, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None)
-        )
+        return near_cells(anchors, targets, self.max_ratio, self.reach).assignment()

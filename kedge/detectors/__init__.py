@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `as` shows a name to type checkers
     from kedge.detectors.dense import Dense as Dense
     from kedge.detectors.dense import Maps as Maps
     from kedge.detectors.detector import Detector as Detector
+    from kedge.detectors.dual import Dual as Dual
     from kedge.detectors.dw import DW as DW
     from kedge.detectors.extremenet import ExtremeNet as ExtremeNet
     from kedge.detectors.fast_rcnn import FastRCNN as FastRCNN
@@ -78,6 +79,7 @@ DETECTORS = {
     "gfl_tiny": "GFLTiny",
     "vfnet": "VFNet",
     "tood": "TOOD",
+    "dual": "Dual",
     "autoassign": "AutoAssign",
     "dw": "DW",
     "lada": "LADA",

@@ -105,7 +105,11 @@ class Dense(Detector):
         ``H`` and ``W`` are then those of the padded batch.
         """
         images = pad_to_multiple(images, self.multiple)
-        maps = self.predict_maps(images)
+        return self.read(self.predict_maps(images), (images.shape[-2], images.shape[-1]))
+
+    def read(self, maps: Maps, image_size: tuple[int, int]) -> Predictions:
+        """What the outputs for a batch of images (H, W) say; ``ValueError`` where they are not of
+        this coder or this loss."""
         if maps.codes.shape[-1] != self.coder.code_size:
             raise ValueError(
                 f"the head gives {maps.codes.shape[-1]} numbers a box, {self.coder} reads "
@@ -119,7 +123,7 @@ class Dense(Detector):
                 f"loss reads as {classes.num_classes(width)} ({classes}): give loss= when the "
                 "detector is made"
             )
-        anchors = self.anchors_of(maps, (images.shape[-2], images.shape[-1]))
+        anchors = self.anchors_of(maps, image_size)
         return Predictions.from_dense(
             maps.logits, maps.codes, anchors, self.coder, classes, **maps.branches
         )

@@ -3,13 +3,13 @@
 from collections.abc import Container
 from typing import Any
 
-from kedge.assign.by_name import STRATEGIES, strategy
+from kedge.assign.by_name import STRATEGIES, named, strategy
 from kedge.coders.by_name import CODERS
 from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.losses.by_name import change_loss_
 from kedge.losses.dense import DenseLoss
-from kedge.parts import assignments, build, checked, find, keywords, parse
+from kedge.parts import assignments, build, checked, find, keywords
 from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import changed_selection
 from kedge.train.config import TrainConfig
@@ -71,7 +71,7 @@ def _parts(config: TrainConfig, num_classes: int, accepted: Container[str]) -> d
         if getattr(config, name) is not None and name not in accepted:
             raise ValueError(f"{name}: {config.detector} has no such setting")
     if config.assign is not None:
-        name, settings = parse(config.assign, "assign")
+        name, settings = named(config.assign)
         if "num_classes" in keywords(find(STRATEGIES, name, "strategy")):
             settings = {"num_classes": num_classes} | settings
         parts["assign"] = strategy({"name": name} | settings)

@@ -3,12 +3,14 @@
 import pytest
 import torch
 from anchors.scenes import scenes
-from assign.rules import atss, outcome, per_image
+from assign.dense import images, inside, points, scene
+from assign.rules import atss, best_labels, outcome, per_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kedge import Free, Grid, Level, Targets
+from kedge import Free, Grid, Level, Predictions, Targets
 from kedge.assign import ATSS
+from kedge.boxes import iou
 
 
 def test_by_hand_five_candidates():
@@ -67,6 +69,70 @@ def test_equals_the_dense_rule(scene, k):
     got = outcome(ATSS(k=k)(grid, targets))[0]
     # a threshold that an IoU meets to the last bit may be rounded either way
     assert got == want or set(strict) <= set(got) <= set(loose)
+
+
+# -- alpha -----------------------------------------------------------------------------------------
+
+
+def dense_alpha(grid, targets, predictions, rule: ATSS):
+    """Objects x anchors: the threshold of every object from its candidates' alignment."""
+    out = []
+    for image, rows, boxes, labels, logits, predicted in images(grid, targets, predictions):
+        value = logits.sigmoid().T[labels] ** (1 - rule.alpha)
+        value = value * iou(boxes[:, None], predicted[None]) ** rule.alpha
+        centre = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        away = (grid.points().double() - centre).square().sum(-1)
+        allowed = inside(grid, boxes)
+        for g in range(len(rows)):
+            levels = [(grid.level() == step).nonzero()[:, 0] for step in range(grid.num_levels)]
+            near = [own[away[g, own].argsort(stable=True)[: rule.k]] for own in levels]
+            candidates = torch.zeros_like(allowed[g])
+            candidates[torch.cat(near)] = True
+            chosen = value[g, candidates]
+            allowed[g] &= candidates & (value[g] >= chosen.mean() + chosen.std())
+        if len(rows):
+            labels = best_labels(value.T, allowed.T)
+            out += [(image * len(grid) + n, int(rows[g])) for n, g in enumerate(labels) if g >= 0]
+    return sorted(out)
+
+
+@pytest.mark.parametrize("alpha", [0.8, 0.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_equals_the_dense_form(alpha, seed):
+    grid = points()
+    targets, predictions = scene(grid, seed, dtype=torch.float64, side=(8, 70))
+    rule = ATSS(alpha=alpha, k=5, margin=0)
+    got = outcome(rule(grid, targets, predictions))[0]
+    assert got == dense_alpha(grid, targets, predictions, rule)
+
+
+def test_alpha_by_hand():
+    """Three cells inside one object, IoU 1, .25 and .25, equal scores of .25. At alpha .5 the
+    alignments are .5, .25 and .25: mean .333, unbiased std .144, threshold .478."""
+    grid = Grid((8, 24), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 6, 8], [0, 0, 24, 8], [0, 0, 6, 8]]])
+    quarter = torch.logit(torch.tensor(0.25)).expand(1, 3, 1)
+    even = Predictions.from_tensors(quarter, boxes)
+    assert outcome(ATSS(alpha=0.5)(grid, targets, even)) == ([(1, 0)], set())
+    # where the third says .999, .5 and its .500 stand against .25: threshold .416 + .144
+    sure = quarter.clone()
+    sure[0, 2] = torch.logit(torch.tensor(0.9999))
+    assert outcome(ATSS(alpha=0.5)(grid, targets, Predictions.from_tensors(sure, boxes)))[0] == []
+    # at alpha 0 the scores alone decide
+    assert outcome(ATSS(alpha=0)(grid, targets, Predictions.from_tensors(sure, boxes)))[0] == [
+        (2, 0)
+    ]
+
+
+def test_alpha_needs_predictions_and_no_side():
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 24, 8]], "labels": [0]}])
+    with pytest.raises(ValueError, match="ATSS needs predictions"):
+        ATSS(alpha=0.8)(Grid((8, 24), [Level(stride=8)]), targets)
+    with pytest.raises(ValueError, match=r"ATSS\.alpha is in \[0, 1\]"):
+        ATSS(alpha=1.2)
+    with pytest.raises(ValueError, match="give one of them"):
+        ATSS(alpha=0.8, side=8)
 
 
 @pytest.mark.parametrize("bad", [{"k": 0}, {"margin": -1}])

@@ -14,7 +14,7 @@ from kedge.anchors.boxes import Free
 from kedge.assign.hungarian import Hungarian
 from kedge.assign.shared import matching
 from kedge.assign.shared.matching import cheapest_matching, shortest_paths
-from kedge.boxes import giou
+from kedge.boxes import giou, iou
 
 
 def full_cost(grid, boxes, labels, logits, predicted, rule):
@@ -48,6 +48,87 @@ def test_equals_the_full_matrix(rule, seed):
         for g, n in zip(*optimize.linear_sum_assignment(cost.numpy())):
             expected.append((image * len(grid) + int(n), int(rows[g])))
     assert ids(rule(grid, targets, predictions)) == sorted(expected)
+
+
+def full_product(boxes, labels, logits, predicted, rule):
+    score = logits.softmax(-1) if rule.classification == "softmax" else logits.sigmoid()
+    return -(score[:, labels].T * iou(predicted[None], boxes[:, None]) ** rule.iou_power)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Hungarian(repeat=6),
+        Hungarian(groups=4),
+        Hungarian(repeat=2, groups=3, classification="softmax"),
+        Hungarian(cost="product"),
+        Hungarian(cost="product", classification="softmax", iou_power=2, groups=2),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_variants_equal_the_full_matrix(rule, seed):
+    """Every group of anchors by itself, every object so many times."""
+    optimize = pytest.importorskip("scipy.optimize")
+    grid = points()
+    targets, predictions = scene(grid, seed, counts=(5, 0, 1, 30), dtype=torch.float64)
+    expected = []
+    for image, rows, boxes, labels, logits, predicted in images(grid, targets, predictions):
+        if rule.cost == "product":
+            cost = full_product(boxes, labels, logits, predicted, rule)
+        else:
+            cost = full_cost(grid, boxes, labels, logits, predicted, rule)
+        again = torch.arange(len(rows)).repeat_interleave(rule.repeat)
+        for group in torch.arange(len(grid)).view(rule.groups, -1):
+            part = cost[again][:, group]
+            for g, n in zip(*optimize.linear_sum_assignment(part.numpy())):
+                if rule.cost == "sum" or part[g, n] < 0:  # at 0 any anchor is as good
+                    pair = (image * len(grid) + int(group[n]), int(rows[again[g]]))
+                    expected.append(pair)
+    found = rule(grid, targets, predictions)
+    if rule.cost == "product":
+        touched = iou(predictions.boxes_at(found.anchor), found.boxes) > 0
+        found = found.only(touched.nonzero()[:, 0])
+    assert ids(found) == sorted(expected)
+
+
+def row(ious, scores) -> tuple[Grid, Targets, Predictions]:
+    """Four cells; the object is the first 8 px, and the predictions overlap it by ``ious``."""
+    grid = Grid((8, 32), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 8, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 8 * value, 8] for value in ious]])
+    logits = torch.logit(torch.tensor(scores)).view(1, 4, 1)
+    return grid, targets, Predictions.from_tensors(logits, boxes)
+
+
+def test_variants_by_hand():
+    grid, targets, predictions = row([1.0, 0.5, 0.9, 0.7], [0.5, 0.5, 0.5, 0.5])
+    assert ids(Hungarian(repeat=2)(grid, targets, predictions)) == [(0, 0), (2, 0)]
+    # the halves by themselves: 1 of (1, .5) and .9 of (.9, .7)
+    assert ids(Hungarian(groups=2)(grid, targets, predictions)) == [(0, 0), (2, 0)]
+    assert ids(Hungarian(groups=4)(grid, targets, predictions)) == [(n, 0) for n in range(4)]
+    assert ids(Hungarian(repeat=9)(grid, targets, predictions)) == [(n, 0) for n in range(4)]
+    # .3 * 1, .9 * .7^4 = .216, .5 * .9^4 = .328; with the IoU as it is .3, .63, .45
+    grid, targets, predictions = row([1.0, 0.7, 0.9, 0.1], [0.3, 0.9, 0.5, 0.99])
+    assert ids(Hungarian(cost="product")(grid, targets, predictions)) == [(2, 0)]
+    assert ids(Hungarian(cost="product", iou_power=1)(grid, targets, predictions)) == [(1, 0)]
+
+
+def test_a_prediction_that_is_not_finite_never_beats_one_that_is():
+    grid, targets, predictions = row([1.0, 0.7, 0.9, 0.1], [0.3, 0.9, 0.5, 0.99])
+    codes = predictions.codes.clone()
+    codes[0, :3] = torch.nan
+    wild = replace(predictions, codes=codes)
+    assert ids(Hungarian(cost="product")(grid, targets, wild)) == [(3, 0)]
+
+
+def test_variants_refuse_what_makes_no_sense():
+    for bad in ({"repeat": 0}, {"groups": 0}, {"iou_power": 0.0}, {"cost": "x"}):
+        with pytest.raises(ValueError, match="Hungarian"):
+            Hungarian(**bad)
+    grid, targets, predictions = row([1.0, 0.7, 0.9, 0.1], [0.3, 0.9, 0.5, 0.99])
+    with pytest.raises(ValueError, match="4 anchors an image cannot be parted into 3 groups"):
+        Hungarian(groups=3)(grid, targets, predictions)
 
 
 def test_the_fallback_without_scipy_is_the_same(monkeypatch):

@@ -44,22 +44,25 @@ def test_round_two_consoles_an_object_that_was_overwritten():
     assert got == [(2, 1), (3, 1)]
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_equals_the_dense_rule(seed):
-    # positions in general: on whole pixels many anchors tie
+def random_fields(seed):
+    """A grid of one square a cell, and objects in general position: on whole pixels many tie."""
     rng = torch.Generator().manual_seed(seed)
     size = torch.randint(60, 200, (2,), generator=rng).tolist()
     levels = [
         Level(stride=s, shapes=[(f, f)], offset=float(torch.rand(1, generator=rng)))
         for s, f in ((4, 17.5), (8, 45.5), (16, 133.5))
     ]
-    grid = Grid((size[0], size[1]), levels)
     batch = []
     for count in (6, 0, 3):
         corner = torch.rand(count, 2, generator=rng) * torch.tensor([size[1], size[0]]) - 10
         side = 2 + 60 * torch.rand(count, 2, generator=rng) ** 2
         batch.append({"boxes": torch.cat([corner, corner + side], 1)})
-    targets = Targets.from_list(batch)
+    return Grid((size[0], size[1]), levels), Targets.from_list(batch)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_equals_the_dense_rule(seed):
+    grid, targets = random_fields(seed)
     assign = RFLA(ignore_above=0.6)
     want = per_image(targets, grid, lambda boxes, _: rfla(grid.boxes(), boxes, 3, 1, 0.9, 0.6))
     assert outcome(assign(grid, targets)) == want

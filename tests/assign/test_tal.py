@@ -33,6 +33,9 @@ def dense_tal(grid, targets, predictions, rule: TAL):
         rivals = u if rule.contest == "candidates" else torch.where(positive, u, -1.0)
         winner = torch.zeros_like(mask).scatter(0, rivals.argmax(0)[None], True)
         positive = torch.where(multiple[None], winner, positive)
+        if rule.keep is not None:
+            few = (t * positive).topk(rule.keep, dim=1).indices
+            positive &= torch.zeros_like(mask).scatter(1, few, True)
         t, u = t * positive, u * positive
         soft = t / t.amax(1, keepdim=True).clamp(min=1e-30) * u.amax(1, keepdim=True)
         for g, n in positive.nonzero().tolist():
@@ -50,6 +53,9 @@ def dense_tal(grid, targets, predictions, rule: TAL):
         TAL(contest="candidates", k=4, min_side=20),
         TAL(overlap="ciou", alpha=0.5, beta=2),
         TAL(beta=0),
+        TAL(keep=1),
+        TAL(keep=3, among="inside"),
+        TAL.one_to_one(),
     ],
     ids=repr,
 )
@@ -77,6 +83,31 @@ def test_by_hand():
     assert pytest.approx(0.131072) == 0.5 * 0.8**6
     torch.testing.assert_close(found.quality, torch.tensor([0.8, 0.0140625 / 0.131072 * 0.8]))
     torch.testing.assert_close(found.weight, torch.ones(2))
+
+
+def test_keep_leaves_the_best_with_its_own_iou():
+    """t = .5 * .8^6 = .131 and .9 * .75^6 = .160: the second is kept, and its label is its own
+    IoU, not the larger one of the first."""
+    grid = Grid((8, 16), [Level(stride=8)])
+    targets = Targets.from_list([{"boxes": [[0.0, 0, 16, 8]], "labels": [0]}])
+    boxes = torch.tensor([[[0.0, 0, 12.8, 8], [4, 0, 16, 8]]])
+    predictions = Predictions.from_tensors(logit([[[0.5], [0.9]]]), boxes)
+    found = TAL(keep=1)(grid, targets, predictions)
+    assert ids(found) == [(1, 0)]
+    torch.testing.assert_close(found.quality, torch.tensor([0.75]))
+    assert ids(TAL(keep=2)(grid, targets, predictions)) == [(0, 0), (1, 0)]
+
+
+def test_keep_acts_after_the_contest():
+    """Both objects choose the first cell alone; the loser stays empty, though the second is
+    free."""
+    grid = Grid((8, 16), [Level(stride=8)])
+    boxes = [[0.0, 0, 16, 8], [0.0, 0, 16, 7]]
+    targets = Targets.from_list([{"boxes": boxes, "labels": [0, 0]}])
+    predicted = torch.tensor([[[0.0, 0, 16, 8], [0, 0, 4, 8]]])
+    predictions = Predictions.from_tensors(torch.zeros(1, 2, 1), predicted)
+    assert ids(TAL(k=1, keep=1)(grid, targets, predictions)) == [(0, 0)]
+    assert ids(TAL(k=2, keep=1)(grid, targets, predictions)) == [(0, 0)]
 
 
 def test_a_contested_anchor_goes_to_the_larger_overlap_not_the_larger_metric():
@@ -143,6 +174,7 @@ def test_refuses_what_makes_no_sense():
         {"overlap": "x"},
         {"contest": "x"},
         {"among": "x"},
+        {"keep": 0},
     ):
         with pytest.raises(ValueError, match="TAL"):
             TAL(**bad)

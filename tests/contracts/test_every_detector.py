@@ -46,7 +46,7 @@ with_anchors = pytest.mark.parametrize(
 every = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *SPARSE])
 with_keypoints = pytest.mark.parametrize("detector", [*SMALL, *PROPOSED, *SPARSE, *KEYPOINTS])
 WITHOUT_CODES = "sliding_window"  # its boxes are the anchors
-CELLS = {"best_in_cell", "best_prediction_in_cell", "yolov3", "yolov5", "soft_cell"}
+CELLS = {"best_in_cell", "best_prediction_in_cell", "yolov3", "yolov5", "yolov7", "soft_cell"}
 LARGE_ONLY = ("ga_rpn",)  # below an IoU of .3 it rescues no object
 READS_BINS = ("gfl", "gfl_tiny")  # their box loss reads the bins of a distribution
 

@@ -43,7 +43,7 @@ REGIONS = PYRAMID[1:]
 OWN = [*PYRAMID[:4], [(300.0, 200.0)]]  # levels with other numbers of shapes
 
 # a line a detector: what it takes to make a small one
-POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada")
+POINTS = ("fcos", "atss", "paa", "gfl", "vfnet", "tood", "autoassign", "dw", "lada", "dual")
 GUIDED = ("ga_rpn", "ga_retinanet", "ga_faster_rcnn")  # their anchors are lists, predicted
 OWN_CODER = ("vfnet", "tood", "dw")  # their heads work on boxes themselves
 SMALL = {

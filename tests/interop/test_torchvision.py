@@ -226,7 +226,7 @@ def test_boxes_without_area_are_refused_in_ssd(always):
 
 INDEX_ONLY = (
     "max_iou", "ssd", "best_in_cell", "best_prediction_in_cell", "yolov3", "fcos", "centre_region",
-    "atss", "uniform", "rfla", "paa", "lada", "ota", "hungarian",
+    "atss", "uniform", "rfla", "paa", "lada", "ota", "hungarian", "size_iou", "ranked", "poto",
 )  # fmt: skip
 
 

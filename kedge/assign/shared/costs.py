@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.boxes import at_least_float32, giou, unflip
+from kedge.boxes import at_least_float32, giou, iou, unflip
 from kedge.counted import count
 from kedge.types import Anchors, ClassWeights, Predictions, Targets
 
 BLOCK = 1 << 22  # logits that are held at once
+LOG_LIMIT = -100.0  # torch's binary cross-entropy stops its logarithms here
 
 
 def checked(
@@ -59,6 +60,13 @@ def objectness(predictions: Predictions, flat: Tensor) -> Tensor | None:
 def predicted_boxes(predictions: Predictions, pairs: Pairs) -> Tensor:
     """(P, 4) predicted boxes, without negative sides."""
     return unflip(predictions.boxes_at(pairs.anchor, pairs.labels()))
+
+
+def alignment(predictions: Predictions, pairs: Pairs, alpha: float) -> Tensor:
+    """(P,) ``score^(1 - alpha) * IoU^alpha`` of the prediction, with its score for the target's
+    class."""
+    overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+    return class_logit(predictions, pairs).sigmoid() ** (1 - alpha) * overlap**alpha
 
 
 def anchors_of(pairs: Pairs) -> tuple[Tensor, Tensor]:
@@ -114,6 +122,41 @@ def focal_cost(
         background = focal_background(predictions, pairs, alpha, gamma)
     logit = class_logit(predictions, pairs)
     return background + focal_positive(logit, alpha, gamma) - focal_negative(logit, alpha, gamma)
+
+
+def soft_label_cost(predictions: Predictions, pairs: Pairs, overlap: Tensor) -> Tensor:
+    """(P,) quality focal loss, summed over classes, of the scores against ``overlap`` (P,) at the
+    target's class and 0 elsewhere."""
+    logit = class_logit(predictions, pairs)
+    soft = F.binary_cross_entropy_with_logits(logit, overlap.to(logit.dtype), reduction="none")
+    soft = soft * (overlap - logit.sigmoid()) ** 2
+    absent = per_anchor(predictions, pairs, lambda logits, _: _quality_focal(logits).sum(-1))
+    return absent - _quality_focal(logit) + soft
+
+
+def _quality_focal(logit: Tensor) -> Tensor:
+    """Quality focal loss against the label 0."""
+    return F.softplus(logit) * logit.sigmoid() ** 2
+
+
+def root_score_cost(predictions: Predictions, pairs: Pairs) -> Tensor:
+    """(P,) binary cross-entropy of ``sqrt(score * objectness)``, summed over classes, against the
+    target's class; without an objectness branch that counts as 1."""
+    absent = per_anchor(predictions, pairs, lambda x, o: _absent(_root_score(x, o)).sum(-1))
+    branch = objectness(predictions, pairs.anchor)
+    score = _root_score(class_logit(predictions, pairs)[:, None], branch)[:, 0]
+    return absent + (-score.log().clamp(min=LOG_LIMIT) - _absent(score))
+
+
+def _root_score(logits: Tensor, branch: Tensor | None) -> Tensor:
+    """(u, C) ``sqrt(score * objectness)``."""
+    score = logits.sigmoid()
+    return score.sqrt() if branch is None else score.mul_(branch.sigmoid()[:, None]).sqrt()
+
+
+def _absent(score: Tensor) -> Tensor:
+    """Cross-entropy of a score against 0; stops where torch's does."""
+    return -torch.log1p(-score).clamp(min=LOG_LIMIT)
 
 
 def giou_cost(predictions: Predictions, pairs: Pairs) -> Tensor:

@@ -54,6 +54,27 @@ def cheapest_matching(count: int, width: int, cheapest: Cheapest) -> Tensor:
     return torch.from_numpy(mate)
 
 
+def heaviest_matching(row: Tensor, column: Tensor, weight: Tensor, count: int) -> Tensor:
+    """(E,) bool: the edges of a matching of largest total weight, of ``row`` (E,), ascending and
+    below ``count``, with ``column`` (E,); ``weight`` (E,) finite and >= 0.
+
+    Rows and columns may stay alone: every row has one more column of its own, at weight 0. Solved
+    on the CPU in double precision, like `cheapest_matching`.
+    """
+    if count == 0:
+        return torch.zeros_like(row, dtype=torch.bool)
+    names, place = column.unique(return_inverse=True)
+    alone, width = torch.arange(count, device=row.device), len(names)
+    every = torch.cat([row, alone])
+    order = torch.argsort(every, stable=True)
+    price = torch.cat([-weight, weight.new_zeros(count)])[order].double()
+    to = torch.cat([place, width + alone])[order]
+    edges, to, price = (values.cpu().numpy() for values in (every[order], to, price))
+    found = _solved(edges, to, price, count, width + count)
+    assert found is not None  # every row has a column of its own
+    return place == torch.from_numpy(found).to(row.device)[row]
+
+
 def _solved(
     row: np.ndarray, column: np.ndarray, price: np.ndarray, count: int, width: int
 ) -> np.ndarray | None:
