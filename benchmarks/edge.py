@@ -68,7 +68,7 @@ PEERS = [
 ]  # fmt: skip
 """AP on COCO's 80 classes, beside which AP on a set of few classes means nothing. [A]: read in the
 authors' README; [C]: read in the code or configuration that goes with the weights. What was only
-seen in papers and READMEs of others or is remembered (YOLO-nano, YOLOX-Nano and more) is left out."""
+seen in texts of others or is remembered (YOLO-nano, YOLOX-Nano and more) is left out."""
 
 
 def milliseconds(run: Callable[[torch.Tensor], Any], images: torch.Tensor) -> float:

@@ -54,7 +54,8 @@ def sharp(name: str):
         nn.init.constant_(model.output.conv.bias, 0.5)
     if name.startswith("ga_"):  # or taps and anchors lie far outside of the image
         layers = model.layers if name == "ga_retinanet" else model.proposals.layers
-        for conv in (layers.shape, layers.codes):
+        scores = [layers.objectness] if hasattr(layers, "objectness") else []
+        for conv in (layers.shape, layers.codes, *scores):
             conv.weight.data /= 20
     elif isinstance(model, TwoStage):  # or many proposals say 1, and boxes grow without bound
         model.proposals.layers.objectness.weight.data /= 20
