@@ -18,9 +18,9 @@ test: $(VENV)/ready
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
-# a Ray cluster of two local workers, of which one is killed: minutes
+# a Ray cluster of two local workers, of which one is killed; a training on it takes minutes
 ray: $(VENV)/ready
-	$(BIN)/python -m pytest -m slow tests/shards tests/train/test_on_ray.py
+	$(BIN)/python -m pytest -m "slow or not slow" tests/shards tests/train/test_on_ray.py
 
 # a run killed at 50 random moments ends as one that was never killed: minutes
 kill: $(VENV)/ready

@@ -1,7 +1,7 @@
 """Past one machine: boxes counted from Parquet shards, and assignments computed against kept.
 
     python benchmarks/scale.py                            # 20 million boxes, here and on Ray
-    python benchmarks/scale.py --boxes 1_000_000_000      # written in parts (9 GB), deleted after
+    python benchmarks/scale.py --boxes 1_000_000_000      # written in parts (14 GB), deleted after
     python benchmarks/scale.py --cached                   # a batch assigned, and from the cache
     python benchmarks/scale.py --by-class                 # boxes of 80 classes, each by itself
     python benchmarks/scale.py --ddp                      # steps of one process and of two
@@ -36,8 +36,7 @@ from kedge import ATSS, MaxIoU, RetinaNet, Targets
 from kedge.batches import Cached
 from kedge.design.network import letterbox
 from kedge.design.sketch import Sketch
-from kedge.design.statistics import Shard, count_shards
-from kedge.design.streaming import sketch_of_table
+from kedge.design.statistics import Counted, Shard, count_shard, count_shards
 from kedge.shards import Counter, in_turn
 from kedge.shards.on_ray import OnRay
 from kedge.train.result import load_result
@@ -64,64 +63,77 @@ def written(folder: Path, boxes: int, seed: int) -> list[str]:
     return shards
 
 
-def clocked(shard: str, by_class: bool = False) -> Shard:
+def clocked(shard: str, by_class: bool) -> Shard:
     """A shard, and the processor seconds that it took."""
     start = time.process_time()
-    sketch = sketch_of_table(shard, letterbox(640), by_class)
-    return Shard(sketch, (str(time.process_time() - start),))
+    found = count_shard(shard, letterbox(640), by_class=by_class)
+    return found._replace(said=(str(time.process_time() - start),))
 
 
 def counted(
-    shards: list[str], boxes: int, who: str, counter: Counter, by_class: bool = False
-) -> tuple[dict, Sketch]:
+    shards: list[str], boxes: int, who: str, counter: Counter, by_class: bool
+) -> tuple[dict, Counted]:
     """All shards counted once."""
     start = time.perf_counter()
-    found = count_shards(shards, partial(clocked, by_class=by_class), counter)
+    by = "class" if by_class else None
+    found = count_shards(shards, partial(clocked, by_class=by_class), counter, by=by)
     seconds = time.perf_counter() - start
     used = sum(float(said) for [said] in found.said.values())
     assert not found.failed, found.failed
     assert found.sketch.count == boxes
     row = {"counted by": who, "boxes": boxes, "shards": len(shards), "seconds": seconds}
-    row |= {"processor seconds": used}
-    row |= {"million a second": boxes / seconds / 1e6, "bins": len(found.sketch)}
-    return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}, found.sketch
+    row |= {"processor seconds": used, "million a second": boxes / seconds / 1e6}
+    row["bins"] = sum(len(part) for part in parts_of(found))
+    return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}, found
 
 
-def merging(shards: list[str]) -> dict[str, Any]:
-    """Milliseconds that adding one shard's sketch takes."""
-    parts = [clocked(shard) for shard in shards[:4]]
-    times, total = [], Sketch.empty()
-    for _ in range(25):
-        for part in parts:
-            start = time.perf_counter()
-            total += part.sketch
-            times.append(time.perf_counter() - start)
-    return {"counted by": "merging one sketch", "seconds": statistics.median(times)}
+def parts_of(found: Counted) -> list[Sketch]:
+    """Of each class, or the whole."""
+    return list(found.parts.values()) or [found.sketch]
+
+
+def bits(found: Counted) -> list[tuple[bytes, bytes]]:
+    return [(sketch.keys.tobytes(), sketch.sums.tobytes()) for sketch in parts_of(found)]
+
+
+def merging(shards: list[str], by_class: bool) -> float:
+    """Processor seconds that adding one counted shard to what was counted before takes."""
+    ready = {shard: clocked(shard, by_class) for shard in shards[:4]}
+    start = time.process_time()
+    for repeat in range(5):
+        named = {f"{repeat} {shard}": found for shard, found in ready.items()}
+        by = "class" if by_class else None
+        count_shards(list(named), named.__getitem__, in_turn, by=by)
+    return (time.process_time() - start) / (5 * len(ready))
 
 
 def shards_rows(options: argparse.Namespace) -> list[dict]:
+    """Counted here and by Ray's workers, to the same bits; and what more workers would take."""
     import ray
 
-    with tempfile.TemporaryDirectory() as folder:
+    by_class = options.by_class
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         shards = written(Path(folder), options.boxes, options.seed)
-        here, sketch = counted(shards, options.boxes, "this process", in_turn)
+        here, found = counted(shards, options.boxes, "this process", in_turn, by_class)
         rows = [here]
         for workers in options.workers:
             ray.init(num_cpus=workers, log_to_driver=False, include_dashboard=False)
             counter = OnRay()
-            list(counter(shards[:workers], clocked))  # started
-            row, other = counted(shards, options.boxes, f"Ray, {workers} workers", counter)
+            list(counter(shards[:workers], partial(clocked, by_class=by_class)))  # started
+            row, other = counted(
+                shards, options.boxes, f"Ray, {workers} workers", counter, by_class
+            )
             ray.shutdown()
-            same = sketch.keys.tobytes(), sketch.sums.tobytes()
-            assert same == (other.keys.tobytes(), other.sums.tobytes())
+            assert bits(found) == bits(other)
             rows.append(row)
-        return [*rows, merging(shards)]
-
-
-def by_class_rows(options: argparse.Namespace) -> list[dict]:
-    with tempfile.TemporaryDirectory() as folder:
-        shards = written(Path(folder), options.boxes, options.seed)
-        return [counted(shards, options.boxes, "this process, by class", in_turn, by_class=True)[0]]
+        merge = merging(shards, by_class)
+    rows.append({"counted by": "merging one sketch", "seconds": merge})
+    for workers in (8, 64):  # on paper: workers share the counting, the driver merges meanwhile
+        seconds = max(here["processor seconds"] / workers, merge * len(shards))
+        row = {"counted by": f"on paper, {workers} workers", "boxes": options.boxes}
+        row |= {"shards": len(shards), "seconds": seconds}
+        rows.append(row | {"million a second": options.boxes / seconds / 1e6})
+    return rows
 
 
 def median(call: Callable[[], object], repeats: int = 15) -> float:
@@ -187,9 +199,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--by-class", action="store_true")
     parser.add_argument("--ddp", action="store_true")
+    parser.add_argument("--folder", type=Path, help="where shards are written, and deleted")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    kinds = {"cached": cached_rows, "ddp": ddp_rows, "by_class": by_class_rows}
+    kinds = {"cached": cached_rows, "ddp": ddp_rows, "by_class": shards_rows}
     kind = next((kind for kind in kinds if getattr(options, kind)), None)
     name, measure = ("scale", shards_rows) if kind is None else (f"scale_{kind}", kinds[kind])
     rows = measure(options)

@@ -220,8 +220,9 @@ def without_a_cluster(command: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("words", without_a_cluster("design"), ids=" ".join)
 def test_design_does_every_choice(words, mini, capsys):
-    shapes = [] if words[1] == "pyramid" or words[0] == "--k" else ["--k", "3"]
-    assert run(["design", str(mini), *QUICK, *shapes, *words]) == 0, capsys.readouterr().err
+    more = [] if words[1] == "pyramid" or words[0] == "--k" else ["--k", "3"]
+    more += ["--on", "stream"] if words[0] == "--by" else []
+    assert run(["design", str(mini), *QUICK, *more, *words]) == 0, capsys.readouterr().err
     assert "For " in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ from kedge.commands.words import PRESETS, Root, Size, say
 from kedge.design.settings import DesignSettings
 
 if TYPE_CHECKING:
-    from kedge.design.statistics import Counted
+    from kedge.design.statistics import By, Counted
 
 
 def _flag(field: str) -> str:
@@ -44,6 +44,7 @@ def design(
     root: Root = None,
     on: Literal["stream", "ray"] | None = None,
     address: str | None = None,
+    by: Literal["class", "source"] | None = None,
     json: Annotated[Path | None, Parameter(name=["--json", "--out"])] = None,
     html: Path | None = None,
 ) -> int:
@@ -68,6 +69,8 @@ def design(
         one after another. ray: by the workers of a Ray cluster; the same result, bit for bit.
     address
         Of the Ray cluster; by default one is started on this machine.
+    by
+        With --on: also how well the shapes fit each class, or each shard.
     json
         Write the design to this file: levels, offset, input size, and every number about them.
         --anchors and --in-use take it.
@@ -90,13 +93,15 @@ def design(
     if on is None:
         if address is not None:
             raise ValueError("--address goes with --on ray")
+        if by is not None:
+            raise ValueError("--by goes with --on stream or --on ray")
         table = read_boxes(source, split, root)
         say(table.said)
         make = partial(design_command, table, asked)
     else:
         if html is not None or root is not None:
             raise ValueError("--html, --root: leave them out with --on: there are no single boxes")
-        counted = _counted(source, split, asked, on, address)
+        counted = _counted(source, split, asked, on, address, by)
         failed, make = counted.failed, partial(design_statistics, counted, asked)
     try:
         report = make()
@@ -122,7 +127,12 @@ def design(
 
 
 def _counted(
-    source: str, split: str | None, asked: DesignSettings, on: str, address: str | None
+    source: str,
+    split: str | None,
+    asked: DesignSettings,
+    on: str,
+    address: str | None,
+    by: "By | None",
 ) -> "Counted":
     """All shards counted; those that failed are said, and the exit status will tell."""
     from kedge.commands.shards import progress, say_of_shards
@@ -130,8 +140,9 @@ def _counted(
     from kedge.shards import counter_of, shards_of
 
     counter = counter_of(on, address)
-    count = partial(count_shard, recipe=asked.resizing.recipe, split=split)
+    recipe = asked.resizing.recipe
+    count = partial(count_shard, recipe=recipe, split=split, by_class=by == "class")
     with progress() as tell:
-        counted = count_shards(shards_of(source), count, counter, tell)
+        counted = count_shards(shards_of(source), count, counter, tell, by)
     say_of_shards(counted.said, counted.failed, "not counted")
     return counted

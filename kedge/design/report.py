@@ -1,5 +1,6 @@
 """What ``kedge design`` answers: the shapes, the verdict and the curve, as text and as JSON."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,12 +8,23 @@ from kedge.anchors.presets import PresetLevel
 from kedge.counted import count
 from kedge.design.choose_k import Curve
 from kedge.design.compare import Row, Verdict
+from kedge.design.measure import Metrics
 from kedge.design.result import Design
 from kedge.design.settings import DesignSettings
 from kedge.design.table import BoxTable
 
 ONE_IMAGE = "Too few images to judge (1): nothing is compared."
+_MOST = 20  # parts that are printed
 _APART = 0.05  # share of the objects whose shape fits where no anchor stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How the shapes fit a class, or what one source holds; wherever the boxes stand."""
+
+    name: str
+    boxes: float
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,7 +34,7 @@ class DesignReport:
     ``verdict`` is None without held-out images, ``curve`` when it was not asked for. ``seen``: the
     usable boxes in pixels of the network's input, each image ``passes`` times. ``dropped``: boxes
     of the data set that are not usable. Of statistics there are ``shards`` that were counted, and
-    neither ``images`` nor ``seen``.
+    neither ``images`` nor ``seen``; ``parts``: those that were told apart.
     """
 
     design: Design
@@ -34,6 +46,7 @@ class DesignReport:
     passes: int = 1
     dropped: int = 0
     shards: int = 0
+    parts: tuple[Part, ...] = ()
 
     @property
     def boxes(self) -> float:
@@ -114,6 +127,10 @@ class DesignReport:
         if self.curve is not None:
             pairs = zip(self.curve.k, self.curve.value, strict=True)
             result["curve"] = {"k": self.curve.knee, "points": [list(p) for p in pairs]}
+        if self.parts:
+            result["parts"] = [
+                {"name": p.name, "boxes": p.boxes, **p.metrics.to_dict()} for p in self.parts
+            ]
         return result
 
     def text(self) -> str:
@@ -133,6 +150,8 @@ class DesignReport:
         if design.pyramid is not None:
             lines += ["", design.pyramid.text()]
         lines += ["", _metrics_line(design)]
+        if self.parts:
+            lines += ["", *part_lines(self.parts)]
         if self.verdict is not None:
             lines += ["", *comparison_lines(self.verdict), "", self.verdict_text]
         elif self.settings.compare:
@@ -142,6 +161,21 @@ class DesignReport:
             if self.curve.knee != len(design.shapes):
                 lines.append(f"The curve bends at k = {self.curve.knee}.")
         return "\n".join(lines)
+
+
+def part_lines(parts: Sequence[Part]) -> list[str]:
+    """How well each part is fitted, the worst first; of many the ``_MOST`` worst."""
+    worst = sorted(parts, key=lambda part: part.metrics.mean_best_iou)[:_MOST]
+    wide = max(len(part.name) for part in worst)
+    lines = [f"{'':{wide}}  {'boxes':>13}  mean best IoU  IoU >= 0.5"]
+    lines += [
+        f"{part.name:{wide}}  {part.boxes:13,.0f}  {part.metrics.mean_best_iou:13.4f}"
+        f"  {part.metrics.recall:10.1%}"
+        for part in worst
+    ]
+    if len(parts) > len(worst):
+        lines.append(f"and {len(parts) - len(worst):,} that fit better (--json has all)")
+    return lines
 
 
 def row_dict(row: Row) -> dict[str, Any]:

@@ -11,6 +11,7 @@ precision holds the sum of half a billion of them without rounding. Boxes with f
 are the exception: their sums are rounded.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor
 
 SPAN = 1024  # bins a side: 32 octaves at 32 bins an octave
 LOWEST = -16  # log2 of the smallest side that has a bin of its own; smaller ones share the first
-_CELLS = SPAN * SPAN
+CELLS = SPAN * SPAN
 _DENSE = 4_000_000  # largest table that is cheaper to count densely than to sort
 BINS_PER_OCTAVE = 32
 LOG_STEP = 2.0**-20  # logarithms to the base of 2 are whole multiples of it
@@ -57,12 +58,13 @@ class Sketch:
         NaN, infinite, zero and negative sides are counted in ``dropped`` and otherwise ignored.
         """
         w, h = _sides(wh)
-        good = (w > 0) & (h > 0) & (w < np.inf) & (h < np.inf)
+        good = usable(w, h)
         dropped = int(len(good) - np.count_nonzero(good))
-        count = np.ones(len(w)) if weight is None else np.asarray(weight, np.float64)
+        count = None if weight is None else np.asarray(weight, np.float64)
         group = None if label is None else np.asarray(label, np.int64) + 1
         if dropped:
-            w, h, count = w[good], h[good], count[good]
+            w, h = w[good], h[good]
+            count = None if count is None else count[good]
             group = None if group is None else group[good]
         keys, sums = _count(w, h, count, group)
         return Sketch(keys, sums, dropped)
@@ -91,16 +93,16 @@ class Sketch:
     @property
     def labels(self) -> tuple[int, ...]:
         """Class indices present; (-1,) when classes are not told apart."""
-        return tuple(int(x) - 1 for x in np.unique(self.keys // _CELLS))
+        return tuple(int(x) - 1 for x in np.unique(self.keys // CELLS))
 
     def of_label(self, label: int) -> "Sketch":
         """The part of one class."""
-        keep = self.keys // _CELLS == label + 1
+        keep = self.keys // CELLS == label + 1
         return Sketch(self.keys[keep], self.sums[keep], 0)
 
     def without_labels(self) -> "Sketch":
         """All classes together."""
-        keys, sums = _combine(self.keys % _CELLS, self.sums)
+        keys, sums = _combine(self.keys % CELLS, self.sums)
         return Sketch(keys, sums, self.dropped)
 
     def points(self, bins_per_octave: int = BINS_PER_OCTAVE) -> tuple[Tensor, Tensor]:
@@ -109,7 +111,7 @@ class Sketch:
         ``bins_per_octave`` must divide 32; fewer merge neighbouring bins, with exact sums still.
         """
         step = _step(bins_per_octave)
-        ix, iy = (self.keys % _CELLS) // SPAN, self.keys % SPAN
+        ix, iy = (self.keys % CELLS) // SPAN, self.keys % SPAN
         _, sums = _combine((ix // step) * SPAN + iy // step, self.sums)
         mean = sums[:, 1:3] / sums[:, :1]
         return torch.from_numpy(mean).float(), torch.from_numpy(sums[:, 0].copy()).float()
@@ -124,7 +126,7 @@ class Sketch:
         sums[:, 1:3] *= factor
         sums[:, 3:] += np.log2(factor) * sums[:, :1]
         mean = sums[:, 3:] / sums[:, :1]
-        keys = self.keys // _CELLS * _CELLS + _bin(mean[:, 0]) * SPAN + _bin(mean[:, 1])
+        keys = self.keys // CELLS * CELLS + _bin(mean[:, 0]) * SPAN + _bin(mean[:, 1])
         return Sketch(*_combine(keys, sums), self.dropped)
 
     def weighted(self, factor: float) -> "Sketch":
@@ -176,8 +178,8 @@ def _sides(wh: Any) -> tuple[np.ndarray, np.ndarray]:
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"wh: expected (n, 2) widths and heights, got shape {array.shape}")
     with np.errstate(over="ignore"):
-        array = array.astype(np.float32).astype(np.float64)
-    return array[:, 0], array[:, 1]
+        w, h = np.ascontiguousarray(array.T, np.float32).astype(np.float64)
+    return w, h
 
 
 def _step(bins_per_octave: int) -> int:
@@ -191,19 +193,35 @@ def _bin(log2: np.ndarray) -> np.ndarray:
     return np.clip(index, 0, SPAN - 1)
 
 
-def _count(
-    w: np.ndarray, h: np.ndarray, count: np.ndarray, group: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def usable(w: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """(n,) whether both sides are positive finite numbers."""
+    return (w > 0) & (h > 0) & (w < np.inf) & (h < np.inf)
+
+
+def cells_and_logs(w: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) bin of w * 1024 + bin of h, and the logarithms that are added up; sides are usable."""
     log_w, log_h = np.log2(w), np.log2(h)
-    keys = _bin(log_w) * SPAN + _bin(log_h)
+    cells = _bin(log_w) * SPAN + _bin(log_h)
+    return cells, np.rint(log_w / LOG_STEP) * LOG_STEP, np.rint(log_h / LOG_STEP) * LOG_STEP
+
+
+def _count(
+    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Occupied bins and their sums; every box counts 1 without ``count``."""
+    keys, log_w, log_h = cells_and_logs(w, h)
     if group is not None:
-        keys += group * _CELLS
+        keys += group * CELLS
     keys, index = _index(keys)
-    logs = (np.rint(log / LOG_STEP) * LOG_STEP for log in (log_w, log_h))
-    columns = [np.bincount(index, c * count, len(keys)) for c in (1, w, h, *logs)]
-    sums = np.stack(columns, 1)
-    found = np.bincount(index, minlength=len(keys)) > 0
-    return keys[found], sums[found]
+    boxes = np.bincount(index, minlength=len(keys))
+    found = np.flatnonzero(boxes)
+    first = boxes if count is None else np.bincount(index, count, len(keys))
+    sums = np.empty((len(found), len(FIELDS)))
+    sums[:, 0] = first[found]
+    for column, values in enumerate((w, h, log_w, log_h), 1):
+        weighted = values if count is None else values * count
+        sums[:, column] = np.bincount(index, weighted, len(keys))[found]
+    return keys[found], sums
 
 
 def _combine(keys: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,10 +233,18 @@ def _combine(keys: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _index(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending candidate keys and each key's place among them: a plain range where small."""
+    """Ascending candidate keys and each key's place among them: all bins of the box that holds
+    the keys, where they are few.
+    """
     if len(keys) == 0:
         return keys, keys
-    low, high = int(keys.min()), int(keys.max())
-    if high - low < _DENSE:
-        return np.arange(low, high + 1), keys - low
-    return np.unique(keys, return_inverse=True)
+    parts = [keys // CELLS, keys // SPAN % SPAN, keys % SPAN]  # label, bin of w, bin of h
+    low = [int(part.min()) for part in parts]
+    ends = [int(part.max()) + 1 for part in parts]
+    size = [end - start for start, end in zip(low, ends)]
+    if math.prod(size) > max(_DENSE, 2 * len(keys)):
+        return np.unique(keys, return_inverse=True)
+    label, x, y = (part - start for part, start in zip(parts, low))
+    label_, x_, y_ = np.ogrid[tuple(slice(start, end) for start, end in zip(low, ends))]
+    every = (label_ * SPAN + x_) * SPAN + y_
+    return every.reshape(-1), (label * size[1] + x) * size[2] + y

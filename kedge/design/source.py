@@ -28,4 +28,5 @@ def read_boxes(source: str, split: str | None = None, root: Path | None = None) 
     if chosen in tables:
         return read_table(tables[chosen])
     data = read_data(source, chosen, check_images=False, root=root)
-    return replace(table_from_records(data.records), said=tuple(said(data)))
+    table = table_from_records(data.records)
+    return replace(table, said=tuple(said(data)), classes=data.classes)

@@ -1,4 +1,4 @@
-"""The sketch of tables too large for memory, counted by polars in one streaming pass."""
+"""The sketch of tables too large for memory: polars streams the rows, which are added up."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 
 from kedge.design.network import Letterbox, Recipe, Resize, ShorterSide, Stretch
-from kedge.design.sketch import BINS_PER_OCTAVE, FIELDS, LOG_STEP, LOWEST, SPAN, Sketch
+from kedge.design.sketch import Sketch
 from kedge.design.table import COLUMNS, scan
+from kedge.design.tally import Tally
+
+_ROWS = 1_000_000  # at a time
+_ROWS_BY_CLASS = 5_000_000
 
 
 def sketch_of_table(
@@ -15,10 +19,11 @@ def sketch_of_table(
 ) -> Sketch:
     """The sketch of the boxes of a ``.csv``, ``.parquet`` or ``.jsonl`` file, or a glob of them.
 
-    Constant memory: polars streams the rows and adds up bins. With ``recipe`` boxes are scaled as
-    its resizing does, once at every size of it, which needs the columns ``width`` and ``height`` of
-    the image. ``by_class``: bins of every ``category_id`` (whole numbers from 0). Crowd rows
-    (``iscrowd``) are left out; boxes without positive finite sides are counted in ``dropped``.
+    Constant memory: rows are streamed, and what is kept of them are bins. With ``recipe`` boxes
+    are scaled as its resizing does, once at every size of it, which needs the columns ``width`` and
+    ``height`` of the image. ``by_class``: bins of every ``category_id`` (whole numbers from 0).
+    Crowd rows (``iscrowd``) are left out; boxes without positive finite sides are counted in
+    ``dropped``.
 
     Errors: ``ValueError`` that names the file and the columns it lacks, where all sides are 1 or
     less (shares of the image's, not pixels), and for a recipe that scales or crops at random.
@@ -42,51 +47,30 @@ def _sketch(path: str | Path, recipe: Recipe | None, by_class: bool, pl: Any) ->
     if missing:
         raise ValueError(f"{path}: has no column {', '.join(missing)}")
     frame = frame.with_columns(longest=pl.max_horizontal("w", "h"))  # as the table has it
-    label = pl.col("category_id").cast(pl.Int64).fill_null(-1) + 1 if by_class else pl.lit(0)
-    sketch = Sketch.empty()
+    label = pl.col("category_id").cast(pl.Int64).fill_null(-1) if by_class else None
+    tally = Tally()
     for resize in (None,) if recipe is None else _plain(recipe):
         seen = frame if resize is None else _resized(frame, resize, pl)
-        part, longest = _counted(seen, label, pl)
-        if longest <= 1:
+        if _counted(seen, label, tally, pl) <= 1:
             raise ValueError(
                 f"{path}: no side is longer than 1: these look like shares of the image's sides, "
                 "and a stream reads pixels; leave out --on, or write pixels"
             )
-        sketch += part
-    return sketch
+    return tally.sketch()
 
 
-def _counted(frame: Any, label: Any, pl: Any) -> tuple[Sketch, float]:
-    """One pass over sides ``w`` and ``h``; and the ``longest`` of the usable, infinite without."""
-    w, h = (pl.col(side).cast(pl.Float32).cast(pl.Float64) for side in ("w", "h"))
-    frame = frame.select(w, h, "longest", label=label)
-    good = pl.all_horizontal(
-        (pl.col(side).is_finite() & (pl.col(side) > 0)).fill_null(False) for side in ("w", "h")
-    )
-    x, y = (((pl.col(side).log(2) - LOWEST) * BINS_PER_OCTAVE).floor() for side in ("w", "h"))
-    key = x.clip(0, SPAN - 1).cast(pl.Int64) * SPAN + y.clip(0, SPAN - 1).cast(pl.Int64)
-    key = pl.col("label") * SPAN**2 + key
-    log_w, log_h = (((pl.col(side).log(2) / LOG_STEP).round() * LOG_STEP).sum() for side in "wh")
-    sums = (
-        frame.with_columns(key=pl.when(good).then(key).otherwise(-1))
-        .group_by("key")
-        .agg(
-            pl.len().cast(pl.Float64).alias("count"),
-            pl.col("w").sum(),
-            pl.col("h").sum(),
-            pl.col("longest").max(),
-            log_w.alias("log_w"),
-            log_h.alias("log_h"),
-        )
-        .sort("key")
-        .collect(engine="streaming")
-    )
-    keys = sums["key"].to_numpy()
-    values = sums.select(FIELDS).to_numpy()
-    bad = keys < 0
-    longest = float(sums["longest"].to_numpy()[~bad].max(initial=0)) or np.inf
-    sketch = Sketch(keys[~bad], np.ascontiguousarray(values[~bad]), int(values[bad, 0].sum()))
-    return sketch, longest
+def _counted(frame: Any, label: Any | None, tally: Tally, pl: Any) -> float:
+    """One pass over sides ``w`` and ``h``; the ``longest`` of the usable, infinite without."""
+    w, h = (pl.col(side).cast(pl.Float32).fill_null(0) for side in ("w", "h"))
+    frame = frame.select(w, h, "longest", *([] if label is None else [label.alias("label")]))
+    good = pl.all_horizontal(pl.col(side).is_between(0, np.inf, closed="none") for side in "wh")
+    frame = frame.with_columns(longest=pl.when(good).then("longest"))
+    longest = 0.0
+    size = _ROWS if label is None else _ROWS_BY_CLASS
+    for rows in frame.collect_batches(chunk_size=size, maintain_order=False):
+        tally.add(*(rows[name].to_numpy() for name in rows.columns if name != "longest"))
+        longest = max(longest, rows["longest"].max() or 0)
+    return longest or np.inf
 
 
 def _plain(recipe: Recipe) -> tuple[Resize, ...]:

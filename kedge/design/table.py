@@ -22,7 +22,7 @@ class BoxTable:
 
     ``xyxy`` (n, 4) float32 pixels, ``size`` (n, 2) float32 (H, W) of each box's image, ``image``
     (n,) int64 (any numbers that tell images apart), ``label`` (n,) int64 (-1: unknown). ``said``:
-    what is to be said about how they were read.
+    what is to be said about how they were read. ``classes``: names by label, where they are known.
     """
 
     xyxy: np.ndarray
@@ -30,6 +30,7 @@ class BoxTable:
     image: np.ndarray
     label: np.ndarray
     said: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -41,6 +42,7 @@ class BoxTable:
             image=self.image[index],
             label=self.label[index],
             said=self.said,
+            classes=self.classes,
         )
 
     @property

@@ -192,6 +192,69 @@ def test_the_command_on_shards(tmp_path, capsys):
         assert run([*words[:2], *words[2:], *more]) == 2, more
 
 
+def coco(path, names, boxes):
+    """A file with an image of 100 x 100 px and boxes (class, w, h); classes in the order given."""
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 100}],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(names)],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": names.index(name), "bbox": (0, 0, w, h)}
+            for i, (name, w, h) in enumerate(boxes)
+        ],
+    }
+    path.write_text(json.dumps(document))
+
+
+def test_classes_are_told_apart_by_name_whatever_their_order(tmp_path, capsys):
+    """Two shards number their classes differently; one shape for all."""
+    PIL.Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+    coco(tmp_path / "a.json", ["car", "bus"], [("car", 10, 10), ("car", 10, 10), ("bus", 40, 20)])
+    coco(tmp_path / "b.json", ["bus", "car"], [("car", 10, 10), ("bus", 20, 20)])
+    words = ["design", str(tmp_path / "*.json"), "--on", "stream", "--k", "1", "--image-size"]
+    words += ["100", "--restarts", "1", "--json", str(tmp_path / "design")]
+    assert run([*words, "--by", "class"]) == 0
+    design = json.loads((tmp_path / "design").read_text())
+    [(wide, high)] = [shape for level in design["levels"] for shape in level["shapes"]]
+
+    def fit(w, h):
+        both = min(w, wide) * min(h, high)
+        return both / (w * h + wide * high - both)
+
+    cars, buses = fit(10, 10), (fit(40, 20) + fit(20, 20)) / 2
+    found = {part["name"]: part for part in design["parts"]}
+    assert [(name, part["boxes"]) for name, part in found.items()] == [("bus", 2), ("car", 3)]
+    assert found["car"]["mean_best_iou"] == pytest.approx(cars, abs=1e-5)
+    assert found["bus"]["mean_best_iou"] == pytest.approx(buses, abs=1e-5)
+    shown = capsys.readouterr().out.splitlines()
+    [head] = [i for i, line in enumerate(shown) if "mean best IoU  IoU >= 0.5" in line]
+    first = "car" if cars < buses else "bus"
+    assert shown[head + 1].split()[:2] == [first, f"{found[first]['boxes']:.0f}"]
+
+    assert run([*words, "--by", "source"]) == 0
+    parts = json.loads((tmp_path / "design").read_text())["parts"]
+    assert [part["name"] for part in parts] == [str(tmp_path / x) for x in ("a.json", "b.json")]
+    assert [part["boxes"] for part in parts] == [3, 2]
+    assert run(["design", str(tmp_path / "a.json"), "--by", "class"]) == 2
+    assert "--by goes with --on" in capsys.readouterr().err
+
+
+def test_numbers_of_a_table_are_its_classes(tmp_path):
+    frame = table(0, 300)
+    frame.with_columns(
+        category_id=pl.when(pl.col("category_id") == 1).then(None).otherwise("category_id")
+    ).write_parquet(tmp_path / "a.parquet")
+    recipe = letterbox(640)
+    counted = count_shards(
+        [str(tmp_path / "a.parquet")],
+        lambda shard: count_shard(shard, recipe, by_class=True),
+        by="class",
+    )
+    boxes = {name: part.count for name, part in counted.parts.items()}
+    assert boxes == {"category 0": 99, "category 2": 99, "no class": 99}
+    with pytest.raises(ValueError, match="by_class=True"):
+        count_shards(["toy"], lambda shard: count_shard(shard, recipe), by="class")
+
+
 def test_without_ray_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     table(0, 50).write_csv(tmp_path / "a.csv")
     monkeypatch.setitem(sys.modules, "ray", None)
