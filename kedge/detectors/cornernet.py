@@ -126,6 +126,7 @@ class CornerNet(Stacked):
         ], -1)  # fmt: skip
         good = (one.label[:, :, None] == other.label[:, None]) & (sides(box) > 0).all(-1)
         good &= (tags[0][:, :, None] - tags[1][:, None]).abs() <= self.apart
+        good &= (one.score > 0)[:, :, None] & (other.score > 0)[:, None]  # or it is no peak
         score = (one.score[:, :, None] + other.score[:, None]) / 2
         label = one.label[:, :, None].expand_as(good)
         return box.flatten(1, 2), score.flatten(1), label.flatten(1), good.flatten(1)
