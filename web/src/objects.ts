@@ -6,17 +6,25 @@ import type { Store } from "./store";
 import type { Found } from "./types";
 
 const LISTED = 200;
+const REST = 120; // milliseconds without an answer
 
 export class ObjectsTab {
   readonly root = h("div", { class: "tab objects" });
   private only = "without"; // which are listed: those without an anchor somewhere, or all
+  private later = 0;
 
   constructor(
     private store: Store,
     private remove: (object: number) => void,
   ) {
-    store.on("answer", () => this.build());
+    store.on("answer", () => this.soon());
     store.on("look", () => this.build());
+  }
+
+  // while something is dragged the pictures come first: the list follows when it rests
+  private soon() {
+    clearTimeout(this.later);
+    this.later = window.setTimeout(() => this.build(), REST);
   }
 
   private build() {

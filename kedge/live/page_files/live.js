@@ -391,7 +391,7 @@ async function nt(n, t, e) {
     await new Promise((s) => setTimeout(s, 250)), t = await n.ask("progress", { id: t.id }), e(t);
   return t;
 }
-const [_, z, N, j, R] = [340, 300, 34, 30, 10], vt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const [_, T, N, j, R] = [340, 300, 34, 30, 10], vt = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 class ot {
   canvas = l("canvas", {
     class: "plane",
@@ -401,10 +401,10 @@ class ot {
   sizes = new Float32Array(0);
   draw(t, e = []) {
     const s = Math.min(devicePixelRatio || 1, 2);
-    [this.canvas.width, this.canvas.height] = [_ * s, z * s];
+    [this.canvas.width, this.canvas.height] = [_ * s, T * s];
     const i = this.canvas.getContext("2d");
     i.scale(s, s);
-    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => N + d(f) * (_ - N - R), u = (f) => z - j - d(f) * (z - j - R);
+    const o = getComputedStyle(this.canvas).getPropertyValue("--ink") || "#222222", [r, h] = this.bounds(t), d = (f) => (Math.log(f) - Math.log(r)) / (Math.log(h) - Math.log(r)), c = (f) => N + d(f) * (_ - N - R), u = (f) => T - j - d(f) * (T - j - R);
     this.axes(i, r, h, c, u, o), i.fillStyle = o, i.globalAlpha = Math.min(0.5, Math.max(0.05, 300 / Math.max(1, this.sizes.length)));
     for (let f = 0; f < this.sizes.length; f += 2)
       i.fillRect(c(this.sizes[f]) - 1, u(this.sizes[f + 1]) - 1, 2, 2);
@@ -432,8 +432,8 @@ class ot {
   axes(t, e, s, i, a, o) {
     t.font = "11px system-ui, sans-serif", t.fillStyle = t.strokeStyle = o;
     for (const r of vt.filter((h) => h >= e && h <= s))
-      t.globalAlpha = 0.12, t.fillRect(i(r), R, 1, z - j - R), t.fillRect(N, a(r), _ - N - R, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), z - j + 13), t.textAlign = "right", t.fillText(String(r), N - 4, a(r) + 4);
-    t.textAlign = "center", t.fillText("width, px", (N + _) / 2, z - 4), t.save(), t.translate(9, (z - j) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
+      t.globalAlpha = 0.12, t.fillRect(i(r), R, 1, T - j - R), t.fillRect(N, a(r), _ - N - R, 1), t.globalAlpha = 0.75, t.textAlign = "center", t.fillText(String(r), i(r), T - j + 13), t.textAlign = "right", t.fillText(String(r), N - 4, a(r) + 4);
+    t.textAlign = "center", t.fillText("width, px", (N + _) / 2, T - 4), t.save(), t.translate(9, (T - j) / 2), t.rotate(-Math.PI / 2), t.fillText("height, px", 0, 0), t.restore();
   }
   marks(t, e, s, i, a) {
     t.lineWidth = 2;
@@ -556,15 +556,15 @@ function St(n) {
   for (const e of n) e > t && (t = e);
   return t;
 }
-const A = new Float32Array(0);
+const z = new Float32Array(0);
 function Et(n) {
-  const t = { boxes: A, level: A, target: A, weight: A, iou: A }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
-  for (const s of e) t[s] = n.error ? A : E(n[s]);
+  const t = { boxes: z, level: z, target: z, weight: z, iou: z }, e = ["boxes", "level", "target", "weight", "iou", "counts", "codes"];
+  for (const s of e) t[s] = n.error ? z : E(n[s]);
   return {
     error: n.error ?? null,
     data: n,
     ...t,
-    codeOf: n.error ? A : E(n.code_of),
+    codeOf: n.error ? z : E(n.code_of),
     reasons: new Map((n.reasons ?? []).map((s) => [s.object, s])),
     layers: Object.fromEntries(
       Object.entries(n.layers ?? {}).map(([s, i]) => [
@@ -600,7 +600,7 @@ function Ct(n, t, e, s) {
   const a = [];
   for (let g = 0; g < i.target.length; g++) i.target[g] === e && a.push(g);
   const o = n.best[e];
-  if (!a.length) return zt(i.reasons.get(e), o);
+  if (!a.length) return Tt(i.reasons.get(e), o);
   const r = a.map((g) => i.iou[g]), d = [...new Set(a.map((g) => i.level[g]))].sort((g, m) => g - m).map((g) => b(s.levels[g]?.stride[0] ?? NaN)).join(", "), c = a.length === 1 ? `IoU ${r[0].toFixed(2)}` : `IoU ${Math.min(...r).toFixed(2)} to ${Math.max(...r).toFixed(2)}`, u = [`${x(a.length, "anchor")}, ${c}, stride ${d}.`], p = i.codeOf[e];
   if (p >= 0) {
     const [g, m, y, $] = Array.from(i.codes.slice(4 * e, 4 * e + 4)), v = [g, m, y, $].map((lt) => lt.toFixed(2)), [M, L] = [
@@ -612,9 +612,9 @@ function Ct(n, t, e, s) {
     );
   }
   const f = a.map((g) => i.weight[g]);
-  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${b(At(f))}.`), u;
+  return Math.min(...f) < 0.999 && u.push(`Weights add up to ${b(zt(f))}.`), u;
 }
-function zt(n, t) {
+function Tt(n, t) {
   if (!n) return [`No anchor. Best IoU ${t.toFixed(2)}.`];
   const e = [`No anchor. ${n.words}`];
   if (n.box) {
@@ -626,17 +626,22 @@ function zt(n, t) {
   const s = n.words.includes("asks for");
   return n.threshold !== null && !s && e.push(`Asked for: ${n.threshold.toFixed(2)}.`), e;
 }
-function At(n) {
+function zt(n) {
   return n.reduce((t, e) => t + e, 0);
 }
-const q = 200;
-class Tt {
-  // which are listed: those without an anchor somewhere, or all
+const q = 200, At = 120;
+class It {
   constructor(t, e) {
-    this.store = t, this.remove = e, t.on("answer", () => this.build()), t.on("look", () => this.build());
+    this.store = t, this.remove = e, t.on("answer", () => this.soon()), t.on("look", () => this.build());
   }
   root = l("div", { class: "tab objects" });
   only = "without";
+  // which are listed: those without an anchor somewhere, or all
+  later = 0;
+  // while something is dragged the pictures come first: the list follows when it rests
+  soon() {
+    clearTimeout(this.later), this.later = window.setTimeout(() => this.build(), At);
+  }
   build() {
     const { answer: t } = this.store;
     if (!t) return;
@@ -737,7 +742,7 @@ class Tt {
     );
   }
 }
-class It {
+class Nt {
   zoom = 1;
   x = 0;
   // corner of what is seen
@@ -762,28 +767,28 @@ class It {
     this.x = Math.min(Math.max(0, this.x), e - e / this.zoom), this.y = Math.min(Math.max(0, this.y), t - t / this.zoom);
   }
 }
-function Nt(n, t) {
+function Ot(n, t) {
   const { answer: e, camera: s } = t, i = n.getContext("2d"), a = n.width / Math.max(1, n.clientWidth), o = s.scale(n.width, e.data.input);
   i.setTransform(1, 0, 0, 1, 0, 0), i.fillStyle = "#4a5058", i.fillRect(0, 0, n.width, n.height), i.setTransform(o, 0, 0, o, -s.x * o, -s.y * o);
   const r = a / o;
-  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Ot(i, t), t.look.heat > -2 && Ft(i, t), Wt(i, t, r), Pt(i, t, r), t.look.anchors !== "none" && jt(i, t, r), t.look.selected >= 0 && _t(i, t, r);
+  X = Math.min(2, Math.max(1, n.clientWidth / 520)), Pt(i, t), t.look.heat > -2 && _t(i, t), Ft(i, t, r), jt(i, t, r), t.look.anchors !== "none" && Rt(i, t, r), t.look.selected >= 0 && Bt(i, t, r);
 }
-function Ot(n, { answer: t, pixels: e }) {
+function Pt(n, { answer: t, pixels: e }) {
   const [s, i, a, o] = t.data.placed;
   n.fillStyle = "#20262c", n.fillRect(s, i, a, o), e && (n.imageSmoothingEnabled = !0, n.globalAlpha = 0.72, n.drawImage(e, s, i, a, o), n.globalAlpha = 1);
 }
-function Pt(n, { answer: t, panel: e, look: s, hover: i }, a) {
+function jt(n, { answer: t, panel: e, look: s, hover: i }, a) {
   const o = t.labels.length > 500;
   for (let r = 0; r < t.labels.length; r++) {
-    const [h, d, c, u] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i;
-    n.setLineDash(p ? [2 * a, 4 * a] : f ? [7 * a, 4 * a] : []), n.strokeStyle = p ? at : f ? it : H(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, d, c - h, u - d), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, d), n.lineTo(c, u), n.moveTo(c, d), n.lineTo(h, u), n.stroke());
+    const [h, d, c, u] = t.boxes.subarray(4 * r, 4 * r + 4), p = t.crowd[r] === 1, f = !p && !e.error && e.counts[r] === 0, g = r === s.selected || r === i, m = f && !o;
+    n.setLineDash(p ? [2 * a, 4 * a] : m ? [7 * a, 4 * a] : []), n.strokeStyle = p ? at : f ? it : H(r), n.lineWidth = (g ? 4 : o ? 1.2 : 2.4) * a, n.strokeRect(h, d, c - h, u - d), f && (n.setLineDash([]), n.lineWidth = (o ? 0.8 : 1.4) * a, n.beginPath(), n.moveTo(h, d), n.lineTo(c, u), n.moveTo(c, d), n.lineTo(h, u), n.stroke());
   }
   n.setLineDash([]);
 }
-function jt(n, { panel: t, look: e }, s) {
-  const i = Math.max(1e-12, St(t.weight)), a = e.anchors === "boxes", o = e.selected, r = t.target.length > 4e3;
+function Rt(n, { panel: t, look: e }, s) {
+  const i = Math.max(1e-12, St(t.weight)), a = e.anchors === "boxes", o = e.selected, r = t.target.length > 1500;
   let h = "";
-  for (const d of Rt(t.target)) {
+  for (const d of Wt(t.target)) {
     const c = t.target[d], u = 4 * d, [p, f] = [t.boxes[u], t.boxes[u + 1]], [g, m] = [t.boxes[u + 2], t.boxes[u + 3]], y = o >= 0 && c !== o ? 0.35 : 1;
     n.globalAlpha = (0.15 + 0.85 * (t.weight[d] / i)) * y * (a ? 0.8 : 1);
     const $ = H(c);
@@ -796,7 +801,7 @@ function jt(n, { panel: t, look: e }, s) {
   }
   n.globalAlpha = 1;
 }
-function Rt(n) {
+function Wt(n) {
   const t = P.map(() => []);
   for (let e = 0; e < n.length; e++) t[n[e] % P.length].push(e);
   return t.flat();
@@ -806,7 +811,7 @@ const rt = (n) => (2.2 + 1.1 * Math.min(n, 7)) * X;
 function J(n, t, e, s) {
   n.beginPath(), n.arc(t, e, s, 0, 7), n.fill();
 }
-function Wt(n, { panel: t, look: e }, s) {
+function Ft(n, { panel: t, look: e }, s) {
   const i = (a, o) => {
     if (a)
       for (let r = 0; r < a.level.length; r++) {
@@ -818,7 +823,7 @@ function Wt(n, { panel: t, look: e }, s) {
     n.beginPath(), n.arc(a, o, r, 0, 7), n.stroke();
   }));
 }
-function Ft(n, { answer: t, panel: e, look: s }) {
+function _t(n, { answer: t, panel: e, look: s }) {
   const i = /* @__PURE__ */ new Map();
   for (let o = 0; o < e.target.length; o++) {
     const r = e.level[o];
@@ -830,7 +835,7 @@ function Ft(n, { answer: t, panel: e, look: s }) {
   for (const [o, r, h, d, c] of i.values())
     n.fillStyle = `rgb(255 ${Math.round(220 - 150 * (c / a))} 40 / ${0.25 + 0.45 * (c / a)})`, n.fillRect(o, r, h, d);
 }
-function _t(n, { answer: t, panel: e, look: s }, i) {
+function Bt(n, { answer: t, panel: e, look: s }, i) {
   const a = s.selected, [o, r, h, d] = t.boxes.subarray(4 * a, 4 * a + 4), c = e.reasons.get(a)?.box;
   n.setLineDash([5 * i, 4 * i]), n.lineWidth = 2 * i, n.strokeStyle = ut, c && n.strokeRect(c[0], c[1], c[2] - c[0], c[3] - c[1]);
   const u = e.codeOf[a];
@@ -844,7 +849,7 @@ function _t(n, { answer: t, panel: e, look: s }, i) {
   for (const [f, g] of [[o, r], [h, r], [o, d], [h, d]])
     n.fillRect(f - p, g - p, 2 * p, 2 * p);
 }
-class Bt {
+class Dt {
   constructor(t, e, s, i, a) {
     this.canvas = t, this.store = e, this.camera = s, this.redraw = i, this.hover = a, t.addEventListener("pointerdown", (o) => this.press(o)), t.addEventListener("pointermove", (o) => this.move(o)), t.addEventListener("pointerup", (o) => this.release(o)), t.addEventListener("pointercancel", (o) => this.release(o)), t.addEventListener("pointerleave", () => this.hover(-1)), t.addEventListener("wheel", (o) => this.wheel(o), { passive: !1 }), t.addEventListener("dblclick", () => {
       this.camera.reset(), this.redraw();
@@ -973,11 +978,11 @@ class Bt {
     this.store.set({ selected: -1 }), this.store.change({ boxes: e, labels: s });
   }
 }
-function Dt(n, t, e, s) {
-  const i = { ...t.settings }, a = n.fields.map((o) => Ut(o, i, e, s));
+function Ut(n, t, e, s) {
+  const i = { ...t.settings }, a = n.fields.map((o) => qt(o, i, e, s));
   return a.length || a.push(l("p", { class: "quiet" }, "It has no settings.")), l("div", { class: "settings" }, ...a);
 }
-function Ut(n, t, e, s) {
+function qt(n, t, e, s) {
   const i = n.name in t ? t[n.name] : n.default, a = (h) => {
     h === n.default ? delete t[n.name] : t[n.name] = h, e({ ...t }, n.name);
   }, o = n.name.replaceAll("_", " "), r = `f${Math.random().toString(36).slice(2, 8)}`;
@@ -985,10 +990,10 @@ function Ut(n, t, e, s) {
     "div",
     { class: "setting", "data-setting": n.name },
     l("label", { for: r }, o),
-    ...qt(n, i, a, r, s)
+    ...Kt(n, i, a, r, s)
   );
 }
-function qt(n, t, e, s, i) {
+function Kt(n, t, e, s, i) {
   if (n.kind === "flag") {
     const a = l("input", { type: "checkbox", id: s, checked: !!t, disabled: i });
     return a.addEventListener("change", () => e(a.checked)), [a];
@@ -1001,9 +1006,9 @@ function qt(n, t, e, s, i) {
     const a = n.optional ? "none" : "", o = l("input", { type: "text", id: s, disabled: i, placeholder: a });
     return o.value = t === null ? "" : String(t), o.addEventListener("change", () => e(o.value.trim() === "" ? null : o.value.trim())), [o];
   }
-  return Kt(n, t, e, s, i);
+  return Jt(n, t, e, s, i);
 }
-function Kt(n, t, e, s, i) {
+function Jt(n, t, e, s, i) {
   const { low: a, high: o, step: r, optional: h } = n, d = { min: String(a), max: String(o), step: String(r), disabled: i }, c = n.name.replaceAll("_", " "), u = l("input", { type: "range", id: s, ...d }), p = l("input", { type: "number", step: "any", disabled: i, "aria-label": `${c}, exactly` }), f = (g, m) => {
     m !== u && (u.value = String(g ?? a)), m !== p && (p.value = g === null ? "" : String(g));
   };
@@ -1016,13 +1021,13 @@ function Kt(n, t, e, s, i) {
     f(m, p), e(m);
   }), [u, p];
 }
-class Jt {
+class Yt {
   // settings that come from these forms just now: they need not be made again
   constructor(t) {
     this.store = t, t.on("state", () => this.sync()), t.on("answer", () => this.facts()), t.on("look", () => this.redraw()), t.on("picture", () => this.redraw()), new ResizeObserver(() => this.redraw()).observe(this.root), this.sync();
   }
   root = l("section", { class: "panels", "aria-label": "Strategies side by side" });
-  camera = new It();
+  camera = new Nt();
   views = [];
   hovered = -1;
   frame = 0;
@@ -1052,7 +1057,7 @@ class Jt {
       this.own = `${s}${JSON.stringify(u)}`, this.replace(s, u, `${s} ${c}`), this.own = "";
     };
     t.settings.replaceChildren(
-      Dt(o, e, h, r),
+      Ut(o, e, h, r),
       l("details", { class: "about" }, l("summary", {}, `About ${o.title}`), l("pre", {}, o.text))
     );
   }
@@ -1081,7 +1086,7 @@ class Jt {
       o
     );
     this.root.append(c);
-    const u = new Bt(i, this.store, this.camera, () => this.redraw(), (p) => {
+    const u = new Dt(i, this.store, this.camera, () => this.redraw(), (p) => {
       p !== this.hovered && (this.hovered = p, this.redraw());
     });
     return { root: c, canvas: i, facts: a, settings: o, choice: h, pointer: u, shown: "", painted: null };
@@ -1121,11 +1126,11 @@ class Jt {
       const { canvas: r } = i, [h, d] = t.data.input;
       r.style.aspectRatio = `${d} / ${h}`, r.style.maxWidth = `calc(72vh * ${d / h})`;
       const c = Math.min(devicePixelRatio || 1, 2), u = Math.max(1, Math.round(r.clientWidth * c)), p = Math.max(1, Math.round(u * h / d));
-      (r.width !== u || r.height !== p) && ([r.width, r.height] = [u, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Nt(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
+      (r.width !== u || r.height !== p) && ([r.width, r.height] = [u, p]), r.style.cursor = e.tool === "draw" ? "crosshair" : e.tool === "move" ? "move" : "grab", Ot(r, { answer: t, panel: o, look: e, pixels: s, camera: this.camera, hover: this.hovered }), i.root.classList.toggle("stale", !!o.error);
     }), this.anew = !1, this.root.dataset.drawn = String(Number(this.root.dataset.drawn ?? 0) + 1));
   }
 }
-class Yt {
+class Ht {
   constructor(t, e, s) {
     this.transport = t, this.catalogue = e, this.state = this.answered = s;
   }
@@ -1232,25 +1237,25 @@ class Yt {
     }
   }
 }
-const [W, T, F, K, G, B] = [340, 190, 42, 12, 10, 34];
+const [W, A, F, K, G, B] = [340, 190, 42, 12, 10, 34];
 function O(n, t, e, s = null) {
   const i = n.flatMap((f) => f.points).filter(([, f]) => f !== null), a = S("svg", {
-    viewBox: `0 0 ${W} ${T}`,
+    viewBox: `0 0 ${W} ${A}`,
     role: "img",
     class: "chart",
-    "aria-label": `${e}. ${n.map(Ht).join(" ")}`
+    "aria-label": `${e}. ${n.map(Xt).join(" ")}`
   });
   if (!i.length)
-    return a.append(S("text", { x: W / 2, y: T / 2, "text-anchor": "middle" }, "nothing yet")), a;
-  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => F + (f - o) / (r - o) * (W - F - K), p = (f) => T - B - (f - c) / (d - c) * (T - G - B);
+    return a.append(S("text", { x: W / 2, y: A / 2, "text-anchor": "middle" }, "nothing yet")), a;
+  const [o, r] = Z(i.map(([f]) => f)), [h, d] = Z(i.map(([, f]) => f)), c = h > 0 && h < 0.6 * d ? 0 : h, u = (f) => F + (f - o) / (r - o) * (W - F - K), p = (f) => A - B - (f - c) / (d - c) * (A - G - B);
   for (const f of tt(c, d))
     a.append(
       S("line", { x1: F, x2: W - K, y1: p(f), y2: p(f), class: "grid" }),
       S("text", { x: F - 5, y: p(f) + 3.5, "text-anchor": "end" }, Q(f, c, d))
     );
   for (const f of tt(o, r))
-    a.append(S("text", { x: u(f), y: T - B + 13, "text-anchor": "middle" }, Q(f, o, r)));
-  return s !== null && s >= o && s <= r && a.append(S("line", { x1: u(s), x2: u(s), y1: G, y2: T - B, class: "mark" })), a.append(S("text", { x: (F + W - K) / 2, y: T - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
+    a.append(S("text", { x: u(f), y: A - B + 13, "text-anchor": "middle" }, Q(f, o, r)));
+  return s !== null && s >= o && s <= r && a.append(S("line", { x1: u(s), x2: u(s), y1: G, y2: A - B, class: "mark" })), a.append(S("text", { x: (F + W - K) / 2, y: A - 4, "text-anchor": "middle" }, t)), n.forEach((f, g) => {
     const m = f.points.filter(([, v]) => v !== null), y = m.map(([v, M], L) => `${L ? "L" : "M"}${u(v).toFixed(1)} ${p(M).toFixed(1)}`), $ = I[g % I.length];
     if (a.append(S("path", { d: y.join(""), stroke: $, fill: "none", "stroke-width": 2 })), m.length <= 41)
       for (const [v, M] of m)
@@ -1266,7 +1271,7 @@ function U(n) {
     a.style.background = I[s % I.length], i.append(a, e.name), t.append(i);
   }), t;
 }
-function Ht(n) {
+function Xt(n) {
   const t = n.points.filter(([, i]) => i !== null);
   if (!t.length) return `${n.name}: nothing yet.`;
   const [e, s] = [t[0], t[t.length - 1]];
@@ -1285,7 +1290,7 @@ function tt(n, t) {
   for (let o = Math.ceil(n / i) * i; o <= t + 1e-9 * i; o += i) a.push(+o.toPrecision(12));
   return a;
 }
-class Xt {
+class Vt {
   constructor(t) {
     this.store = t, this.root.append(
       l("p", { class: "quiet" }, "Over many images: a setting from low to high, and what the strategy then does."),
@@ -1459,7 +1464,7 @@ class Xt {
     );
   }
 }
-class Vt {
+class Gt {
   constructor(t, e) {
     this.store = t, this.restart = e, this.build();
   }
@@ -1497,7 +1502,7 @@ class Vt {
     this.at = -1, this.store.look = { ...this.store.look, layers: [] }, this.store.change(this.store.catalogue.start), this.store.tell("look"), this.build();
   }
 }
-class Gt {
+class Zt {
   constructor(t) {
     this.token = t;
   }
@@ -1519,7 +1524,7 @@ class Gt {
     return a;
   }
 }
-class Zt {
+class Qt {
   constructor(t) {
     this.saved = t;
   }
@@ -1535,7 +1540,7 @@ class Zt {
     return e[t];
   }
 }
-class Qt {
+class te {
   constructor(t) {
     this.model = t, t.on("msg:custom", this.heard);
   }
@@ -1559,8 +1564,8 @@ class Qt {
     this.model.off("msg:custom", this.heard);
   }
 }
-const te = 2e3;
-class ee {
+const ee = 2e3;
+class se {
   constructor(t) {
     if (this.store = t, this.root.append(this.head, this.scrub, this.plane.canvas, this.epochs, this.charts), t.catalogue.run === null) {
       this.root.replaceChildren(
@@ -1568,7 +1573,7 @@ class ee {
       );
       return;
     }
-    this.look(), setInterval(() => void this.look(), te), t.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane()), t.on("answer", () => void this.count()), t.on("look", () => void this.count());
+    this.look(), setInterval(() => void this.look(), ee), t.on("look", () => this.store.look.tab === "Watch" && void this.drawPlane()), t.on("answer", () => void this.count()), t.on("look", () => void this.count());
   }
   root = l("div", { class: "tab watch" });
   plane = new ot();
@@ -1741,20 +1746,20 @@ async function Y(n, t, e) {
     n.replaceChildren(l("p", { class: "wrong", role: "alert" }, p.message));
     return;
   }
-  const i = new Yt(t, s, e.state ?? s.start);
+  const i = new Ht(t, s, e.state ?? s.start);
   i.look.layers = e.layers ?? [];
-  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Jt(i), h = new bt(i, n, o), d = new yt(i, r), c = (p) => r.pointer.remove(p), u = se(i, r, c, t.fixed);
+  const a = l("p", { class: "status", role: "status" }), o = (p) => a.textContent = p, r = new Yt(i), h = new bt(i, n, o), d = new yt(i, r), c = (p) => r.pointer.remove(p), u = ie(i, r, c, t.fixed);
   n.replaceChildren(
     h.root,
     d.root,
     l("main", {}, l("div", { class: "stage" }, r.root, a), u)
   ), i.on("answer", () => {
     n.dataset.took = i.took.toFixed(1), d.refresh(), i.problem ? o(i.problem) : t.fixed ? o("A saved page: zoom, choose objects, change what is drawn. kedge live changes the rest.") : o(i.noPixels || `answered in ${Math.round(i.took)} ms`), a.classList.toggle("wrong", !!i.problem), n.dataset.answered = String(Number(n.dataset.answered ?? 0) + 1);
-  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ie(i), ne(e.page ? window : n, n, i, r, h, c), t.upload && oe(n, i, t, o), await i.ask();
+  }), i.on("state", () => e.changed?.(i.state)), e.page && !t.fixed && ae(i), oe(e.page ? window : n, n, i, r, h, c), t.upload && re(n, i, t, o), await i.ask();
 }
-function se(n, t, e, s) {
-  const i = { Objects: new Tt(n, e).root };
-  s || (i.Anchors = new ft(n).root, i.Sweep = new Xt(n).root, n.catalogue.run !== null && (i.Watch = new ee(n).root), i.Design = new $t(n).root, i.Tour = new Vt(n, () => t.camera.reset()).root);
+function ie(n, t, e, s) {
+  const i = { Objects: new It(n, e).root };
+  s || (i.Anchors = new ft(n).root, i.Sweep = new Vt(n).root, n.catalogue.run !== null && (i.Watch = new se(n).root), i.Design = new $t(n).root, i.Tour = new Gt(n, () => t.camera.reset()).root);
   const a = l("div", { class: "body" }), o = l("div", { class: "names", role: "tablist", "aria-label": "Tools" }), r = (h) => {
     n.look.tab = h;
     for (const d of o.children)
@@ -1770,7 +1775,7 @@ function se(n, t, e, s) {
     r(c[u]), o.children[u].focus();
   }), a.setAttribute("role", "tabpanel"), r("Objects"), l("aside", {}, o, a);
 }
-function ie(n) {
+function ae(n) {
   let t = 0;
   const e = () => {
     t = 0;
@@ -1781,7 +1786,7 @@ function ie(n) {
   };
   n.on("state", s), n.on("look", s);
 }
-function ae() {
+function ne() {
   if (location.hash.length < 3) return {};
   try {
     return JSON.parse(decodeURIComponent(location.hash.slice(1)));
@@ -1789,7 +1794,7 @@ function ae() {
     return {};
   }
 }
-function ne(n, t, e, s, i, a) {
+function oe(n, t, e, s, i, a) {
   n.addEventListener("keydown", (o) => {
     const r = o, h = r.target;
     if ((r.ctrlKey || r.metaKey) && r.key.toLowerCase() === "z") {
@@ -1820,7 +1825,7 @@ function ne(n, t, e, s, i, a) {
     !y || !t.isConnected || r.key.startsWith("Arrow") && !h.closest("canvas") || (r.preventDefault(), y(), s.redraw());
   });
 }
-function oe(n, t, e, s) {
+function re(n, t, e, s) {
   const i = async (r) => {
     if (r)
       try {
@@ -1838,27 +1843,27 @@ function oe(n, t, e, s) {
   const o = l("label", { class: "own", title: "Or drop one on the page" }, "Own image", a);
   n.querySelector(".images")?.append(o);
 }
-function re(n) {
+function le(n) {
   const t = document.getElementById("kedge-data");
   if (t) {
     const s = JSON.parse(t.textContent ?? "");
-    Y(n, new Zt(s), { page: !0, state: s.state, layers: s.layers });
+    Y(n, new Qt(s), { page: !0, state: s.state, layers: s.layers });
     return;
   }
   const e = new URLSearchParams(location.search).get("token") ?? "";
-  Y(n, new Gt(e), { page: !0, ...ae() });
+  Y(n, new Zt(e), { page: !0, ...ne() });
 }
 const st = typeof document > "u" ? null : document.getElementById("kedge-live");
-st && re(st);
-function le({ model: n, el: t }) {
+st && le(st);
+function he({ model: n, el: t }) {
   const e = l("div");
   t.append(e);
-  const s = new Qt(n), i = (a) => {
+  const s = new te(n), i = (a) => {
     n.set("state", a), n.save_changes();
   };
   return Y(e, s, { page: !1, state: n.get("state"), changed: i }), () => s.close();
 }
-const he = { render: le };
+const ce = { render: he };
 export {
-  he as default
+  ce as default
 };
