@@ -65,8 +65,8 @@ class DetectionsGraph(Graph):
     static: Answering
 
     def __init__(self, static: Static) -> None:
-        super().__init__(answering(static))
-        check_selection(static.selection)
+        check_selection(answering(static).selection)
+        super().__init__(static)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         static, said = self.static, self.static.answers(images)
