@@ -8,6 +8,7 @@ from pathlib import Path
 
 from _record import ROOT, table
 from page_dropin import dropin
+from page_edge import edge
 from page_speed import speed
 from page_study import study
 
@@ -254,6 +255,7 @@ def main() -> None:
     page += study(ROOT / "results" / "study.jsonl")
     page += strategies()
     page += detectors()
+    page += edge(load, facts)
     page += plain(
         "learned_detectors",
         "Learned anchors in every detector with shapes",

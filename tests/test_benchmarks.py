@@ -143,3 +143,32 @@ def test_noisy_anchors_labels_and_weights_equal_the_strategys(monkeypatch):
         at = found.anchor[mine] % len(grid)
         torch.testing.assert_close(found.weight[mine], expected.weight[at])
         torch.testing.assert_close(found.quality[mine], expected.quality[at])
+
+
+def test_the_page_shows_what_edge_measures_and_others_only_with_their_source():
+    import edge as bench
+    from page_edge import edge
+
+    cost = {
+        "parameters": 156916,
+        "MB": 0.7,
+        "MB int8": 0.29,
+        "ms eager": 9,
+        "ms onnx": 4,
+        "ms int8": 3,
+    }
+    found = {"bccd AP": 0.5, "bccd AP int8": 0.49, "hit_uav AP": None, "hit_uav AP int8": None}
+    result = {
+        "rows": [{"row": "gfl_tiny micro", **cost, **found}],
+        "peers": bench.PEERS,
+        "side": 320,
+    }
+    page = " ".join(edge({"edge": result}.get, lambda said: "facts").split())
+    assert (
+        "| gfl_tiny micro | 156,916 | 0.70 | 0.29 | 9.0 | 4.0 | 3.0 | 50.0 | 49.0 | - | - |" in page
+    )
+    assert edge({}.get, str) == ""
+    assert all(peer["source"].endswith(("[A]", "[C]")) for peer in bench.PEERS)
+    recipes = {path.stem for path in (REPOSITORY / "recipes").glob("*.yaml")}
+    rows = bench.ROWS["gfl_tiny"], bench.ROWS["gfl_tiny micro"]
+    assert {name for row in rows for name in row.recipes.values()} <= recipes

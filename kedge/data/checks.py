@@ -14,6 +14,7 @@ read to `Problems`, and gets the data set back from `finish`. All formats share 
 import numpy as np
 
 from kedge.data.class_lists import look_at_classes
+from kedge.data.extremes import on_sides
 from kedge.data.image_checks import check_images
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask, RawBoxes, RawImage
@@ -76,6 +77,9 @@ def check(
     start = np.searchsorted(boxes.image[rows], np.arange(len(images) + 1)).tolist()
     xyxy, labels = xyxy[rows], boxes.label[rows].astype(np.int64)
     crowd = boxes.crowd[rows].astype(bool)
+    extremes = boxes.extremes
+    if extremes is not None:
+        extremes = on_sides(extremes[rows].astype(np.float32), xyxy)
     records = []
     for index, image in enumerate(images):
         if not keep_image[index]:
@@ -93,6 +97,7 @@ def check(
                 name=shown(image.name),
                 upright=image.upright,
                 black_white=image.black_white,
+                extremes=None if extremes is None else extremes[mine],
             )
         )
     return records

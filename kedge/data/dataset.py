@@ -20,7 +20,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
     The image is (3, H, W), uint8 (float if the transform makes it so); the target holds `boxes`
     (n, 4) float32 xyxy pixels of that image, `labels` (n,) int64, `iscrowd` (n,) bool,
     `image_id` int, `original_size` (2,) int64 height and width, and `letterbox` (4,) float32:
-    see `to_original`.
+    see `to_original`; and `extremes` (n, 4) float32 where the record has them.
 
     An item is a pure function of (seed, epoch, index): torch's random state is set from them
     for the transform and put back, so neither the number of workers nor resuming a run changes
@@ -100,7 +100,7 @@ class DetectionDataset(Dataset[tuple[Tensor, Target]]):
 def target_of(record: Record) -> Target:
     size = (record.height, record.width)
     boxes = torch.from_numpy(record.boxes.astype(np.float32).reshape(-1, 4))
-    return {
+    target: Target = {
         "boxes": as_boxes(boxes, size),
         "labels": torch.from_numpy(record.labels.astype(np.int64)),
         "iscrowd": torch.from_numpy(record.crowd.astype(bool)),
@@ -108,6 +108,9 @@ def target_of(record: Record) -> Target:
         "original_size": torch.tensor(size),
         "letterbox": torch.tensor([1.0, 1.0, 0.0, 0.0]),
     }
+    if record.extremes is not None:
+        target["extremes"] = torch.from_numpy(record.extremes.astype(np.float32).reshape(-1, 4))
+    return target
 
 
 def collate(batch: list[tuple[Tensor, Target]], multiple: int = 1) -> tuple[Tensor, list[Target]]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from kedge.data.extremes import Extremes, packed
 from kedge.data.records import OnBadBox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """How a data set is to be read. `root`: the data folder, out of which no path may lead;
-    `splits`: all that the set has; `rooted`: whether the user named the root."""
+    `splits`: all that the set has; `rooted`: whether the user named the root; `extremes`: whether
+    polygons are to give extreme points."""
 
     root: Path
     split: str | None = None
@@ -20,6 +22,7 @@ class Ask:
     on_bad_box: OnBadBox = "error"
     check_images: bool = True
     rooted: bool = False
+    extremes: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,13 +41,15 @@ class RawImage:
 @dataclass(slots=True, kw_only=True)
 class RawBoxes:
     """All boxes of all images, packed: `image` (n,) index into the images, `xyxy` (n, 4) float64
-    as the files say them, `label` (n,), `crowd` (n,); `where(row)` names a row's record."""
+    as the files say them, `label` (n,), `crowd` (n,), `extremes` (n, 4) as `kedge.data.extremes`
+    defines them, if there are any; `where(row)` names a row's record."""
 
     image: np.ndarray
     xyxy: np.ndarray
     label: np.ndarray
     crowd: np.ndarray
     where: Callable[[int], str]
+    extremes: np.ndarray | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +61,7 @@ class Rows:
     label: list[int] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
+    extremes: list[Extremes | None] = field(default_factory=list)
 
     def add(
         self,
@@ -64,6 +70,7 @@ class Rows:
         label: int,
         where: str,
         crowd: bool = False,
+        extremes: Extremes | None = None,
     ) -> None:
         """One box of image number `image`."""
         self.image.append(image)
@@ -71,6 +78,7 @@ class Rows:
         self.label.append(label)
         self.crowd.append(crowd)
         self.where.append(where)
+        self.extremes.append(extremes)
 
     def pack(self) -> RawBoxes:
         """All of them as arrays."""
@@ -80,4 +88,5 @@ class Rows:
             label=np.array(self.label, np.int64),
             crowd=np.array(self.crowd, bool),
             where=self.where.__getitem__,
+            extremes=packed(self.extremes),
         )

@@ -19,6 +19,7 @@ def read(
     *,
     check_images: bool = True,
     root: str | Path | None = None,
+    extremes: bool = False,
 ) -> Data:
     """Read a data set, or one split of it, and check every box and image file.
 
@@ -33,7 +34,8 @@ def read(
     can be repaired (boxes outside the image, flipped corners) and drops the rest; `findings`
     and `summary()` say what was done, what was seen and not used, and what is odd about the
     classes. `check_images=False` does not look at the image files, which saves about 0.3 ms an
-    image (YOLO needs their sizes and always looks).
+    image (YOLO needs their sizes and always looks). `extremes`: polygons of COCO JSON, LabelMe and
+    YOLO give extreme points too (`kedge.data.extremes`); masks (RLE) have none.
 
     Raises ValueError, which names the file: for a path that holds no known format, saying what was
     looked for; for a damaged file; for bad boxes, naming the first few and the count; where nothing
@@ -45,7 +47,7 @@ def read(
         return toy.data(split or "train")
     Problems(path, on_bad_box)  # the mode first: nothing is read for one that does not exist
     try:
-        return _read(Path(path), split, on_bad_box, check_images, root)
+        return _read(Path(path), split, on_bad_box, check_images, root, extremes)
     except ValueError as problem:
         lines = str(problem).split("\n")
         raise ValueError("\n".join(shown(line) for line in lines)) from problem
@@ -70,6 +72,7 @@ def _read(
     on_bad_box: OnBadBox,
     check_images: bool,
     root: str | Path | None,
+    extremes: bool,
 ) -> Data:
     if not path.exists():
         raise ValueError(f'{path}: does not exist (data is a file, a folder, or "toy")')
@@ -90,6 +93,7 @@ def _read(
         on_bad_box=on_bad_box,
         check_images=check_images,
         rooted=root is not None,
+        extremes=extremes,
     )
     data = form.read(place, ask)
     _compare(data, form, places)

@@ -53,6 +53,8 @@ class Record:
     pixels (H, W, 3) uint8, if there are any. `upright` False: the file's EXIF orientation is
     not applied, because the annotation was written for the stored pixels. `black_white`: the
     values shown as black and white, where they are not those of the file's type (float, 12 bits).
+    `extremes`: (n, 4) float32, as `kedge.data.extremes` defines them, NaN for objects that have
+    none; None where nobody asked, or none has.
     """
 
     file: Path | None
@@ -66,6 +68,7 @@ class Record:
     draw: Callable[[], np.ndarray] | None = None
     upright: bool = True
     black_white: tuple[float, float] | None = None
+    extremes: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

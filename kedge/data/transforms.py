@@ -3,7 +3,8 @@
 A target is torchvision's dictionary: `boxes` (n, 4) xyxy pixels, `labels` (n,), `iscrowd` (n,)
 bool, `image_id`, and two entries that remember where the pixels came from: `original_size`
 (height, width) and `letterbox` (scale_x, scale_y, dx, dy), the map x -> x * scale_x + dx from
-the original image to this one; scale_x is negative after a flip.
+the original image to this one; scale_x is negative after a flip. It may have `extremes` (n, 4), the
+places of the objects' extreme points on the sides of their boxes (`kedge.data.extremes`).
 
 What is geometric lives in two classes that keep the map: `Fit` (deterministic, so that its
 result can be cached) and `RandomPlace`. Any other v2 transform may follow them; one that moves
@@ -244,30 +245,38 @@ def _move(
     target: Target, scale_x: float, scale_y: float, dx: float, dy: float, size: tuple[int, int]
 ) -> Target:
     """The target after x -> x * scale_x + dx, y -> y * scale_y + dy. Boxes are not cut off."""
-    boxes = target["boxes"].as_subclass(Tensor)
-    boxes = boxes * boxes.new_tensor([scale_x, scale_y] * 2) + boxes.new_tensor([dx, dy] * 2)
+    rate, shift = torch.tensor([scale_x, scale_y] * 2), torch.tensor([dx, dy] * 2)
+    boxes = target["boxes"].as_subclass(Tensor) * rate + shift
     if scale_x < 0:
         boxes = boxes[:, [2, 1, 0, 3]]
     old = target["letterbox"]
-    scale = old.new_tensor([scale_x, scale_y])
-    letterbox = torch.cat([old[:2] * scale, old[2:] * scale + old.new_tensor([dx, dy])])
-    return {**target, "boxes": as_boxes(boxes, size), "letterbox": letterbox}
+    letterbox = torch.cat([old[:2] * rate[:2], old[2:] * rate[:2] + shift[:2]])
+    moved = {**target, "boxes": as_boxes(boxes, size), "letterbox": letterbox}
+    if "extremes" in target:
+        places = target["extremes"] * rate + shift
+        moved["extremes"] = places[:, [0, 3, 2, 1]] if scale_x < 0 else places
+    return moved
 
 
 def _crop(target: Target, min_visible: float) -> Target:
-    """Cut boxes at the canvas; remove what lies outside, set aside what is hardly visible."""
+    """Cut boxes at the canvas; remove what lies outside, set aside what is hardly visible. Extreme
+    points that are cut off go to the nearest place of the box that is left, as ExtremeNet's do."""
     whole = target["boxes"].as_subclass(Tensor)
     height, width = target["boxes"].canvas_size
     cut = torch.minimum(whole.clamp(min=0), whole.new_tensor([width, height] * 2))
     side, full = cut[:, 2:] - cut[:, :2], whole[:, 2:] - whole[:, :2]
     keep = (side > 0).all(dim=1)
     fair = (side.prod(1) >= min_visible * full.prod(1)) & (side >= 1).all(dim=1)
-    return {
+    left = {
         **target,
         "boxes": as_boxes(cut[keep], (height, width)),
         "labels": target["labels"][keep],
         "iscrowd": (target["iscrowd"] | ~fair)[keep],
     }
+    if "extremes" in target:
+        sides = cut[:, [0, 1, 0, 1]], cut[:, [2, 3, 2, 3]]
+        left["extremes"] = target["extremes"].clamp(*sides)[keep]
+    return left
 
 
 def as_boxes(boxes: Tensor, size: tuple[int, int]) -> tv_tensors.BoundingBoxes:

@@ -102,8 +102,16 @@ class CornerNet(Stacked):
         }  # fmt: skip  # pyright: ignore
 
     def find(self, maps: Mapping[str, Tensor], sizes: Tensor) -> Detections:
-        """Pairs of corners of one class whose embeddings are near and whose places make a box; the
-        score is the mean of both."""
+        """Pairs of corners, as ``pairs`` gives them."""
+        box, score, label, good = self.pairs(maps)
+        image, pair = good.nonzero(as_tuple=True)
+        boxes, scores, labels = (column[image, pair] for column in (box, score, label))
+        return self.select(boxes, scores, labels, image, sizes)
+
+    def pairs(self, maps: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Every image's best corners of one kind, k, beside each of the other: boxes (B, k k, 4),
+        their scores, the mean of both corners', and labels (B, k k), and whether they are objects:
+        of one class, embeddings near each other, places that make a box."""
         corners, places, tags = [], [], []
         for corner in CORNERS:
             found = peaks(maps[f"{corner}_heat"].sigmoid(), self.candidates)
@@ -118,7 +126,7 @@ class CornerNet(Stacked):
         ], -1)  # fmt: skip
         good = (one.label[:, :, None] == other.label[:, None]) & (sides(box) > 0).all(-1)
         good &= (tags[0][:, :, None] - tags[1][:, None]).abs() <= self.apart
-        image, first, second = good.nonzero(as_tuple=True)
-        score = (one.score[image, first] + other.score[image, second]) / 2
-        label = one.label[image, first]
-        return self.select(box[image, first, second], score, label, image, sizes)
+        good &= (one.score > 0)[:, :, None] & (other.score > 0)[:, None]  # or it is no peak
+        score = (one.score[:, :, None] + other.score[:, None]) / 2
+        label = one.label[:, :, None].expand_as(good)
+        return box.flatten(1, 2), score.flatten(1), label.flatten(1), good.flatten(1)

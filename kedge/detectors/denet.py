@@ -101,7 +101,7 @@ class DeNet(Detector):
         """What the selection of the regions lets through."""
         return self.regions.selection.most
 
-    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def corner_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds of corners (B, 4, H, W), and the features that boxes are sampled of."""
         x = self.backbone(pad_to_multiple(images, self.multiple))[-1]
         corners = self.corners(x)
@@ -120,7 +120,7 @@ class DeNet(Detector):
             raise ValueError("DeNet has no anchors: no strategy assigns them")
         check_labels(targets, self.num_classes)
         sizes = sizes_of(images, sizes)
-        corners, features = self._maps(images)
+        corners, features = self.corner_maps(images)
         found = self._proposals(corners, sizes)
         boxes = self._with_random(found, sizes).with_objects(targets)
         outcome = self.regions.losses([features], boxes, targets, sizes, self.progress)
@@ -168,19 +168,19 @@ class DeNet(Detector):
     @torch.no_grad()
     def heat_maps(self, images: Tensor) -> dict[str, Tensor]:
         """The four kinds of corners."""
-        corners = self._maps(images)[0].sigmoid()
+        corners = self.corner_maps(images)[0].sigmoid()
         names = ("top left", "top right", "bottom left", "bottom right")
         return {name: corners[:, kind : kind + 1] for kind, name in enumerate(names)}
 
     @torch.no_grad()
     def propose(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
         """The boxes between corners of a batch (B, 3, H, W), best first, of class 0."""
-        return self._proposals(self._maps(images)[0], sizes_of(images, sizes))
+        return self._proposals(self.corner_maps(images)[0], sizes_of(images, sizes))
 
     @torch.no_grad()
     def detect(self, images: Tensor, sizes: Tensor | None = None) -> Detections:
         """The detections of a batch: see ``Detector``."""
         sizes = sizes_of(images, sizes)
-        corners, features = self._maps(images)
+        corners, features = self.corner_maps(images)
         boxes = Boxes.from_detections(self._proposals(corners, sizes))
         return self.regions.detect([features], boxes, sizes)

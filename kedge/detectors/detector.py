@@ -45,6 +45,7 @@ class Detector(Swappable, ABC):
 
     ``published`` names the preset of the anchors that its paper has, where there is one.
     ``predicts_anchors``: ``shapes`` are no anchors, but what teaches cells to predict theirs.
+    ``learns_extremes``: it looks at ``Targets.extremes``, so that polygons are worth reading.
 
     A subclass defines ``losses`` and ``detect``. One with anchors also says what its first stage is
     (``grid``, ``head``, ``rule``, ``first_coder``), which is what the doctor looks at.
@@ -52,6 +53,7 @@ class Detector(Swappable, ABC):
 
     published: ClassVar[str | None] = None
     predicts_anchors: ClassVar[bool] = False
+    learns_extremes: ClassVar[bool] = False
 
     def __init__(
         self,

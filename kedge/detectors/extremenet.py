@@ -24,8 +24,8 @@ class ExtremeNet(Stacked):
     leftmost, bottommost and rightmost point and for its centre. What belongs together is found out
     by geometry alone. Losses are ``heat`` and ``offset``.
 
-    This is the box-only form: the extreme points are the middles of a box's sides, as data with
-    boxes have no others.
+    Targets say where the extreme points are (``Targets.extremes``, from polygons); of objects of
+    which that is not known they are the middles of the box's sides, which is a box-only form.
 
     Args:
         num_classes: C; labels are 0 ... C - 1.
@@ -36,8 +36,11 @@ class ExtremeNet(Stacked):
         selection: how boxes are selected; soft NMS as published.
 
     Source: Zhou et al., arXiv:1901.08043; the authors' code (radii as released, IoU .7; no offset
-    of the centre). Deviations: extreme points from boxes, not masks; as ``CornerNet``'s.
+    of the centre). Deviations: extreme points of boxes where there is no polygon; as
+    ``CornerNet``'s.
     """
+
+    learns_extremes = True
 
     def __init__(
         self,
@@ -78,7 +81,8 @@ class ExtremeNet(Stacked):
         radius = gaussian_radius((sides(box) / stride).ceil(), 0.7, roots="released").long()
         stacks = stacks_of(maps, "centre_heat")
         heat, offset = [], []
-        for name, place in extreme_points(box).items():
+        along = None if targets.extremes is None else targets.extremes[targets.real]
+        for name, place in extreme_points(box, along).items():
             points = points_of(place, radius, targets, shape, stride)
             for stack in stacks:
                 said = f"{stack}{name}_"
@@ -114,10 +118,14 @@ class ExtremeNet(Stacked):
         return without_ghosts(self.select(boxes, fours.score, label, image, sizes))
 
 
-def extreme_points(boxes: Tensor) -> dict[str, Tensor]:
-    """The middles (G, 2) of the four sides of boxes (G, 4), by name, and their centres."""
-    x, y = centres(boxes).unbind(-1)
+def extreme_points(boxes: Tensor, extremes: Tensor | None = None) -> dict[str, Tensor]:
+    """The extreme points (G, 2) on the four sides of boxes (G, 4), by name, and their centres: at
+    ``extremes`` (G, 4), as in ``Targets``, or in the middle of a side where that is not known."""
+    along = centres(boxes).repeat(1, 2)
+    if extremes is not None:
+        along = torch.where(extremes.isnan(), along, extremes)
+    top, left, bottom, right = along.unbind(-1)
     x1, y1, x2, y2 = boxes.unbind(-1)
-    places = {"top": (x, y1), "left": (x1, y), "bottom": (x, y2), "right": (x2, y)}
+    places = {"top": (top, y1), "left": (x1, left), "bottom": (bottom, y2), "right": (x2, right)}
     found = {name: torch.stack(place, -1) for name, place in places.items()}
     return found | {"centre": centres(boxes)}

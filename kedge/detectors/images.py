@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kedge.counted import count
 from kedge.types import Targets
 
-_READ = ("boxes", "labels", "iscrowd")
+_READ = ("boxes", "labels", "iscrowd", "extremes")
 _OTHERS = ("image_id", "area", "masks", "keypoints", "size")  # torchvision's, not read here
 _SLACK = 0.01  # resampling and colour jitter may overshoot by a little
 PADDING = 114 / 255  # the grey that letterboxing uses too

@@ -69,5 +69,7 @@ class Resize:
 def moved(rows: Rows, old: Tensor, new: Tensor) -> Rows:
     """Targets or detections of images of sizes ``old`` (B, 2), in pixels of the same images of
     sizes ``new`` (B, 2); height then width."""
-    rate = (new.float() / old.float()).flip(1).repeat(1, 2)
-    return replace(rows, boxes=rows.boxes * rate[rows.image].to(rows.boxes))
+    rate = (new.float() / old.float()).flip(1).repeat(1, 2)[rows.image].to(rows.boxes)
+    if isinstance(rows, Targets) and rows.extremes is not None:
+        rows = replace(rows, extremes=rows.extremes * rate)
+    return replace(rows, boxes=rows.boxes * rate)

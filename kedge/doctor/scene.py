@@ -1,5 +1,6 @@
 """Scene: what strategies are compared on: anchors, the objects of images, a detector or none."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +108,19 @@ def sight_of_run(folder: Path, records: Sequence[Record], name: str | None) -> S
         pixels=pixels,
         objects=objects.boxes[objects.real],
         found=found.boxes[found.scores >= SHOWN],
-        heat={name: maps[0] for name, maps in heat.items()},
+        heat={name: within(maps[0], size, run.detector.multiple) for name, maps in heat.items()},
         assigns=run.detector.rule is not None,
     )
+
+
+def within(cells: Tensor, size: tuple[int, int], multiple: int) -> Tensor:
+    """The cells (C, h, w) of a map that lie in an image of ``size`` (H, W), not in the padding that
+    makes its sides multiples of ``multiple``."""
+    rows, columns = (
+        math.ceil(count * side / (side + -side % multiple))
+        for count, side in zip(cells.shape[1:], size)
+    )
+    return cells[:, :rows, :columns]
 
 
 def scene_of_detector(

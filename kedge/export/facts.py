@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from kedge.detectors.detector import Detector
 from kedge.export.forms import Form
-from kedge.export.static import Static
+from kedge.export.static import Answering, Static
 from kedge.select import NMS, Selection
 from kedge.select.suppress import KeepAll
 
@@ -30,7 +30,7 @@ class Facts:
 
     ``input_size`` (H, W) of the images, which are letterboxed into it; ``levels`` the numbers of
     anchors of every level; ``selection`` how decoded boxes become detections, whose ``suppress`` is
-    "nms", "none", or the name of what is not in the file.
+    "nms", "none", or the name of what is not in the file. Without levels and selection: maps alone.
     """
 
     detector: str
@@ -75,8 +75,8 @@ def facts_of(
         category_ids=detector.category_ids or tuple(labels),
         input_size=static.size,
         outputs=outputs,
-        levels=static.levels,
-        selection=_stated(static.selection),
+        levels=static.levels if isinstance(static, Answering) else (),
+        selection=_stated(static.selection) if isinstance(static, Answering) else {},
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kedge.export.fixed_selection import Padded, check_selection, select_fixed
-from kedge.export.static import Static
+from kedge.export.static import Answering, Static
 
 Form = Literal["maps", "decoded", "nms"]
 
@@ -22,8 +22,18 @@ class Graph(nn.Module):
         self.static = static
 
 
+def answering(static: Static) -> Answering:
+    """``ValueError`` for one that has maps only: how many boxes they show depends on the image."""
+    if not isinstance(static, Answering):
+        raise ValueError(
+            f"{type(static.detector).__name__} exports as --form maps alone: how many boxes it "
+            "forms of its maps depends on the image, which no graph of fixed sizes holds"
+        )
+    return static
+
+
 class MapsGraph(Graph):
-    """Raw outputs at every anchor, (B, N, ...): logits, codes and branches by name."""
+    """Raw outputs by name: logits, codes and branches at every anchor, (B, N, ...), or maps."""
 
     def __init__(self, static: Static) -> None:
         super().__init__(static)
@@ -38,6 +48,10 @@ class DecodedGraph(Graph):
     """Boxes (B, N, 4) ``xyxy`` in pixels and scores (B, N, C) of every anchor."""
 
     outputs = ("boxes", "scores")
+    static: Answering
+
+    def __init__(self, static: Static) -> None:
+        super().__init__(answering(static))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         said = self.static.answers(images)
@@ -48,9 +62,10 @@ class DetectionsGraph(Graph):
     """``Padded`` detections: decoded at the candidates only, suppressed once."""
 
     outputs: ClassVar = Padded._fields
+    static: Answering
 
     def __init__(self, static: Static) -> None:
-        check_selection(static.selection)
+        check_selection(answering(static).selection)
         super().__init__(static)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

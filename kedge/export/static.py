@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kedge.anchors import Grid
 from kedge.detectors.dense import Dense, Maps
 from kedge.detectors.detector import Detector
 from kedge.detectors.images import pad_to_multiple
@@ -28,40 +29,62 @@ class Answers(NamedTuple):
 
 
 class Static(nn.Module, ABC):
-    """A detector for images of ``size`` (H, W), a network whose outputs have fixed sizes.
+    """A detector for images of ``size`` (H, W), a network whose outputs have fixed sizes."""
 
-    ``coder`` writes the codes, ``levels`` are the numbers of answers of each level, ``selection``
-    says which become detections.
+    def __init__(self, detector: Detector, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.detector, self.size = detector, size
+
+    @abstractmethod
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Raw outputs by name, (B, N, ...) or maps, of images (B, 3, H, W)."""
+
+
+class Answering(Static):
+    """One that says of a fixed number of places what is there: it finds boxes.
+
+    ``levels`` are the numbers of places of each level, ``selection`` says which become detections.
     """
+
+    levels: tuple[int, ...]
+    selection: Selection
+
+    @abstractmethod
+    def answers(self, images: Tensor) -> Answers:
+        """What it says at every place."""
+
+    @abstractmethod
+    def boxes(self, said: Answers, rows: Tensor, labels: Tensor) -> Tensor:
+        """(B, K, 4) the boxes of places (B, K), those of class ``labels`` (B, K) where every class
+        has its own."""
+
+    @abstractmethod
+    def every_box(self, said: Answers) -> Tensor:
+        """(B, N, 4) the boxes of all places, where classes share them; ``ValueError`` else."""
+
+
+class OnGrid(Answering):
+    """One whose places are anchors; ``coder`` writes the codes relative to them."""
 
     anchors: Tensor
     strides: Tensor
 
     def __init__(
-        self, detector: Detector, size: tuple[int, int], coder: Coder, selection: Selection
+        self,
+        detector: Detector,
+        size: tuple[int, int],
+        coder: Coder,
+        selection: Selection,
+        grid: Grid | None = None,
     ) -> None:
-        super().__init__()
-        self.detector, self.size = detector, size
+        super().__init__(detector, size)
         self.coder, self.selection = coder, selection
-        padded = tuple(side + -side % detector.multiple for side in size)
-        grid = detector.grid((padded[0], padded[1]))
-        assert grid is not None, "a static form is of a detector with anchors"
-        self.grid = grid
+        self.grid = grid = grid_of(detector, size) if grid is None else grid
         self.levels = grid.anchors_per_level
         self.register_buffer("anchors", grid.boxes().detach().float())
         self.register_buffer("strides", grid.stride().detach().float())
 
-    @abstractmethod
-    def maps(self, images: Tensor) -> dict[str, Tensor]:
-        """Raw outputs by name, (B, N, ...), of images (B, 3, H, W)."""
-
-    @abstractmethod
-    def answers(self, images: Tensor) -> Answers:
-        """What it says at every anchor."""
-
     def boxes(self, said: Answers, rows: Tensor, labels: Tensor) -> Tensor:
-        """(B, K, 4) the boxes of anchors (B, K), those of class ``labels`` (B, K) where every class
-        has its own."""
         codes, at = said.codes, rows
         if codes.ndim == 4:
             codes, at = codes.flatten(1, 2), rows * codes.shape[2] + labels
@@ -69,7 +92,6 @@ class Static(nn.Module, ABC):
         return decoded(self.coder, anchors, picked(codes, at), strides)
 
     def every_box(self, said: Answers) -> Tensor:
-        """(B, N, 4) the boxes of all anchors, where classes share them; ``ValueError`` else."""
         if said.codes.ndim == 4:
             raise ValueError(
                 "--form decoded: every class has a box of its own here: take nms, or train with "
@@ -84,13 +106,13 @@ class Static(nn.Module, ABC):
         return anchors.expand(batch, *anchors.shape), strides.expand(batch, *strides.shape)
 
 
-class StaticDense(Static):
-    """Of a detector of one stage."""
+class StaticDense(OnGrid):
+    """Of a detector of one stage; ``grid`` where its own is not what it answers at."""
 
     detector: Dense
 
-    def __init__(self, detector: Dense, size: tuple[int, int]) -> None:
-        super().__init__(detector, size, detector.coder, detector.selection)
+    def __init__(self, detector: Dense, size: tuple[int, int], grid: Grid | None = None) -> None:
+        super().__init__(detector, size, detector.coder, detector.selection, grid)
 
     def _said(self, images: Tensor) -> Maps:
         return self.detector.predict_maps(pad_to_multiple(images, self.detector.multiple))
@@ -106,10 +128,15 @@ class StaticDense(Static):
             **said.branches,
         )  # fmt: skip
         scores = self.detector.scores(predictions).unflatten(0, said.logits.shape[:2])
-        return Answers(scores, said.codes, *self.of_grid(images))
+        return Answers(scores, said.codes, *self.placed(said, images))
+
+    def placed(self, said: Maps, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Anchors and cell sizes, as ``of_grid`` gives them."""
+        del said  # they are the grid's, whatever the network says
+        return self.of_grid(images)
 
 
-class StaticRefining(Static):
+class StaticRefining(OnGrid):
     """Of a detector whose second step answers at the anchors that the first has moved."""
 
     detector: Refining
@@ -138,6 +165,14 @@ class StaticRefining(Static):
         easy = self.detector.easy(first).unflatten(0, logits.shape[:2])
         scores = torch.where(easy[..., None], torch.zeros_like(scores), scores)
         return Answers(scores, codes, moved, strides)
+
+
+def grid_of(detector: Detector, size: tuple[int, int]) -> Grid:
+    """The anchors of a detector for images of ``size`` (H, W), which are padded first."""
+    height, width = (side + -side % detector.multiple for side in size)
+    grid = detector.grid((height, width))
+    assert grid is not None, "of a detector with anchors"
+    return grid
 
 
 def decoded(coder: Coder, anchors: Tensor, codes: Tensor, strides: Tensor) -> Tensor:

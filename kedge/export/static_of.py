@@ -1,13 +1,22 @@
 """Which static form a detector has, or why it has none."""
 
+from collections.abc import Callable
+
+from kedge.detectors.cornernet import CornerNet
+from kedge.detectors.denet import DeNet
 from kedge.detectors.dense import Dense
 from kedge.detectors.detector import Detector
-from kedge.detectors.guided_proposals import GuidedProposals
+from kedge.detectors.ga_faster_rcnn import GAFasterRCNN
+from kedge.detectors.ga_retinanet import GARetinaNet
+from kedge.detectors.ga_rpn import GARPN
+from kedge.detectors.keypoint import Keypoint
 from kedge.detectors.metaanchor import MetaAnchor
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.refinement import Refining
 from kedge.detectors.two_stage import TwoStage
 from kedge.export.static import Static, StaticDense, StaticRefining
+from kedge.export.static_guided import StaticGAFasterRCNN, StaticGARetinaNet, StaticGARPN
+from kedge.export.static_points import StaticCornerNet, StaticDeNet, StaticKeypoint
 from kedge.export.static_two_stage import StaticTwoStage
 from kedge.nn import PositionMaps
 
@@ -23,13 +32,10 @@ def static(detector: Detector, size: tuple[int, int]) -> Static:
             f"({detector.smallest} px)"
         )
     own = _own_way(detector)
-    if own is None and isinstance(detector, Dense):
-        return StaticDense(detector, size).eval()
-    if own is None and isinstance(detector, Refining):
-        return StaticRefining(detector, size).eval()
-    if own is None and isinstance(detector, TwoStage):
-        return StaticTwoStage(detector, size).eval()
-    raise ValueError(f"{type(detector).__name__} cannot be exported: {own or _NO_GRAPH}")
+    if own is not None:
+        raise ValueError(f"{type(detector).__name__} cannot be exported: {own}")
+    make = next(form for base, (form, _) in _FORMS.items() if isinstance(detector, base))
+    return make(detector, size).eval()
 
 
 _NO_GRAPH = "it finds boxes in a way of its own, for which there is no graph"
@@ -39,24 +45,29 @@ def _own_way(detector: Detector) -> str | None:
     """Why the forms here are not this detector's; None where nothing speaks against them."""
     if isinstance(detector, OnProposals):
         return "its boxes come from a source outside the network, which a graph cannot hold"
-    if isinstance(getattr(detector, "proposals", None), GuidedProposals) or (
-        isinstance(detector, Dense)
-        and type(detector).anchors_of not in (Dense.anchors_of, MetaAnchor.anchors_of)
-    ):
-        return "its anchors are predicted in every image; the forms here are of a grid"
     pool = getattr(getattr(detector, "regions", None), "pool", None)
     if isinstance(pool, PositionMaps):
         return "ONNX has no position-sensitive pooling"
-    for base, methods in _METHODS.items():
+    for base, (_, methods) in _FORMS.items():
         if isinstance(detector, base):
             same = all(getattr(type(detector), m) is getattr(base, m) for m in methods)
             return None if same else _NO_GRAPH
     return _NO_GRAPH
 
 
-_METHODS: dict[type[Detector], tuple[str, ...]] = {
-    Dense: ("detect", "head", "select", "grid"),
-    Refining: ("detect", "refined", "easy", "grid"),
-    TwoStage: ("detect", "propose", "grid"),
+_DENSE = ("detect", "head", "select", "grid", "anchors_of")
+_TWO_STAGE = ("detect", "propose", "grid")
+_FORMS: dict[type[Detector], tuple[Callable[..., Static], tuple[str, ...]]] = {
+    GARetinaNet: (StaticGARetinaNet, (*_DENSE, "scores")),
+    MetaAnchor: (StaticDense, _DENSE),
+    Dense: (StaticDense, _DENSE),
+    Refining: (StaticRefining, ("detect", "refined", "easy", "grid")),
+    GARPN: (StaticGARPN, _TWO_STAGE),
+    GAFasterRCNN: (StaticGAFasterRCNN, _TWO_STAGE),
+    TwoStage: (StaticTwoStage, _TWO_STAGE),
+    CornerNet: (StaticCornerNet, ("detect", "find", "pairs", "predict_maps")),
+    Keypoint: (StaticKeypoint, ()),
+    DeNet: (StaticDeNet, ("corner_maps",)),
 }
-"""What a detector must not do in a way of its own for the static form to be the same."""
+"""By kind, the first that fits: the static form, and what a detector must not do in a way of its
+own for that to be the same."""

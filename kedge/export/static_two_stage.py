@@ -4,22 +4,23 @@ with a score of nothing."""
 import torch
 from torch import Tensor
 
+from kedge.anchors import Grid
 from kedge.boxes import clipped, sizes
 from kedge.detectors.images import pad_to_multiple
 from kedge.detectors.two_stage import TwoStage
 from kedge.export.fixed_selection import Padded, select_fixed
-from kedge.export.static import Answers, Static, decoded, picked
+from kedge.export.static import Answers, OnGrid, decoded, picked
 
 
-class StaticTwoStage(Static):
+class StaticTwoStage(OnGrid):
     """Of a detector whose second stage answers at the proposals of the first; every answer is a
     proposal, and there is one level."""
 
     detector: TwoStage
 
-    def __init__(self, detector: TwoStage, size: tuple[int, int]) -> None:
+    def __init__(self, detector: TwoStage, size: tuple[int, int], grid: Grid | None = None) -> None:
         last = detector.heads[-1]
-        super().__init__(detector, size, last.coder, detector.regions.selection)
+        super().__init__(detector, size, last.coder, detector.regions.selection, grid)
         self.first_levels = self.levels
         self.levels = (self._proposing.most,)
 
@@ -53,21 +54,26 @@ class StaticTwoStage(Static):
         return Answers(scores, codes.unflatten(0, (batch, count)), anchors, sizes(anchors))
 
     def _proposals(self, maps: list[Tensor], images: Tensor) -> Padded:
-        first = self.detector.proposals.predict(maps, self.grid)
-        anchors, strides = self.of_grid(images)
+        said = self.first(maps, images)
 
         def boxes_at(rows: Tensor, labels: Tensor) -> Tensor:
             del labels  # of the one class
-            columns = (picked(x, rows) for x in (anchors, first.codes, strides))
+            columns = (picked(x, rows) for x in (said.anchors, said.codes, said.strides))
             return decoded(self.detector.proposals.coder, *columns)
 
         return select_fixed(
             self._proposing,
-            first.classes.probability(first.logits),
+            said.scores,
             boxes_at,
             levels=self.first_levels,
             size=self.size,
         )
+
+    def first(self, maps: list[Tensor], images: Tensor) -> Answers:
+        """What the first stage says at every anchor."""
+        said = self.detector.proposals.predict(maps, self.grid)
+        scores = said.classes.probability(said.logits)
+        return Answers(scores, said.codes, *self.of_grid(images))
 
     def _within(self, boxes: Tensor) -> Tensor:
         return clipped(boxes, boxes.new_tensor([self.size]))

@@ -54,6 +54,7 @@ class Explained:
             labels=all_.labels[rows],
             image=torch.zeros_like(rows),
             ignore=all_.ignore[rows],
+            extremes=None,  # strategies look at boxes
             batch_size=1,
         )
         part = found.only((found.image == image).nonzero()[:, 0])

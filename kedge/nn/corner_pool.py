@@ -25,8 +25,23 @@ def corner_pool(x: Tensor, side: Side) -> Tensor:
     """
     axis = 3 if side in ("left", "right") else 2
     if side in ("right", "bottom"):
-        return torch.cummax(x, axis).values
-    return torch.cummax(x.flip(axis), axis).values.flip(axis)
+        return _running_max(x, axis)
+    return _running_max(x.flip(axis), axis).flip(axis)
+
+
+def _running_max(x: Tensor, axis: int) -> Tensor:
+    """The largest up to every place; in a graph by doubling, for ONNX has no ``cummax``."""
+    return doubled_max(x, axis) if torch.compiler.is_exporting() else torch.cummax(x, axis).values
+
+
+def doubled_max(x: Tensor, axis: int) -> Tensor:
+    """The values of ``cummax`` along an axis of n places, in log2(n) steps."""
+    step, size = 1, x.shape[axis]
+    while step < size:
+        before, here = x.narrow(axis, 0, size - step), x.narrow(axis, step, size - step)
+        x = torch.cat([x.narrow(axis, 0, step), torch.maximum(before, here)], axis)
+        step *= 2
+    return x
 
 
 class CornerPool(nn.Module):

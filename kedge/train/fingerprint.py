@@ -15,13 +15,18 @@ def fingerprint(data: Data) -> Fingerprint:
     """Number and SHA-256 of the classes, images and boxes of a split, in their order.
 
     Classes: their names. Images: name, width and height; pixels are not read. Boxes: coordinates
-    (float32), label and whether it is a crowd, image by image.
+    (float32), label and whether it is a crowd, image by image. Extreme points where they were read.
     """
-    return {
+    parts = {
         "classes": _part(len(data.classes), (name.encode() for name in data.classes)),
         "images": _part(len(data), map(_image, data.records)),
         "boxes": _part(data.num_boxes, map(_boxes, data.records)),
     }
+    extremes = [record.extremes for record in data.records if record.extremes is not None]
+    if extremes:
+        rows = (np.ascontiguousarray(part, "<f4").tobytes() for part in extremes)
+        parts["extreme points"] = _part(sum(map(len, extremes)), rows)
+    return parts
 
 
 def changes(before: Fingerprint, now: Fingerprint) -> str:

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.below_a_pixel import below_a_pixel
+from kedge.data.extremes import with_extremes
 from kedge.data.problems import stop_if_no_box_is_left
 from kedge.data.transforms import Pipeline
 from kedge.design.saved import not_as_designed
+from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
 from kedge.predict.proposals import given_to
@@ -85,6 +87,8 @@ def train(
             remove_parts(config.out, _FILES)
         data, scored = read_splits(config)
         _say(console, said(data))
+        if any(record.extremes is not None for record in data.records):
+            _say(console, [with_extremes(data)])
         marks = fingerprint(data)
         if before is not None:
             _same_data(before, marks, data)
@@ -147,11 +151,13 @@ def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:
     if not config.data:
         raise ValueError("data: say what to train on: --data DIR, or --data toy")
     alone = Path(config.data).is_file() and Path(config.data).suffix not in (".yaml", ".yml")
+    extremes = getattr(detector_class(config.detector), "learns_extremes", False)
     data = read(
         config.data,
         None if alone else config.train_split,
         config.on_bad_box,
         root=config.root,
+        extremes=extremes,
     )
     stop_if_no_box_is_left([data])
     if len(data) == 0 or data.num_boxes == 0:

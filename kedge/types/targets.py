@@ -26,6 +26,9 @@ class Targets:
         image: (G,) int64, ascending: the image of each object, in ``[0, batch_size)``.
         ignore: (G,) bool: a crowd. Never a positive; the anchors that it covers are ignored.
         batch_size: number of images, those without objects included.
+        extremes: (G, 4) x of the topmost point of an object, y of the leftmost, x of the
+            bottommost, y of the rightmost, each on a side of its box; NaN where that is not known,
+            None where it is of no object.
     """
 
     boxes: Tensor
@@ -33,6 +36,7 @@ class Targets:
     image: Tensor
     batch_size: int
     ignore: Tensor = None  # pyright: ignore[reportAssignmentType]  # None means: no crowds
+    extremes: Tensor | None = None
     all_real: bool = field(init=False, repr=False)  # no object is a crowd
     highest: int = field(init=False, repr=False)  # label; -1 without objects
 
@@ -51,6 +55,9 @@ class Targets:
             if getattr(self, name).shape != (len(boxes),):
                 shape = tuple(getattr(self, name).shape)
                 raise ValueError(f"Targets.{name} must be ({len(boxes)},) like boxes, got {shape}")
+        if self.extremes is not None and self.extremes.shape != boxes.shape:
+            shape = tuple(self.extremes.shape)
+            raise ValueError(f"Targets.extremes must be ({len(boxes)}, 4) like boxes, got {shape}")
         if count != len(boxes):
             raise ValueError(f"Targets.image must be ({len(boxes)},) like boxes, got ({count},)")
         object.__setattr__(self, "all_real", True)
@@ -88,8 +95,8 @@ class Targets:
     def from_list(cls, targets: Sequence[Mapping[str, Any]]) -> "Targets":
         """Packs torchvision's target dictionaries, one per image.
 
-        Each has ``boxes`` (n, 4) and optionally ``labels`` (n,) (default 0) and ``iscrowd`` (n,)
-        (default 0)."""
+        Each has ``boxes`` (n, 4) and optionally ``labels`` (n,) (default 0), ``iscrowd`` (n,)
+        (default 0) and ``extremes`` (n, 4) (default NaN)."""
         boxes = [torch.as_tensor(t["boxes"]).reshape(-1, 4) for t in targets]
         if not boxes:
             empty = torch.zeros(0, dtype=torch.int64)
@@ -120,6 +127,7 @@ class Targets:
             image=torch.arange(len(boxes), device=device).repeat_interleave(count),
             ignore=column("iscrowd", torch.bool),
             batch_size=len(boxes),
+            extremes=_extremes_of(targets, boxes),
         )
 
     def __len__(self) -> int:
@@ -156,4 +164,23 @@ class Targets:
     def to(self, device: torch.device | str) -> "Targets":
         """The same targets on ``device``."""
         moved = {k: getattr(self, k).to(device) for k in ("boxes", "labels", "image", "ignore")}
+        if self.extremes is not None:
+            moved["extremes"] = self.extremes.to(device)
         return replace(self, **moved)
+
+
+def _extremes_of(targets: Sequence[Mapping[str, Any]], boxes: list[Tensor]) -> Tensor | None:
+    """Those that the targets have, as one table; None where none has any."""
+    if not any("extremes" in target for target in targets):
+        return None
+    rows = []
+    for number, (target, box) in enumerate(zip(targets, boxes)):
+        row = target.get("extremes")
+        row = torch.full_like(box, torch.nan) if row is None else torch.as_tensor(row).to(box)
+        if row.shape != box.shape:
+            raise ValueError(
+                f"target of image {number}: 'extremes' must be ({len(box)}, 4), as its boxes are, "
+                f"not {tuple(row.shape)}"
+            )
+        rows.append(row)
+    return torch.cat(rows)

@@ -18,18 +18,24 @@ from kedge.export.fixed_selection import Padded
 from kedge.export.forms import DecodedGraph, DetectionsGraph
 from kedge.export.opened import Exported, open_exported
 from kedge.export.static_of import static
+from kedge.export.to_onnx import OnnxSession
 from kedge.export.write import export
 from kedge.nn import RegionOutputs
+from kedge.select import NMS
 
 EVERY = [*SMALL, *PROPOSED, *KEYPOINTS, *SPARSE]
 SIZE = (64, 96)  # not square, no multiple of the coarsest strides
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "edge.md"
-TOLD = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", DOCS.read_text(), flags=re.MULTILINE))
+TOLD = dict(re.findall(r"^\| `(\w+)` \| (yes|maps|no) \|", DOCS.read_text(), flags=re.MULTILINE))
 REFUSED = [name for name in EVERY if TOLD.get(name) == "no"]
 CLASS_BOXES = ("faster_rcnn", "faster_rcnn_c4")  # of every class its own: not one table of boxes
 IMAGES = torch.rand(3, 3, *SIZE, generator=torch.Generator().manual_seed(5))
 
-exported = pytest.mark.parametrize("detector", [name for name in EVERY if name not in REFUSED])
+MAPS_ALONE = [name for name in EVERY if TOLD.get(name) == "maps"]
+FINDING = [name for name in EVERY if name not in (*REFUSED, *MAPS_ALONE)]
+
+exported = pytest.mark.parametrize("detector", FINDING)
+with_maps = pytest.mark.parametrize("detector", FINDING + MAPS_ALONE)
 
 
 def sharp(name: str):
@@ -46,13 +52,23 @@ def sharp(name: str):
     if name == "yolov1":  # or many say 1, where it cuts them off
         model.output.conv.weight.data /= 20
         nn.init.constant_(model.output.conv.bias, 0.5)
-    if isinstance(model, TwoStage):  # or many proposals say 1, and boxes grow without bound
+    if name.startswith("ga_"):  # or taps and anchors lie far outside of the image
+        layers = model.layers if name == "ga_retinanet" else model.proposals.layers
+        scores = [layers.objectness] if hasattr(layers, "objectness") else []
+        for conv in (layers.shape, layers.codes, *scores):
+            conv.weight.data /= 20
+    elif isinstance(model, TwoStage):  # or many proposals say 1, and boxes grow without bound
         model.proposals.layers.objectness.weight.data /= 20
         model.proposals.layers.codes.weight.data /= 20
     if name == "metaanchor":  # or its shapes all say the same
         for layer in model.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.05)
+    if name == "cornernet":  # soft suppression has no form; scores of 1, or any two far apart
+        model.selection = replace(model.selection, suppress=NMS())
+        model.candidates, model.apart = 20, 30.0
+        for maps in model.maps.values():
+            maps[0].layers["heat"][-1].weight.data /= 20
     if name == "paa":
         model.selection = replace(model.selection, vote=None)
     model.input_size = SIZE
@@ -92,7 +108,17 @@ class AsFile:
 
 
 @pytest.mark.parametrize(
-    "detector", ["yolov2", "ssd", "gfl", "refinedet", "cascade_rcnn", *CLASS_BOXES]
+    "detector",
+    [
+        "yolov2",
+        "ssd",
+        "gfl",
+        "refinedet",
+        "cascade_rcnn",
+        "ga_retinanet",
+        "cornernet",
+        *CLASS_BOXES,
+    ],
 )
 @torch.no_grad()
 def test_all_boxes_and_scores_hold_what_it_finds(detector):
@@ -103,6 +129,15 @@ def test_all_boxes_and_scores_hold_what_it_finds(detector):
         return
     file = AsFile(model, DecodedGraph(static(model, SIZE)).eval())
     agree(Exported(file, Path("a.onnx")).padded(IMAGES), model)
+
+
+@pytest.mark.parametrize("detector", MAPS_ALONE)
+def test_what_forms_boxes_in_a_number_of_its_own_exports_its_maps_alone(detector, tmp_path):
+    model = make(detector)
+    for form in ("nms", "decoded"):
+        with pytest.raises(ValueError, match=rf"^{type(model).__name__} exports as --form maps"):
+            export(model, tmp_path / "a.onnx", form=form, image_size=SIZE)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("detector", REFUSED)
@@ -126,6 +161,22 @@ def test_onnx_runtime_finds_what_the_detector_finds(detector, tmp_path):
     agree(found.padded(IMAGES), model)
     assert len(found(IMAGES[:1])) == 1
     assert torch.equal(found(IMAGES)[2]["labels"], found(IMAGES[2:])[0]["labels"])
+
+
+@pytest.mark.slow
+@with_maps
+@torch.no_grad()
+def test_raw_maps_say_what_the_detector_says(detector, tmp_path):
+    model = sharp(detector)
+    facts = export(model, tmp_path / "a.onnx", form="maps")
+    session = OnnxSession(tmp_path / "a.onnx")
+    wanted = static(model, SIZE).maps(IMAGES)
+    assert tuple(wanted) == facts.outputs
+    for images in (IMAGES, IMAGES[:1]):  # batches of any size
+        for name, found in zip(facts.outputs, session(images), strict=True):
+            torch.testing.assert_close(found, wanted[name][: len(images)], atol=1e-3, rtol=1e-4)
+    with pytest.raises(ValueError, match="holds raw maps"):
+        open_exported(tmp_path / "a.onnx")
 
 
 @pytest.mark.slow

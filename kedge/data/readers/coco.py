@@ -37,7 +37,7 @@ def read(file: Path, ask: Ask) -> Data:
     `kedge.data.read` says.
     """
     problems = Problems(file, ask.on_bad_box)
-    coco = parse(file, problems)
+    coco = parse(file, problems, ask.extremes)
     categories = _categories(coco, file)
     images, index = _images(coco, problems, ask.root, _bases(file, ask.root, ask.split))
     labels = {c.id: label for label, c in enumerate(categories)}

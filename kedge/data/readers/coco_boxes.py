@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from kedge.data.extremes import Extremes, note_unreadable, packed
 from kedge.data.problems import Problems
 from kedge.data.raw import RawBoxes
 from kedge.data.readers.coco_json import rotation
-from kedge.data.readers.coco_types import CocoAnnotation, CocoFile
+from kedge.data.readers.coco_types import CocoAnnotation, CocoFile, CocoOutlined
 from kedge.data.turned import MESSAGE, around
 from kedge.parse import side
 
@@ -20,6 +21,8 @@ def boxes_of(
     seen: set[int] = set()
     lost, ignored = 0, 0
     turned: dict[int, float] = {}
+    extremes: list[Extremes | None] = []
+    odd: list[str] = []
     assert isinstance(coco.annotations, list)
     for entry in coco.annotations:
         where = index.get(entry.image_id)
@@ -37,6 +40,9 @@ def boxes_of(
             ignored += bool(entry.ignore) and not entry.iscrowd
             crowd.append(bool(entry.iscrowd or entry.ignore))
             ids.append(entry.id)
+            outline = entry.segmentation if isinstance(entry, CocoOutlined) else None
+            extremes.append(None if outline is None or crowd[-1] else outline.extremes)
+            odd += [f"annotation {entry.id}"] if outline is not None and outline.odd else []
             angle = rotation(entry) if entry.attributes else 0.0
             if angle:
                 turned[len(ids) - 1] = angle
@@ -48,12 +54,14 @@ def boxes_of(
         corners[row] = around(corners[row], angle, sizes[image[row]])
     first = next((f"annotation {ids[row]}" for row in turned), "")
     _say(problems, lost, ignored, len(turned), first)
+    note_unreadable(problems, odd)
     return RawBoxes(
         image=np.array(image, np.int64),
         xyxy=corners,
         label=np.array(label, np.int64),
         crowd=np.array(crowd, bool),
         where=lambda row: f"annotation {ids[row]}",
+        extremes=packed(extremes),
     )
 
 

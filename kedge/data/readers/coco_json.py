@@ -9,7 +9,12 @@ import msgspec
 
 from kedge.data.problems import Problems
 from kedge.data.readers.coco_rows import row_by_row
-from kedge.data.readers.coco_types import CocoAnnotation, CocoCategories, CocoFile
+from kedge.data.readers.coco_types import (
+    CocoAnnotation,
+    CocoCategories,
+    CocoFile,
+    CocoOutlines,
+)
 from kedge.parse import number, read_utf8
 from kedge.parse.json_text import decode
 
@@ -19,16 +24,18 @@ _NEEDS = (
 )
 
 
-def parse(file: Path, problems: Problems) -> CocoFile:
+def parse(file: Path, problems: Problems, outlines: bool = False) -> CocoFile:
     """Parse and type-check a file. Numbers may be text, or whole ones have a point; NaN, Infinity
     and null are let through to the box checks; what cannot be understood is reported row by row.
+    `outlines`: annotations are `CocoOutlined`.
 
     Raises ValueError naming file and field for what is no COCO file as a whole, and for a list or
     a field that is missing where a near name is there ("annotation", "filename").
     """
     text = read_utf8(file)
     try:
-        found = msgspec.json.decode(text, type=CocoFile)
+        kind = CocoOutlines if outlines else CocoFile
+        found = msgspec.json.decode(text, type=kind, dec_hook=lambda make, said: make(said))
         if found.annotations is not msgspec.UNSET and all(i.file_name for i in found.images):
             return found
         reason = ""
@@ -48,7 +55,7 @@ def parse(file: Path, problems: Problems) -> CocoFile:
         problems.note(
             "no annotations", "", "", f"{file.name} has images and no list of annotations"
         )
-    return row_by_row(said, problems)
+    return row_by_row(said, problems, outlines)
 
 
 def parse_categories(file: Path) -> tuple[str, ...]:

@@ -5,13 +5,20 @@ from typing import Any
 import msgspec
 
 from kedge.data.problems import Problems
-from kedge.data.readers.coco_types import CocoAnnotation, CocoCategory, CocoFile, CocoImage
+from kedge.data.readers.coco_types import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoFile,
+    CocoImage,
+    CocoOutlined,
+    Outline,
+)
 from kedge.parse import flag, number, whole
 
 
-def row_by_row(said: dict[str, Any], problems: Problems) -> CocoFile:
+def row_by_row(said: dict[str, Any], problems: Problems, outlines: bool) -> CocoFile:
     """The entries of a file whose `images`, `categories` and `annotations` (if any) are lists; what
-    cannot be understood is a problem of its own."""
+    cannot be understood is a problem of its own. `outlines`: as for `parse`."""
     ids = _numbered([row.get("id") for row in said["images"] if isinstance(row, dict)], problems)
     images = _good(said["images"], "images", problems, lambda row, i: _image(row, ids))
     categories = _good(said["categories"], "categories", problems, lambda row, i: _category(row))
@@ -19,7 +26,7 @@ def row_by_row(said: dict[str, Any], problems: Problems) -> CocoFile:
         said.get("annotations", []),
         "annotations",
         problems,
-        lambda row, i: _annotation(row, i, ids),
+        lambda row, i: _annotation(row, i, ids, outlines),
     )
     return CocoFile(images=images, categories=categories, annotations=rows)
 
@@ -74,7 +81,7 @@ def _category(row: dict[str, Any]) -> CocoCategory:
     return CocoCategory(id=_whole(row, "id"), name=str(name))
 
 
-def _annotation(row: dict[str, Any], i: int, ids: dict[str, int]) -> CocoAnnotation:
+def _annotation(row: dict[str, Any], i: int, ids: dict[str, int], outlines: bool) -> CocoAnnotation:
     box = row.get("bbox")
     if isinstance(box, list):
         values = [None if value is None else number(value) for value in box]
@@ -89,7 +96,8 @@ def _annotation(row: dict[str, Any], i: int, ids: dict[str, int]) -> CocoAnnotat
             raise ValueError(f".{key} is {row[key]!r:.60}: expected 0 or 1")
     attributes = row.get("attributes")
     raw = msgspec.json.encode(attributes) if isinstance(attributes, dict) else b""
-    return CocoAnnotation(
+    more = {"segmentation": Outline(row.get("segmentation"))} if outlines else {}
+    return (CocoOutlined if outlines else CocoAnnotation)(
         id=i if row.get("id") is None else _whole(row, "id"),
         image_id=_whole(row, "image_id", ids),
         category_id=_whole(row, "category_id"),
@@ -97,4 +105,5 @@ def _annotation(row: dict[str, Any], i: int, ids: dict[str, int]) -> CocoAnnotat
         iscrowd=marks["iscrowd"],
         ignore=marks["ignore"],
         attributes=msgspec.Raw(raw),
+        **more,
     )

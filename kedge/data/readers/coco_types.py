@@ -1,6 +1,10 @@
 """What a COCO JSON file holds, as typed entries."""
 
+from typing import Any
+
 import msgspec
+
+from kedge.data.extremes import Extremes, extremes_said
 
 
 class CocoImage(msgspec.Struct):
@@ -24,6 +28,24 @@ class CocoAnnotation(msgspec.Struct):
     attributes: msgspec.Raw = msgspec.Raw(b"")
 
 
+class Outline:
+    """What is kept of a "segmentation": the extreme points of its polygons, none of a mask (RLE)
+    or of an empty list; `odd`: it is neither."""
+
+    __slots__ = ("extremes", "odd")
+
+    def __init__(self, said: Any) -> None:
+        none = isinstance(said, dict) or said is None or said == []
+        self.extremes: Extremes | None = None if none else extremes_said(said)
+        self.odd = not none and self.extremes is None
+
+
+class CocoOutlined(CocoAnnotation):
+    """An annotation whose polygons are asked for."""
+
+    segmentation: Outline | None = None
+
+
 class CocoCategory(msgspec.Struct):
     """One entry of "categories"."""
 
@@ -37,6 +59,12 @@ class CocoFile(msgspec.Struct):
     images: list[CocoImage]
     categories: list[CocoCategory]
     annotations: list[CocoAnnotation] | msgspec.UnsetType = msgspec.UNSET
+
+
+class CocoOutlines(CocoFile):
+    """A COCO JSON file whose polygons are asked for: four points of each object stay in memory."""
+
+    annotations: list[CocoOutlined] | msgspec.UnsetType = msgspec.UNSET  # pyright: ignore
 
 
 class CocoCategories(msgspec.Struct):

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from kedge.data.extremes import extremes_said, note_unreadable
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import Box, NamedBox, NamedImage, finish_named, numbers_of, size_of
@@ -44,7 +45,7 @@ def read(folder: Path, ask: Ask) -> Data:
     rectangles, which are counted. So are points, lines and other shapes: they have no box. Classes
     are the names in all folders of the set."""
     problems = Problems(folder, ask.on_bad_box)
-    images = _images(folder, problems)
+    images = _images(folder, problems, ask.extremes)
     others = [other for other in find(ask.root).values() if other != folder]
     quiet = Problems(folder, "drop")
     every = images + [image for other in others for image in _images(other, quiet)]
@@ -53,8 +54,8 @@ def read(folder: Path, ask: Ask) -> Data:
     return finish_named(images, bases, problems, ask, format="LabelMe", classes=names)
 
 
-def _images(folder: Path, problems: Problems) -> list[NamedImage]:
-    found, without = [], []
+def _images(folder: Path, problems: Problems, extremes: bool = False) -> list[NamedImage]:
+    found, without, odd = [], [], []
     turned: list[tuple[str, str]] = []
     for file in sorted(folder.glob("*.json")):
         try:
@@ -83,10 +84,15 @@ def _images(folder: Path, problems: Problems) -> list[NamedImage]:
             if box is None or not isinstance(label, str):
                 problems.add("no box", path, where, "expected a label and two or more points")
                 continue
-            image.boxes.append(NamedBox(box, label, where))
+            outline = None
+            if extremes and kind in ("polygon", None):
+                outline = extremes_said([[value for point in shape["points"] for value in point]])
+                odd += [where] if outline is None else []
+            image.boxes.append(NamedBox(box, label, where, extremes=outline))
             turned += [(path, where)] if kind in _TURNED else []
         found.append(image)
     problems.unused("shape without a box", without, "points, lines and the like have no box")
+    note_unreadable(problems, odd)
     if turned:
         image, where = turned[0]
         problems.note("rotation", image, where, MESSAGE, count=len(turned))

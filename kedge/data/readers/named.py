@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kedge.data.checks import finish
+from kedge.data.extremes import Extremes
 from kedge.data.image_checks import check_images
 from kedge.data.images import SUFFIXES
 from kedge.data.places import locate
@@ -19,12 +20,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class NamedBox:
-    """A box, xyxy; the name of its class; and where it stands in the file."""
+    """A box, xyxy; the name of its class; where it stands in the file; and its extreme points."""
 
     xyxy: Box
     label: str
     where: str
     crowd: bool = False
+    extremes: Extremes | None = None
 
 
 @dataclass(slots=True)
@@ -108,7 +110,8 @@ def _in_pixels(kept: Sequence[tuple[NamedImage, RawImage]], labels: dict[str, in
         for box in image.boxes:
             x1, y1, x2, y2 = box.xyxy
             corners = (x1 * width, y1 * height, x2 * width, y2 * height)
-            rows.add(n, corners, labels[box.label], box.where, box.crowd)
+            assert box.extremes is None or not image.shares
+            rows.add(n, corners, labels[box.label], box.where, box.crowd, box.extremes)
     return rows.pack()
 
 

@@ -107,10 +107,10 @@ def read(file: Path, ask: Ask) -> Data:
             f'looked beside {kept[0].file} and with "labels" in place of "images"'
         )
     labels.say_unused(split)
-    shares = boxes_of(rows, len(layout.classes), layout.keypoints, problems).pack()
+    found = boxes_of(rows, len(layout.classes), layout.keypoints, problems, ask.extremes)
     return finish(
         kept,
-        _in_pixels(shares, kept),
+        _in_pixels(found.pack(), kept),
         problems,
         ask,
         format="YOLO",
@@ -124,6 +124,8 @@ def _in_pixels(boxes: RawBoxes, images: list[RawImage]) -> RawBoxes:
     sizes = np.array([(i.width, i.height) for i in images], np.float64).reshape(-1, 2)
     with np.errstate(invalid="ignore", over="ignore"):
         boxes.xyxy *= np.tile(sizes[boxes.image], 2)
+        if boxes.extremes is not None:
+            boxes.extremes *= np.tile(sizes[boxes.image], 2)
     return boxes
 
 

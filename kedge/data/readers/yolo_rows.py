@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedge.counted import count
+from kedge.data.extremes import extremes_said
 from kedge.data.problems import Problems
 from kedge.data.raw import Rows
 from kedge.data.turned import MESSAGE, is_turned
@@ -38,8 +39,11 @@ def rows_of(file: Path, image: int, name: str, problems: Problems) -> list[Row]:
     ]
 
 
-def boxes_of(rows: list[Row], classes: int, keypoints: bool, problems: Problems) -> Rows:
-    """Boxes in shares of the image. What cannot be understood is reported row by row."""
+def boxes_of(
+    rows: list[Row], classes: int, keypoints: bool, problems: Problems, extremes: bool = False
+) -> Rows:
+    """Boxes in shares of the image. What cannot be understood is reported row by row. `extremes`:
+    polygons give extreme points, too, unless all rows have four corners: those are turned boxes."""
     scored = not keypoints and _have_scores(rows)
     if scored:
         message = (
@@ -47,7 +51,7 @@ def boxes_of(rows: list[Row], classes: int, keypoints: bool, problems: Problems)
             "the boxes are read, the rest is not used"
         )
         problems.note("scores in labels", rows[0].name, rows[0].where, message, count=len(rows))
-    _say_turned(rows, problems)
+    corners = _say_turned(rows, problems)
     found = Rows()
     for row in rows:
         values = _numbers(row.words)
@@ -70,7 +74,10 @@ def boxes_of(rows: list[Row], classes: int, keypoints: bool, problems: Problems)
             )
             problems.add("no box", row.name, row.where, message)
             continue
-        found.add(row.image, box, int(label), row.where)
+        outline = None
+        if extremes and not corners and not keypoints and not scored and len(values) > 5:
+            outline = extremes_said([values[1:]])
+        found.add(row.image, box, int(label), row.where, extremes=outline)
     return found
 
 
@@ -99,10 +106,10 @@ def _have_scores(rows: list[Row]) -> bool:
     return True
 
 
-def _say_turned(rows: list[Row], problems: Problems) -> None:
-    """Where every row is a class and four corners, how many are no upright rectangles."""
+def _say_turned(rows: list[Row], problems: Problems) -> bool:
+    """Whether every row is a class and four corners; how many are no upright rectangles is said."""
     if not rows or any(len(row.words) != 9 for row in rows):
-        return
+        return False
     turned = []
     for row in rows:
         values = _numbers(row.words)
@@ -110,6 +117,7 @@ def _say_turned(rows: list[Row], problems: Problems) -> None:
             turned.append(row)
     if turned:
         problems.note("rotation", turned[0].name, turned[0].where, MESSAGE, count=len(turned))
+    return True
 
 
 def _box(values: list[float], keypoints: bool) -> Box | None:
