@@ -15,7 +15,7 @@ class ByGCD(Measured):
     symmetric and does not change with scale. An object without width or height is similar to
     nothing.
 
-    Source: Guan et al., Gaussian Combined Distance, as in the released code (mmdet-GCD).
+    Source: Guan et al., arXiv:2510.27649, as in the released code (mmdet-GCD).
     """
 
     def __init__(self, grid: Grid) -> None:

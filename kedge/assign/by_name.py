@@ -91,7 +91,8 @@ def strategy(spec: Spec) -> Assigner:
     """
     name, settings = named(spec)
     guarantee = settings.pop("guarantee", False)
-    made = build(STRATEGIES, {"name": name} | settings, "strategy")
+    table = STRATEGIES | dict.fromkeys(PUBLISHED, MaxIoU)  # their names, for who mistypes one
+    made = build(table, {"name": name} | settings, "strategy")
     try:
         return Guaranteed(strategy=made) if convert(guarantee, bool) else made
     except ValueError as error:

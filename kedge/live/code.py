@@ -4,6 +4,7 @@ Python is whole: it holds the boxes, and gives the same assignment. The other tw
 DIR, since a page never learns where it lies, and say what they cannot say.
 """
 
+import re
 import shlex
 from typing import Any, TypedDict
 
@@ -11,6 +12,7 @@ import yaml
 
 from kedge.anchors.grid import Grid
 from kedge.assign.by_name import STRATEGIES, strategy
+from kedge.assign.guaranteed import Guaranteed
 from kedge.counted import count
 from kedge.doctor.counting import reads_predictions
 from kedge.doctor.setup import of_detector
@@ -52,7 +54,7 @@ def _python(source: Source, state: State) -> str:
     record, targets = source.record(state.image), source.targets(state)
     size = state.place(record.height, record.width).outer
     rules = [_call(item) for item in state.strategies]
-    names = sorted({text.split("(")[0] for text in rules})
+    names = sorted({name for text in rules for name in re.findall(r"(\w+)\(", text)})
     crowd = targets.ignore.int().tolist()
     lines = [
         "import torch",
@@ -100,6 +102,9 @@ def _name(item: StrategyState) -> str:
 def _call(item: StrategyState) -> str:
     """``TAL(k=10)``: the settings that differ from the defaults."""
     rule = strategy(item.spec())
+    if isinstance(rule, Guaranteed):
+        settings = {key: value for key, value in item.settings.items() if key != "guarantee"}
+        return f"Guaranteed(strategy={_call(item.model_copy(update={'settings': settings}))})"
     name, usual = type(rule).__name__, STRATEGIES[_name(item)]()
     changed = [
         f"{key}={getattr(rule, key)!r}"

@@ -46,14 +46,15 @@ def strategy_forms() -> list[StrategyForm]:
 
 def _form(name: str, make: Callable[..., Any]) -> StrategyForm:
     text = inspect.getdoc(make) or ""
-    parameters = inspect.signature(make).parameters
+    parameters, known = inspect.signature(make).parameters, keywords(make)
     return {
         "name": name,
         "title": getattr(make, "__name__", name),
         "summary": " ".join(text.split("\n\n")[0].split()),
         "text": text,
         "fields": [
-            _field(make, key, kind, parameters[key].default) for key, kind in keywords(make).items()
+            *(_field(make, key, kind, parameters[key].default) for key, kind in known.items()),
+            _field(make, "guarantee", bool, False),
         ],
     }
 

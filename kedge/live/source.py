@@ -14,6 +14,7 @@ import torch
 
 from kedge.anchors.grid import Grid
 from kedge.assign.by_name import STRATEGIES
+from kedge.assign.guaranteed import Guaranteed
 from kedge.data import Record
 from kedge.data.images import decode
 from kedge.data.transforms import Fit
@@ -202,6 +203,9 @@ def record_of(pixels: np.ndarray, targets: dict[str, Any] | None = None, name: s
 
 def strategy_state(rule: Any) -> StrategyState | None:
     """A strategy as the page says it; None for one that stands in no table."""
+    if isinstance(rule, Guaranteed):
+        found = strategy_state(rule.strategy)
+        return found and found.model_copy(update={"settings": found.settings | {"guarantee": True}})
     for name, make in STRATEGIES.items():
         if type(rule) is make:
             fields = vars(rule) if is_dataclass(rule) else {}

@@ -1,15 +1,18 @@
 """An answer is the strategy's own assignment, and its reasons are so."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from kedge import ATSS, Grid, Level, MaxIoU, Targets
 from kedge.assign import FCOS, YOLOv5
+from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.live.answers import SHOWN
 from kedge.live.packed import packed, unpacked
 from kedge.live.reasons import reasons
-from kedge.live.source import Recent, Source
+from kedge.live.source import Recent, Source, strategy_state
 from kedge.live.state import State
 
 
@@ -194,7 +197,7 @@ def test_why_is_asked_of_one_object_at_a_time(api, strict):
 def test_every_strategy_answers_or_says_what_it_needs(api, source):
     state = source.start.model_dump(mode="json")
     forms = api.ask("open", {})["strategies"]
-    assert len(forms) == 24
+    assert [form["name"] for form in forms] == list(STRATEGIES)
     for form in forms:
         changed = state | {"strategies": [{"name": form["name"], "settings": {}}]}
         (panel,) = api.ask("answer", question(changed))["panels"]
@@ -204,6 +207,20 @@ def test_every_strategy_answers_or_says_what_it_needs(api, source):
                 assert field["low"] < field["high"]
                 middle = field["default"] if field["default"] is not None else field["high"]
                 assert field["low"] <= middle <= field["high"], (form["name"], field)
+
+
+def test_a_guarantee_leaves_no_object_without_and_is_code(api, strict):
+    strict["strategies"][0]["settings"] = {"positive": 0.95, "low_quality": "none"}
+    assert api.ask("answer", question(strict))["panels"][0]["without"] > 0
+    strict["strategies"][0]["settings"]["guarantee"] = True
+    assert api.ask("answer", question(strict))["panels"][0]["without"] == 0
+    python = api.ask("code", {"state": strict})["python"]
+    assert "Guaranteed(strategy=MaxIoU(positive=0.95, low_quality='none'))" in python
+    assert re.search(r"from kedge.assign import .*Guaranteed, MaxIoU", python)
+    rule = strategy("max_iou:positive=0.9,guarantee=true")
+    said = strategy_state(rule)
+    assert said is not None
+    assert strategy(said.spec()).strategy == rule.strategy
 
 
 def test_a_setting_that_is_refused_says_why_and_the_other_panel_stays(api, strict):
