@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kedge.assign.shared.cell_rule import best_shape_in_cell
+from kedge.assign.shared.cell_rule import Siblings, best_shape_in_cell
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -18,15 +18,35 @@ class BestInCell:
     ignored; without predictions that rule rests. On a pyramid the best shape of all levels answers
     (YOLOv3's rule). Equal shapes: the first.
 
+    ``siblings``: what becomes of the other anchors of that cell whose shape has an IoU of
+    ``similar`` or more with the object's: ``"background"``, as published, though they fit almost as
+    well; ``"ignored"``; or ``"positive"`` too, where they are the best of no object. It matters
+    where shapes are alike: they share out the objects, and each is taught that those of the others
+    are background.
+
     Source: Redmon and Farhadi, arXiv:1612.08242, section 2; darknet's region layer. Deviations: an
     object centred outside the image belongs to the nearest cell; any number of objects per image;
-    the comparison uses anchor shapes (darknet's ``bias_match=1``), not predicted sizes."""
+    the comparison uses anchor shapes (darknet's ``bias_match=1``), not predicted sizes;
+    ``siblings`` is ours."""
 
     ignore_above: float = 0.6
+    siblings: Siblings = "background"
+    similar: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.siblings not in ("background", "ignored", "positive"):
+            raise ValueError(
+                "BestInCell.siblings is 'background', 'ignored' or 'positive', "
+                f"got {self.siblings!r}"
+            )
+        if not 0 < self.similar <= 1:
+            raise ValueError(f"BestInCell.similar is an IoU in (0, 1], got {self.similar}")
 
     @torch.no_grad()
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
         """Assigns a whole batch."""
-        return best_shape_in_cell(anchors, targets, predictions, self.ignore_above)
+        return best_shape_in_cell(
+            anchors, targets, predictions, self.ignore_above, self.siblings, self.similar
+        )

@@ -50,6 +50,32 @@ def test_predictions_that_overlap_are_ignored_not_background():
     assert out.ignored.tolist() == [11]
 
 
+def test_siblings_on_paper():
+    """An object of 30 x 40 in the cell of anchors 9 to 11: its shapes have IoU 100 / 1,200,
+    1,200 / 1,800 and 900 / 2,100 with it. A second object wants the third of the same cell."""
+    scene, one = grid(), [1.0, 28, 31, 68]
+    ignoring = BestInCell(siblings="ignored", similar=0.4)
+    out = ignoring(scene, targets(one))
+    assert out.anchor.tolist() == [10]
+    assert out.ignored.tolist() == [11]
+    assert BestInCell(siblings="ignored", similar=0.5)(scene, targets(one)).ignored.numel() == 0
+    answering = BestInCell(siblings="positive", similar=0.4)
+    out = answering(scene, targets(one))
+    assert (out.anchor.tolist(), out.target.tolist()) == ([10, 11], [0, 0])
+    second = [0.0, 33, 60, 63]  # its own best is 11, and 10 has 1 / 3 only
+    for rule, ignored in ((ignoring, []), (answering, [])):
+        out = rule(scene, targets(one, second))
+        assert (out.anchor.tolist(), out.target.tolist()) == ([10, 11], [0, 1])
+        assert out.ignored.tolist() == ignored
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="siblings is 'background'"):
+        BestInCell(siblings="no")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="similar is an IoU"):
+        BestInCell(similar=0)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_equals_the_dense_rule(seed):
     random = torch.Generator().manual_seed(seed)

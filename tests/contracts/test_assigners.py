@@ -46,6 +46,8 @@ EVERY = [
     AutoAssign(),
     AutoAssign(num_classes=3, force_k=9),
     BestInCell(),
+    BestInCell(siblings="positive", similar=0.5),
+    BestInCell(siblings="ignored", similar=0.5),
     BestPredictionInCell(),
     CentreRegion(positive=0.6, ignored=0.8),
     DW(),

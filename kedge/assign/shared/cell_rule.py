@@ -1,21 +1,39 @@
 """YOLO's rule, versions 2 and 3: the best shape in the cell of an object's centre."""
 
+from typing import Literal
+
+import torch
+
 from kedge.anchors.queries.predicted import well_predicted
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
+Siblings = Literal["background", "ignored", "positive"]
+
 
 def best_shape_in_cell(
-    anchors: Anchors, targets: Targets, predictions: Predictions | None, ignore_above: float
+    anchors: Anchors,
+    targets: Targets,
+    predictions: Predictions | None,
+    ignore_above: float,
+    siblings: Siblings = "background",
+    similar: float = 1.0,
 ) -> Assignment:
     """Of all levels' anchors in the cell of the object's centre the one whose shape fits best.
 
     The last object that wants an anchor gets it. Anchors whose predicted box overlaps an object by
-    more than ``ignore_above`` are ignored; without predictions that rule rests.
+    more than ``ignore_above`` are ignored; without predictions that rule rests. ``siblings``: what
+    becomes of the cell's other anchors whose shape has an IoU of ``similar`` with the object.
     """
     cell = anchors.in_cell(targets)
-    best = cell.top_per_target(cell.shape_iou(), k=1)
-    chosen = cell.select(best).last_target_per_anchor()
-    if predictions is None:
-        return chosen.assignment()
-    ignored = well_predicted(anchors, targets, predictions.detach(), ignore_above)
-    return chosen.assignment(ignored=ignored)
+    fit = cell.shape_iou()
+    chosen = cell.select(cell.top_per_target(fit, k=1)).last_target_per_anchor()
+    ignored = []
+    if siblings != "background":
+        alike = cell.select(fit >= similar).without(chosen)
+        if siblings == "positive":
+            chosen = chosen.join(alike.last_target_per_anchor())
+        else:
+            ignored.append(alike.anchor)
+    if predictions is not None:
+        ignored.append(well_predicted(anchors, targets, predictions.detach(), ignore_above))
+    return chosen.assignment(ignored=torch.cat(ignored) if ignored else None)
