@@ -25,7 +25,7 @@ _HOMES = {
     "kedge.design.kmeans": ("kmeans",),
     # a detector that is called as its strategy (FCOS, ATSS ...) is found in kedge.detectors only
     "kedge.detectors": (
-        "CascadeRCNN", "Detector", "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "GFL",
+        "CascadeRCNN", "Detector", "Dual", "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "GFL",
         "GFLTiny", "RCNN", "RFCN", "RTMDet", "RefineDet", "RetinaNet", "SSD", "SSDLite",
         "SlidingWindowDetector", "Stage", "TOOD", "VFNet", "YOLOF", "YOLOX", "YOLOv1", "YOLOv2",
     ),

@@ -59,6 +59,7 @@ from kedge.detectors import YOLOF as YOLOF
 from kedge.detectors import YOLOX as YOLOX
 from kedge.detectors import CascadeRCNN as CascadeRCNN
 from kedge.detectors import Detector as Detector
+from kedge.detectors import Dual as Dual
 from kedge.detectors import FasterRCNN as FasterRCNN
 from kedge.detectors import FasterRCNNC4 as FasterRCNNC4
 from kedge.detectors import FastRCNN as FastRCNN

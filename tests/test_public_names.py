@@ -13,7 +13,7 @@ PACKAGE = Path(kedge.__file__).parent
 NAMES = [
     "ATSS", "AlignedOTA", "Assignment", "AutoAssign", "BestInCell", "BestPredictionInCell",
     "Boxes", "ByGCD", "ByNWD", "BySimD", "CascadeRCNN", "CentreRegion", "DW", "DeltaCoder",
-    "DenseLoss", "Detections", "Detector", "DistributionCoder", "DynamicSoftLabel", "FCOS",
+    "DenseLoss", "Detections", "Detector", "DistributionCoder", "Dual", "DynamicSoftLabel", "FCOS",
     "FastRCNN", "FasterRCNN", "FasterRCNNC4", "Found", "Free", "FreeAnchor", "GFL", "GFLTiny",
     "Grid", "Guaranteed", "Hungarian", "LADA", "LTRBCoder", "LearnedShapes", "Level", "MAL",
     "MaxIoU", "NoisyAnchors", "OTA", "OneToFew", "PAA", "POTO", "Predictions", "RCNN", "RFCN",

@@ -99,9 +99,9 @@ def strategy(spec: Spec) -> Assigner:
         raise ValueError(f"strategy {name}: guarantee: {error}") from None
 
 
-def named(spec: Spec) -> tuple[str, dict[str, Any]]:
-    """Name, of `STRATEGIES`, and settings of a strategy."""
-    name, settings = parse(spec, "strategy")
+def named(spec: Spec, what: str = "strategy") -> tuple[str, dict[str, Any]]:
+    """Name, of `STRATEGIES`, and settings of a strategy; ``what``: as errors call it."""
+    name, settings = parse(spec, what)
     known = PUBLISHED.get(name.lower().replace("-", "_"))
     if known is None:
         return name, settings

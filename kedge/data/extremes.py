@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kedge.counted import count
 from kedge.data.problems import Problems
 from kedge.data.records import Data
 from kedge.parse import number
@@ -54,11 +55,11 @@ def _middle(
     edge = best(map(best, along))
     ring = next(i for i, values in enumerate(along) if edge in values)
     values, others = along[ring], across[ring]
-    count, start = len(values), values.index(edge)
+    total, start = len(values), values.index(edge)
     run = [others[start]]
     for step in (1, -1):
-        for n in range(1, count):
-            vertex = (start + step * n) % count
+        for n in range(1, total):
+            vertex = (start + step * n) % total
             if abs(values[vertex] - edge) > slack:
                 break
             run.append(others[vertex])
@@ -111,4 +112,4 @@ def with_extremes(data: Data) -> str:
         fair += int((~record.crowd).sum())
         if record.extremes is not None:
             have += int((~np.isnan(record.extremes[:, 0]) & ~record.crowd).sum())
-    return f"extreme points: {have:,} of {fair:,} objects have a polygon that says them"
+    return f"extreme points: {have:,} of {count(fair, 'object')}, from polygons"

@@ -71,7 +71,7 @@ def _parts(config: TrainConfig, num_classes: int, accepted: Container[str]) -> d
         if getattr(config, name) is not None and name not in accepted:
             raise ValueError(f"{name}: {config.detector} has no such setting")
     if config.assign is not None:
-        name, settings = named(config.assign)
+        name, settings = named(config.assign, "assign")
         if "num_classes" in keywords(find(STRATEGIES, name, "strategy")):
             settings = {"num_classes": num_classes} | settings
         parts["assign"] = strategy({"name": name} | settings)

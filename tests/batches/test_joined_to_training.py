@@ -23,6 +23,7 @@ def settings(out, **changes) -> TrainConfig:
     return TrainConfig(**(given | changes))
 
 
+@pytest.mark.slow
 def test_a_training_with_a_cache_is_the_training_without(tmp_path):
     """The second epoch, and the second training, find what the first has computed."""
     cache = tmp_path / "kept"

@@ -127,7 +127,7 @@ def test_points_beyond_a_box_go_to_its_ends(tmp_path):
 def test_a_set_without_polygons_has_none(tmp_path):
     data = read(coco(tmp_path, [{}]), extremes=True)
     assert data.records[0].extremes is None
-    assert "0 of 1 objects" in with_extremes(data)
+    assert "0 of 1 object," in with_extremes(data)
 
 
 def test_labelme(tmp_path):
@@ -268,4 +268,4 @@ def test_training_says_how_many_objects_have_them(tmp_path, capsys):
     assert read_for["extremenet"].records[0].extremes is not None
     assert read_for["cornernet"].records[0].extremes is None
     assert run(["data", str(folder), "--extremes"]) == 0
-    assert "extreme points: 1 of 4 objects have a polygon" in capsys.readouterr().out
+    assert "extreme points: 1 of 4 objects, from polygons" in capsys.readouterr().out

@@ -62,6 +62,7 @@ def test_the_input_has_the_shape_of_the_data(tmp_path):
     assert fitting_size(data, longest=1000) == (96, 416)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_said_in_its_own_words_and_stops_the_rest(tmp_path):
     from kedge.demo.side_by_side import train_side_by_side
     from kedge.train.config import make_config

@@ -23,6 +23,7 @@ export class ObjectsTab {
 
   // while something is dragged the pictures come first: the list follows when it rests
   private soon() {
+    if (!this.root.hasChildNodes()) return this.build();
     clearTimeout(this.later);
     this.later = window.setTimeout(() => this.build(), REST);
   }

@@ -640,6 +640,7 @@ class It {
   later = 0;
   // while something is dragged the pictures come first: the list follows when it rests
   soon() {
+    if (!this.root.hasChildNodes()) return this.build();
     clearTimeout(this.later), this.later = window.setTimeout(() => this.build(), At);
   }
   build() {
