@@ -6,7 +6,7 @@ import type { Store } from "./store";
 import type { Found } from "./types";
 
 const LISTED = 200;
-const REST = 120; // milliseconds without an answer
+const REST = 300; // milliseconds without an answer
 
 export class ObjectsTab {
   readonly root = h("div", { class: "tab objects" });

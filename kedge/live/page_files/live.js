@@ -629,7 +629,7 @@ function Tt(n, t) {
 function zt(n) {
   return n.reduce((t, e) => t + e, 0);
 }
-const q = 200, At = 120;
+const q = 200, At = 300;
 class It {
   constructor(t, e) {
     this.store = t, this.remove = e, t.on("answer", () => this.soon()), t.on("look", () => this.build());
