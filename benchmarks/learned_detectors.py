@@ -53,8 +53,8 @@ def row(args: argparse.Namespace, detector: str, learn: bool) -> dict:
         line[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
     for name in ("initial", "final"):
         line[f"fit {name}"] = statistics.mean(r.station(name).mean_best_iou or 0.0 for r in results)
-    line["AP50 of each seed"] = [100 * result.scores["AP50"] for result in results]
-    line["commits"] = sorted({at for _, at in made})
+    line["AP50 of each seed"] = ", ".join(f"{100 * r.scores['AP50']:.1f}" for r in results)
+    line["commits"] = ", ".join(sorted({at for _, at in made}))
     return line
 
 
