@@ -97,8 +97,8 @@ class Sketch:
 
     def of_label(self, label: int) -> "Sketch":
         """The part of one class."""
-        keep = self.keys // CELLS == label + 1
-        return Sketch(self.keys[keep], self.sums[keep], 0)
+        start, end = np.searchsorted(self.keys, [(label + 1) * CELLS, (label + 2) * CELLS])
+        return Sketch(self.keys[start:end], self.sums[start:end], 0)
 
     def without_labels(self) -> "Sketch":
         """All classes together."""

@@ -27,13 +27,13 @@ def best_shape_in_cell(
     cell = anchors.in_cell(targets)
     fit = cell.shape_iou()
     chosen = cell.select(cell.top_per_target(fit, k=1)).last_target_per_anchor()
-    ignored = []
+    ignored = None
+    if predictions is not None:
+        ignored = well_predicted(anchors, targets, predictions.detach(), ignore_above)
     if siblings != "background":
         alike = cell.select(fit >= similar).without(chosen)
         if siblings == "positive":
             chosen = chosen.join(alike.last_target_per_anchor())
         else:
-            ignored.append(alike.anchor)
-    if predictions is not None:
-        ignored.append(well_predicted(anchors, targets, predictions.detach(), ignore_above))
-    return chosen.assignment(ignored=torch.cat(ignored) if ignored else None)
+            ignored = alike.anchor if ignored is None else torch.cat([ignored, alike.anchor])
+    return chosen.assignment(ignored=ignored)
