@@ -100,3 +100,16 @@ def ids(assignment) -> list[tuple[int, int]]:
 def table(assignment, values: Tensor) -> dict[tuple[int, int], float]:
     """Value of every pair."""
     return dict(zip(zip(assignment.anchor.tolist(), assignment.target.tolist()), values.tolist()))
+
+
+def dynamic_match(cost: Tensor, overlap: Tensor, most: int) -> Tensor:
+    """(G, N) bool: as released, the k cheapest of every object that cost anything finite, k the
+    integer part of its ``most`` largest overlaps' sum, >= 1; what several objects want goes to the
+    one, of all of them, to which it costs least."""
+    k = overlap.sort(1, descending=True).values[:, :most].sum(1).int().clamp(min=1)
+    match = torch.zeros_like(cost, dtype=torch.bool)
+    for g in range(len(cost)):
+        cheap = cost[g].argsort()[: k[g]]
+        match[g, cheap[torch.isfinite(cost[g, cheap])]] = True
+    cheapest = torch.zeros_like(match).scatter(0, cost.argmin(0)[None], True)
+    return torch.where(match.sum(0) > 1, cheapest, match)

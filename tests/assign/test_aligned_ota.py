@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from assign.crowded import crowded
-from assign.dense import ids, images, inside, near_centre, points, scene, table
+from assign.dense import dynamic_match, ids, images, inside, near_centre, points, scene, table
 
 from kedge import Grid, Level, Predictions, Targets
 from kedge.assign import AlignedOTA
@@ -28,12 +28,7 @@ def dense_aligned_ota(grid, targets, predictions, rule: AlignedOTA):
         classes = (classes * (wanted - score).abs() ** 2).sum(-1)
         cost = rule.class_weight * classes - rule.iou_weight * (overlap + 1e-7).log()
         cost = cost + 1e5 * ~(within & centre)[:, valid]
-        k = overlap.sort(1, descending=True).values[:, : rule.k].sum(1).int().clamp(min=1)
-        match = torch.zeros_like(cost, dtype=torch.bool)
-        for g in range(len(rows)):
-            match[g, cost[g].argsort()[: k[g]]] = True
-        cheapest = torch.zeros_like(match).scatter(0, cost.argmin(0)[None], True)
-        match = torch.where(match.sum(0) > 1, cheapest, match)
+        match = dynamic_match(cost, overlap, rule.k)
         for g, n in match.nonzero().tolist():
             out[image * len(grid) + int(valid[n]), int(rows[g])] = float(overlap[g, n])
     return out

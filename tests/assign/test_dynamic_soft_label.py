@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from assign.crowded import crowded
-from assign.dense import ids, images, inside, points, scene, table
+from assign.dense import dynamic_match, ids, images, inside, points, scene, table
 
 from kedge import Grid, Level, Predictions, Targets
 from kedge.assign.dynamic_soft_label import DynamicSoftLabel
@@ -33,13 +33,7 @@ def dense_dsl(grid, targets, predictions, rule: DynamicSoftLabel):
         if rule.candidates == "own":
             own = within[:, valid]
             cost, overlap = cost.masked_fill(~own, math.inf), overlap * own
-        k = overlap.sort(1, descending=True).values[:, : rule.k].sum(1).int().clamp(min=1)
-        match = torch.zeros_like(cost, dtype=torch.bool)
-        for g in range(len(rows)):
-            cheap = cost[g].argsort()[: k[g]]
-            match[g, cheap[torch.isfinite(cost[g, cheap])]] = True
-        cheapest = torch.zeros_like(match).scatter(0, cost.argmin(0)[None], True)
-        match = torch.where(match.sum(0) > 1, cheapest, match)
+        match = dynamic_match(cost, overlap, rule.k)
         for g, n in match.nonzero().tolist():
             pair = image * len(grid) + int(valid[n]), int(rows[g])
             out[pair] = float(overlap[g, n])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from assign.dense import boxes_grid, ids, images, scene, table
+from assign.dense import boxes_grid, dynamic_match, ids, images, scene, table
 from assign.rules import yolov5
 
 from kedge import Grid, Level, Predictions, Targets
@@ -31,13 +31,7 @@ def dense_yolov7(grid, targets, predictions, rule: YOLOv7):
         classes = F.binary_cross_entropy(score, onehot, reduction="none").sum(-1)
         cost = rule.class_weight * classes - rule.iou_weight * (overlap + 1e-8).log()
         cost[~mine & (overlap == 0)] = torch.inf  # the deviation: no candidate of this object
-        k = overlap.sort(1, descending=True).values[:, : rule.k].sum(1).int().clamp(min=1)
-        match = torch.zeros_like(mine)
-        for g in range(len(rows)):
-            cheap = cost[g].argsort()[: k[g]]
-            match[g, cheap[torch.isfinite(cost[g, cheap])]] = True
-        cheapest = torch.zeros_like(match).scatter(0, cost.argmin(0)[None], True)
-        match = torch.where(match.sum(0) > 1, cheapest, match)
+        match = dynamic_match(cost, overlap, rule.k)
         for g, n in match.nonzero().tolist():
             out[image * len(grid) + int(valid[n]), int(rows[g])] = float(overlap[g, n])
     return out
