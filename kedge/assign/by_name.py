@@ -34,7 +34,7 @@ from kedge.assign.uniform import Uniform
 from kedge.assign.yolov3 import YOLOv3
 from kedge.assign.yolov5 import YOLOv5
 from kedge.assign.yolov7 import YOLOv7
-from kedge.parts import Spec, build, convert, parse
+from kedge.parts import Spec, build, convert, find, parse
 from kedge.types import Assigner
 
 STRATEGIES: dict[str, Callable[[], Assigner]] = {
@@ -91,8 +91,7 @@ def strategy(spec: Spec) -> Assigner:
     """
     name, settings = named(spec)
     guarantee = settings.pop("guarantee", False)
-    table = STRATEGIES | dict.fromkeys(PUBLISHED, MaxIoU)  # their names, for who mistypes one
-    made = build(table, {"name": name} | settings, "strategy")
+    made = build(STRATEGIES, {"name": name} | settings, "strategy")
     try:
         return Guaranteed(strategy=made) if convert(guarantee, bool) else made
     except ValueError as error:
@@ -100,10 +99,11 @@ def strategy(spec: Spec) -> Assigner:
 
 
 def named(spec: Spec, what: str = "strategy") -> tuple[str, dict[str, Any]]:
-    """Name, of `STRATEGIES`, and settings of a strategy; ``what``: as errors call it."""
+    """Name, of `STRATEGIES`, and settings of a strategy; ``ValueError`` lists the names. ``what``:
+    as errors of the settings call it."""
     name, settings = parse(spec, what)
-    known = PUBLISHED.get(name.lower().replace("-", "_"))
-    if known is None:
+    found = find(STRATEGIES | PUBLISHED, name, "strategy")
+    if not isinstance(found, str):
         return name, settings
-    name, usual = parse(known, "strategy")
+    name, usual = parse(found, "strategy")
     return name, usual | settings

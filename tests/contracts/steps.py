@@ -18,7 +18,7 @@ def rule(name: str, classes: int = CLASSES):
         "autoassign": {"num_classes": classes},
         "centre_region": {"positive": 0.6, "ignored": 0.8},
     }
-    return strategy({"name": name} | wanted.get(name, {}))
+    return strategy({"name": name} | wanted[name] if name in wanted else name)
 
 
 def first(model):

@@ -30,7 +30,7 @@ from detectors.scenes import (
     target,
 )
 
-from kedge.assign.by_name import STRATEGIES
+from kedge.assign.by_name import PUBLISHED, STRATEGIES
 from kedge.coders.by_name import CODERS
 from kedge.detectors import DETECTORS
 from kedge.losses.by_name import box_term
@@ -52,6 +52,7 @@ WITHOUT_CODES = "sliding_window"  # its boxes are the anchors
 ON_A_GRID = {  # rules of cells, and one that looks there for what is alike
     *("best_in_cell", "best_prediction_in_cell", "yolov3", "yolov5", "yolov7", "soft_cell"),
     "ranked",
+    *PUBLISHED,
 }
 LARGE_ONLY = ("ga_rpn",)  # below an IoU of .3 it rescues no object
 READS_BINS = ("gfl", "gfl_tiny")  # their box loss reads the bins of a distribution
@@ -72,7 +73,7 @@ def test_all_detectors_are_here():
 @with_anchors
 def test_every_strategy_trains_it(detector):
     model = fresh(detector)
-    for name in STRATEGIES:
+    for name in (*STRATEGIES, *PUBLISHED):
         first(model).assign = rule(name, classes_of(model))
         if detector in GUIDED and name in ON_A_GRID:
             with pytest.raises(ValueError, match=r"Boxes have no cells|needs a Grid"):
@@ -83,7 +84,7 @@ def test_every_strategy_trains_it(detector):
 
 
 @with_anchors
-@pytest.mark.parametrize("name", ["max_iou", "atss", "tal", "free_anchor"])
+@pytest.mark.parametrize("name", ["max_iou", "atss", "tal", "free_anchor", "atss:guarantee=true"])
 def test_made_with_a_strategy_or_given_it_afterwards(detector, name):
     made, swapped = fresh(detector, assign=rule(name)), fresh(detector)
     first(swapped).assign = rule(name)
