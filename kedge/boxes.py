@@ -250,7 +250,7 @@ def gcd(a: Tensor, b: Tensor) -> Tensor:
     sides of ``a``, and the same over those of ``b``; the mean of both. Symmetric, and the same at
     every scale. Sides below 1e-6 px count as that.
 
-    Source: Guan et al., as in the released code (mmdet-GCD).
+    Source: Guan et al., arXiv:2510.27649, as in the released code (mmdet-GCD).
     """
     a, b = at_least_float32(a, b)
     side_a, side_b = sizes(a).clamp(min=SMALLEST_SIDE), sizes(b).clamp(min=SMALLEST_SIDE)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kedge.design.network import Letterbox, Recipe, Resize, ShorterSide, Stretch
-from kedge.design.sketch import Sketch
+from kedge.design.sketch import Sketch, usable
 from kedge.design.table import COLUMNS, scan
 from kedge.design.tally import Tally
 
@@ -60,16 +60,17 @@ def _sketch(path: str | Path, recipe: Recipe | None, by_class: bool, pl: Any) ->
 
 
 def _counted(frame: Any, label: Any | None, tally: Tally, pl: Any) -> float:
-    """One pass over sides ``w`` and ``h``; the ``longest`` of the usable, infinite without."""
+    """One pass over sides ``w`` and ``h``; the ``longest`` of the usable, infinite without; once
+    it is above 1 no longer one is looked for."""
     w, h = (pl.col(side).cast(pl.Float32).fill_null(0) for side in ("w", "h"))
     frame = frame.select(w, h, "longest", *([] if label is None else [label.alias("label")]))
-    good = pl.all_horizontal(pl.col(side).is_between(0, np.inf, closed="none") for side in "wh")
-    frame = frame.with_columns(longest=pl.when(good).then("longest"))
     longest = 0.0
     size = _ROWS if label is None else _ROWS_BY_CLASS
     for rows in frame.collect_batches(chunk_size=size, maintain_order=False):
-        tally.add(*(rows[name].to_numpy() for name in rows.columns if name != "longest"))
-        longest = max(longest, rows["longest"].max() or 0)
+        wide, high, side, *labels = (column.to_numpy() for column in rows)
+        tally.add(wide, high, *labels)
+        if longest <= 1:
+            longest = max(longest, side[usable(wide, high)].max(initial=0))
     return longest or np.inf
 
 
