@@ -1,7 +1,8 @@
 """Learned anchors in every detector that has shapes, from a bad start: all shapes alike.
 
 The same budget and data; the shapes stay as they are, or are learned. Mean and standard deviation
-over the seeds. Finished runs are kept in ``--runs`` and not trained again.
+over the seeds; of seed 0 also on which maps the objects of the scored split are answered. Finished
+runs are kept in ``--runs`` and not trained again.
 
     python benchmarks/learned_detectors.py
 """
@@ -15,8 +16,10 @@ from pathlib import Path
 import torch
 from _record import commit, record, table
 
+from kedge import Targets
+from kedge.data import DetectionDataset, eval_transforms, read
 from kedge.train.config import TrainConfig
-from kedge.train.result import RunResult
+from kedge.train.result import RunResult, load_run
 from kedge.train.run import train
 
 WITH_SHAPES = (
@@ -53,9 +56,23 @@ def row(args: argparse.Namespace, detector: str, learn: bool) -> dict:
         line[f"{name} std"] = statistics.stdev(values) if len(values) > 1 else None
     for name in ("initial", "final"):
         line[f"fit {name}"] = statistics.mean(r.station(name).mean_best_iou or 0.0 for r in results)
-    line["AP50 of each seed"] = ", ".join(f"{100 * r.scores['AP50']:.1f}" for r in results)
+    line["answers on each map"] = ", ".join(map(str, on_maps(args, results[0].out)))
+    line["AP50 of each seed"] = ", ".join(f"{100 * r.scores['AP50']:.2f}" for r in results)
     line["commits"] = ", ".join(sorted({at for _, at in made}))
     return line
+
+
+def on_maps(args: argparse.Namespace, out: Path) -> list[int]:
+    """How many anchors of each level answer for the objects of the split that was scored, by the
+    shapes that the run ended with, the finest level first."""
+    detector, size = load_run(out).detector, (args.image_size[0], args.image_size[1])
+    items = DetectionDataset(read(args.data, args.split), eval_transforms(size))
+    targets = Targets.from_list([items[i][1] for i in range(len(items))])
+    grid, rule = detector.grid(size), detector.rule
+    assert grid is not None
+    assert rule is not None
+    found = rule(grid, detector.first_targets(targets))
+    return torch.bincount(grid.level(found.anchor), minlength=grid.num_levels).tolist()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from _record import ROOT, table
 from page_dropin import dropin
 from page_edge import edge
+from page_learned import learned_detectors
 from page_speed import speed
 from page_study import study
 
@@ -256,16 +257,7 @@ def main() -> None:
     page += strategies()
     page += detectors()
     page += edge(load, facts)
-    page += plain(
-        "learned_detectors",
-        "Learned anchors in every detector with shapes",
-        "Toy data, from the paper's worst start (all shapes alike), fixed or learned; mean and deviation over seeds. "
-        "Learned shapes are better by three deviations or more in SSD, Faster R-CNN C4, Cascade R-CNN, R-FCN and RefineDet, by less in "
-        "YOLOv2, RetinaNet (AP50; its AP falls) and Faster R-CNN, and **far worse in YOLOv3**. Its rule sends an object to the map of the shape "
-        "that fits best. Fixed at 40, 80 and 160 px, 516 of 517 answered objects of the validation images stand on the finest "
-        "map; learned, with 37 px for the largest, 149, 181 and 185 stand on strides 8, 16 and 32 (seed 0), and the last "
-        "has 20 cells for a picture of 128 x 160 px. A better fit does not pay where it moves objects to maps too coarse for them.",
-    )
+    page += learned_detectors(load, facts)
     path = Path(ROOT / "docs" / "benchmarks.md")
     part = path.with_suffix(".part")
     part.write_text(page)

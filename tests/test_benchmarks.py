@@ -172,3 +172,23 @@ def test_the_page_shows_what_edge_measures_and_others_only_with_their_source():
     recipes = {path.stem for path in (REPOSITORY / "recipes").glob("*.yaml")}
     rows = bench.ROWS["gfl_tiny"], bench.ROWS["gfl_tiny micro"]
     assert {name for row in rows for name in row.recipes.values()} <= recipes
+
+
+def test_the_page_says_of_learned_shapes_what_the_rows_say():
+    """Three detectors, of three seeds: one that gains, one that loses, one that does neither."""
+    from page_learned import learned_detectors
+
+    rows = []
+    for name, fixed, learned in (
+        ("up", "10.00, 11.00, 12.00", "20.00, 22.00, 21.00"),
+        ("down", "50.00, 51.00, 52.00", "20.00, 22.00, 21.00"),
+        ("same", "50.00, 51.00, 52.00", "51.00, 50.00, 52.00"),
+    ):
+        for anchors, seeds in (("fixed", fixed), ("learned", learned)):
+            row = {"detector": name, "anchors": anchors, "AP50 of each seed": seeds}
+            row |= {"AP50": 1.0, "AP50 std": 0.5, "AP": 1.0, "AP std": 0.5, "fit final": 0.5}
+            rows.append(row | {"answers on each map": "7, 3"})
+    text = learned_detectors(lambda name: {"rows": rows}, lambda result: "facts")
+    assert "AP50 rises in: up (+10.0). Not told apart: same (+0.0). Falls in: down (-30.0)." in text
+    assert "| `up`     | learned | 1.0 ± 0.5 | +10.0 [+9.0, +11.0]" in text
+    assert learned_detectors(lambda name: None, lambda result: "") == ""
