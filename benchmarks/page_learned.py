@@ -53,6 +53,7 @@ def line(row: dict[str, Any], gain: str) -> dict[str, str]:
         "AP50": both("AP50"),
         "gain": gain,
         "AP": both("AP"),
+        "AR@50": both("AR@50"),
         "AR@100": both("AR@100"),
         "fit at the end": f"{row['fit final']:.3f}",
         "maps": row["answers on each map"],
