@@ -31,9 +31,9 @@ class AlignedOTA:
     Edge cases: a target with no anchor nearby has none; one that loses all its anchors to cheaper
     targets stays empty.
 
-    Source: Xu et al., arXiv:2211.15444 (DAMO-YOLO), section 2.4, and the released code: k 10,
-    radius 2.5, weights 1 and 3. Deviation: as SimOTA's, an anchor that is neither near the target
-    nor overlaps it with its prediction is no candidate.
+    Source: Xu et al., arXiv:2211.15444 (DAMO-YOLO), as in the released code: k 10, radius 2.5,
+    weights 1 and 3. Deviation: as SimOTA's, an anchor that is neither near the target nor overlaps
+    it with its prediction is no candidate.
     """
 
     k: int = 10

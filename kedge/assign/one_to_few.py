@@ -28,8 +28,8 @@ class OneToFew:
     Edge cases: a target without an anchor inside, or whose candidates all have IoU 0, has none, nor
     has one that loses all its anchors to others.
 
-    Source: Li et al., arXiv:2303.11567, section 3.2, and the released code: alpha 0.8, k 7, weight
-    0.4, t from 0.6 to 0.2. Deviation: ``weight`` counts in the box loss too, where the released
+    Source: Li et al., arXiv:2303.11567, as in the released code: alpha 0.8, k 7, weight 0.4, t from
+    0.6 to 0.2. Deviation: ``weight`` counts in the box loss too, where the released
     code weighs by centre-ness alone.
     """
 

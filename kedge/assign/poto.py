@@ -25,8 +25,7 @@ class POTO:
     Edge cases: a target without candidates, or that has to leave them all to others, has no anchor;
     the assignment's report counts it (the released code hands it any anchor at all).
 
-    Source: Wang et al., arXiv:2012.03544, section 3.2, eq. 3 and 4, and the released code: alpha
-    0.8, radius 1.5.
+    Source: Wang et al., arXiv:2012.03544, as in the released code: alpha 0.8, radius 1.5.
     """
 
     alpha: float = 0.8

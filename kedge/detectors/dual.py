@@ -28,9 +28,9 @@ class Dual(PointDetector):
 
     ``assign`` is the strategy of the head that detects; ``many``, an attribute, that of the other.
 
-    Source: Wang et al., arXiv:2405.14458 (YOLOv10), section 3.1, for both heads; Ultralytics 8.4
-    (YOLO26) for the schedule and for TAL with k 7 and one kept. Deviations: an FCOS pyramid and
-    head, TOOD's losses; the weight follows the run, not its whole epochs.
+    Source: Wang et al., arXiv:2405.14458 (YOLOv10), for both heads; Ultralytics 8.4 (YOLO26) for
+    the schedule and for TAL with k 7 and one kept. Deviations: an FCOS pyramid and head, TOOD's
+    losses; the weight follows the run, not its whole epochs.
     """
 
     many: Assigner = TAL.ultralytics()
