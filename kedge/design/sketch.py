@@ -12,7 +12,8 @@ are the exception: their sums are rounded.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SPAN = 1024  # bins a side: 32 octaves at 32 bins an octave
 LOWEST = -16  # log2 of the smallest side that has a bin of its own; smaller ones share the first
 CELLS = SPAN * SPAN
 _DENSE = 4_000_000  # largest table that is cheaper to count densely than to sort
+_MANY = 1_000_000  # boxes from which each class is counted by itself: it stays in the cache
 BINS_PER_OCTAVE = 32
 LOG_STEP = 2.0**-20  # logarithms to the base of 2 are whole multiples of it
 
@@ -66,11 +68,21 @@ class Sketch:
             w, h = w[good], h[good]
             count = None if count is None else count[good]
             group = None if group is None else group[good]
-        keys, sums = _count(w, h, count, group)
-        return Sketch(keys, sums, dropped)
+        if group is None or len(group) < _MANY:
+            return Sketch(*_count(w, h, count, group), dropped)
+        parts = [
+            (keys + label * CELLS, sums)
+            for label, rows in _each_label(group)
+            for keys, sums in [_count(w[rows], h[rows], None if count is None else count[rows])]
+        ]
+        keys, sums = zip(*parts)
+        return Sketch(np.concatenate(keys), np.concatenate(sums), dropped)
 
     def __add__(self, other: "Sketch") -> "Sketch":
         """The sketch of both sets of boxes."""
+        for one, more in ((self, other), (other, self)):
+            if not len(one):
+                return replace(more, dropped=self.dropped + other.dropped)
         keys = np.concatenate([self.keys, other.keys])
         keys.sort(kind="stable")  # two ascending runs: one walk through both
         first = np.ones(len(keys), bool)
@@ -207,8 +219,18 @@ def cells_and_logs(w: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return cells, np.rint(log_w / LOG_STEP) * LOG_STEP, np.rint(log_h / LOG_STEP) * LOG_STEP
 
 
+def _each_label(group: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Every label, ascending, and the rows that have it."""
+    small = group.astype(np.uint16) if group.max() < 1 << 16 else group  # sorted ten times faster
+    order = np.argsort(small, kind="stable")
+    ordered = small[order]
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    for rows in np.split(order, starts):
+        yield int(group[rows[0]]), rows
+
+
 def _count(
-    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray | None
+    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Occupied bins and their sums; every box counts 1 without ``count``."""
     keys, log_w, log_h = cells_and_logs(w, h)

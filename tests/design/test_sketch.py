@@ -69,6 +69,20 @@ def test_classes_apart_and_together():
     assert Sketch.of(wh).labels == (-1,)
 
 
+@pytest.mark.parametrize("labels", [range(-1, 30), (0, 70_000)])
+def test_many_boxes_are_counted_class_by_class_to_the_same_bits(labels, monkeypatch):
+    rng = np.random.default_rng(0)
+    wh = rng.lognormal(0, 1, (2_000, 2)) - 0.5
+    label = rng.choice(np.array(labels), 2_000)
+    at_once = Sketch.of(wh, label)
+    monkeypatch.setattr("kedge.design.sketch._MANY", 1)
+    by_class = Sketch.of(wh, label)
+    assert at_once.dropped
+    assert at_once.dropped == by_class.dropped
+    assert np.array_equal(at_once.keys, by_class.keys)
+    assert np.array_equal(at_once.sums, by_class.sums)
+
+
 def test_coarser_points_keep_the_sums():
     wh = random_boxes(3000)
     sketch = Sketch.of(wh)
