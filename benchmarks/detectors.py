@@ -18,8 +18,9 @@ import torch
 from _record import commit, hardware, record, table
 
 from kedge.train.config import load_config
-from kedge.train.result import RunResult, load_run
+from kedge.train.result import RunResult
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 BAR = 0.80  # AP50 that a recipe for the blood cells has to reach
 

@@ -27,7 +27,7 @@ from kedge.export import export, open_exported
 from kedge.export.calibration import calibration_images
 from kedge.predict.detect import detect
 from kedge.predict.score import read_to_score, score
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 
 SIDE, CLASSES, TIMES = 320, 3, 20
 DATA = ("bccd", "hit_uav")

@@ -19,8 +19,9 @@ from _record import commit, record, table
 from kedge import Targets
 from kedge.data import DetectionDataset, eval_transforms, read
 from kedge.train.config import TrainConfig
-from kedge.train.result import RunResult, load_run
+from kedge.train.result import RunResult
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 WITH_SHAPES = (
     *("yolov2", "ssd", "yolov3", "retinanet", "faster_rcnn", "faster_rcnn_c4", "cascade_rcnn"),

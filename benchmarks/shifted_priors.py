@@ -17,7 +17,7 @@ from _record import record, table
 from kedge.data import Data, read
 from kedge.predict.detect import detect
 from kedge.predict.score import score
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 
 CHANGES = {  # of width and of height
     "as trained": (1.0, 1.0),

@@ -141,3 +141,11 @@ def test_import_kedge_loads_nothing_heavy():
     loaded = set(ast.literal_eval(out.stdout)) - set(sys.stdlib_module_names) - LIGHT
     heavy = {"lightning", "timm", "plotly", "polars", "scipy", "pydantic", "hotcoco", "PIL"}
     assert not loaded & heavy, sorted(loaded & heavy)
+
+
+def test_a_look_at_data_loads_no_detector():
+    code = (
+        "import sys; from kedge.cli import run; assert run(['doctor', 'toy']) == 0;"
+        "assert 'torchvision' not in sys.modules and 'lightning' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

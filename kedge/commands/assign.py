@@ -88,7 +88,7 @@ def assign(
     from kedge.design.saved import not_as_designed
     from kedge.doctor.chosen import measure
     from kedge.doctor.scene import scene_of_detector, scene_of_run, sight_of_run
-    from kedge.doctor.setup import usual_size
+    from kedge.doctor.setups import usual_size
     from kedge.parts import listed
 
     if images < 1 or batch_size < 1:

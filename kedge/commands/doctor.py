@@ -96,7 +96,6 @@ def doctor(
     from kedge.data import said
     from kedge.design.saved import not_as_designed
     from kedge.doctor import examine, open_context
-    from kedge.doctor.deploy import deploy as deployed
     from kedge.doctor.finding import by_severity
     from kedge.doctor.show import print_findings, to_json
 
@@ -134,7 +133,11 @@ def doctor(
 
         context = replace(context, setup=setup_of_model(model, context.image_size))
     findings, place = examine(context), height_and_width(deploy, "--deploy")
-    there = None if place is None else deployed(context, place)
+    there = None
+    if place is not None:
+        from kedge.doctor.deploy import deploy as deployed
+
+        there = deployed(context, place)
     if there is not None:
         findings = by_severity([*findings, there.finding()])
     if json is not None:

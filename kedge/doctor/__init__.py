@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from kedge.doctor.context import Context
     from kedge.doctor.finding import Finding
     from kedge.doctor.open import open_context
-    from kedge.doctor.setup import Setup, of_config, of_detector
+    from kedge.doctor.setup import Setup
+    from kedge.doctor.setups import of_config, of_detector
 
 __all__ = [
     "ANCHORS",
@@ -33,8 +34,8 @@ _HOMES = {
     "RUN": "checks",
     "Setup": "setup",
     "examine": "checks",
-    "of_config": "setup",
-    "of_detector": "setup",
+    "of_config": "setups",
+    "of_detector": "setups",
     "open_context": "open",
 }
 

@@ -15,7 +15,7 @@ from kedge.doctor.objects import as_seen, octave_of
 from kedge.doctor.probe import few_images, match
 from kedge.predict.detect import detect
 from kedge.predict.score import score
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 
 USUAL_STRIDE = 8.0  # where nothing says the detector's
 NEEDED = 1.0  # cells along the short side, where no run says from which size on objects are found

@@ -1,4 +1,7 @@
-"""From words of a command line, or of Python, to a Context."""
+"""From words of a command line, or of Python, to a Context.
+
+Setups are imported when one is asked for: detectors take seconds, and a look at data needs none.
+"""
 
 from pathlib import Path
 
@@ -6,7 +9,7 @@ from kedge.data import Data, read
 from kedge.data.sources import read_data
 from kedge.doctor.context import Context
 from kedge.doctor.records import RunRecords, read_run
-from kedge.doctor.setup import USUAL_SIZE, Setup, of_config, of_detector, usual_size
+from kedge.doctor.setup import USUAL_SIZE, Setup
 from kedge.train.config import TrainConfig, load_config
 
 
@@ -55,7 +58,7 @@ def open_context(
         settings = settings.model_copy(update={"image_size": size, "data": source, "root": root})
         setup = _trained_setup(settings, records, found, flags)
     else:
-        setup = of_detector(detector, size, anchors) if detector is not None else None
+        setup = None if detector is None else _published_setup(detector, size, anchors)
     held = None
     if records is not None and split is None and records.result is not None:
         held = _held_out(source, records, found)
@@ -75,12 +78,24 @@ def _size(
 ) -> tuple[int, int]:
     if settings is not None:
         return settings.image_size
-    return USUAL_SIZE if detector is None else usual_size(detector, anchors)
+    if detector is None:
+        return USUAL_SIZE
+    from kedge.doctor.setups import usual_size
+
+    return usual_size(detector, anchors)
+
+
+def _published_setup(detector: str, size: tuple[int, int], anchors: str | None) -> Setup:
+    from kedge.doctor.setups import of_detector
+
+    return of_detector(detector, size, anchors)
 
 
 def _trained_setup(
     settings: TrainConfig, records: RunRecords | None, data: Data, flags: str
 ) -> Setup | None:
+    from kedge.doctor.setups import of_config
+
     shapes = None if records is None else records.last_shapes
     if shapes is None and data.num_boxes == 0:
         return None  # nothing to fit anchors to: the checks of the data say so

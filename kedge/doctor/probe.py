@@ -12,13 +12,13 @@ from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
 from kedge.doctor.records import RunRecords
 from kedge.predict.detect import detect
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 from kedge.types import Targets
 
 SORTS: tuple[str, ...] = ("background", "badly placed", "wrong class", "twice")
 _IMAGES = 64
 _LOSS_IMAGES = 16
-SCORE = 0.3  # detections below this are not held against a detector
+_SCORE = 0.3  # detections below this are not held against a detector
 _MATCH, _AWAY = 0.5, 0.1
 _NEAR = 0.1  # a box that is off by half its size overlaps its object by 1/7
 
@@ -27,7 +27,7 @@ _NEAR = 0.1  # a box that is off by half its size overlaps its object by 1/7
 class Probe:
     """Detections against objects, in pixels of the network's input.
 
-    ``objects``: the fair objects (n). ``found`` (n,): a detection of the class, above ``SCORE``,
+    ``objects``: the fair objects (n). ``found`` (n,): a detection of the class, above ``score``,
     overlaps the object by 0.5. ``boxes`` (p, 4) detections and ``truth`` (p, 4) the objects they
     mean (the best of the class with IoU >= 0.1), for signed errors. ``errors``: false positives by
     sort. ``background_share``: part of the classification loss that background anchors make; None
@@ -42,6 +42,7 @@ class Probe:
     truth: NDArray[np.float64]
     true_positives: int
     errors: dict[str, int]
+    score: float = _SCORE
     background_share: float | None = None
 
     @property
@@ -106,7 +107,7 @@ def match(
         seen, seen_dets = as_seen(mine, image_size), as_seen(dets, image_size)
         order = np.argsort(-np.asarray(row["scores"], np.float64), kind="stable")
         score = np.asarray(row["scores"], np.float64)[order]
-        keep = score >= SCORE
+        keep = score >= _SCORE
         hit, count, wrong = _judge(
             seen, seen_dets.xyxy[order][keep].astype(np.float64), dets.label[order][keep]
         )

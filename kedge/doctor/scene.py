@@ -15,8 +15,8 @@ from kedge.data.images import decode
 from kedge.data.transforms import Fit
 from kedge.detectors.detector import Detector
 from kedge.doctor.objects import Objects, as_seen, pack
-from kedge.doctor.setup import of_detector
-from kedge.train.result import load_run
+from kedge.doctor.setups import of_detector
+from kedge.train.saved import load_run
 from kedge.types import Anchors, Predictions, Targets
 
 SHOWN = 0.3  # score from which what a detector finds is drawn

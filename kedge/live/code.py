@@ -15,7 +15,7 @@ from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.assign.guaranteed import Guaranteed
 from kedge.counted import count
 from kedge.doctor.counting import reads_predictions
-from kedge.doctor.setup import of_detector
+from kedge.doctor.setups import of_detector
 from kedge.live.source import Source
 from kedge.live.state import Asked, LevelState, State, StrategyState
 from kedge.parts import find, text_of

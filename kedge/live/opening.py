@@ -7,7 +7,8 @@ from kedge.data import Data, said, toy
 from kedge.data.problems import stop_if_no_box_is_left
 from kedge.data.sources import read_data
 from kedge.doctor.records import RunRecords, read_run
-from kedge.doctor.setup import Setup, of_config, of_detector, usual_size
+from kedge.doctor.setup import Setup
+from kedge.doctor.setups import of_config, of_detector, usual_size
 from kedge.live.source import Source, levels_of, strategy_state
 from kedge.live.state import State, StrategyState
 

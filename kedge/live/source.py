@@ -20,7 +20,8 @@ from kedge.data.images import decode
 from kedge.data.transforms import Fit
 from kedge.live.state import LevelState, State, StrategyState
 from kedge.live.tour import EXAMPLE, example
-from kedge.train.result import WEIGHTS, Run, load_run
+from kedge.train.result import WEIGHTS
+from kedge.train.saved import Run, load_run
 from kedge.types import Predictions, Targets
 
 MOST_PIXELS = 50_000_000  # of an upload

@@ -26,7 +26,8 @@ from kedge.report import (
 )
 from kedge.report.curves import training_curve
 from kedge.report.plane import density, shape_paths, shape_plane
-from kedge.train.result import METRICS, SCORES, SHAPES, RunResult, load_run
+from kedge.train.result import METRICS, SCORES, SHAPES, RunResult
+from kedge.train.saved import load_run
 
 _METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 _PICTURES = 4

@@ -11,18 +11,19 @@ from kedge.lazy import lazily
 if TYPE_CHECKING:
     from kedge.train.config import TrainConfig, load_config, make_config
     from kedge.train.loading import load, save
-    from kedge.train.result import Run, RunResult, Station, load_result, load_run
+    from kedge.train.result import RunResult, Station, load_result
     from kedge.train.run import train
+    from kedge.train.saved import Run, load_run
 
 _HOMES = {
-    "Run": "result",
+    "Run": "saved",
     "RunResult": "result",
     "Station": "result",
     "TrainConfig": "config",
     "load": "loading",
     "load_config": "config",
     "load_result": "result",
-    "load_run": "result",
+    "load_run": "saved",
     "make_config": "config",
     "save": "loading",
     "train": "run",

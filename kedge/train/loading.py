@@ -15,7 +15,8 @@ from kedge.export.opened import Exported, is_exported, open_exported
 from kedge.train.checkpoint import fit_weights, load_weights, save_weights
 from kedge.train.config import ModelSettings, TrainConfig, make_config
 from kedge.train.provenance import versions
-from kedge.train.result import RUN, WEIGHTS, RunResult, load_run, restore
+from kedge.train.result import RUN, WEIGHTS, RunResult
+from kedge.train.saved import load_run, restore
 
 _KEYS = ("detector", "classes", "category_ids", "image_size", "levels", "model")
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from kedge.cli import run
 from kedge.data import read, toy
 from kedge.train.config import TrainConfig
-from kedge.train.result import load_run
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 
 def settings(out, **changes) -> TrainConfig:

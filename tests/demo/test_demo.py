@@ -7,7 +7,7 @@ import pytest
 
 from kedge.data import read, toy
 from kedge.demo.run import VARIANTS, demo, fitting_size
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from detectors.scenes import CLASSES, GUIDED, batch, make
 from kedge import Boxes, Grid, Level
 from kedge.detectors import GARPN, GAFasterRCNN, GARetinaNet
 from kedge.detectors.guidance import Guidance
-from kedge.doctor.setup import of_detector
+from kedge.doctor.setups import of_detector
 from kedge.nn.guided import FeatureAdaption
 from kedge.train.stages import last_stage
 from kedge.types import Targets

@@ -7,7 +7,7 @@ import numpy as np
 
 from kedge.data import toy
 from kedge.doctor import Context, examine
-from kedge.doctor.setup import of_detector
+from kedge.doctor.setups import of_detector
 from kedge.pages.doctor import write_page
 
 

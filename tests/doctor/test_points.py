@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-import kedge.doctor.setup as setups
+import kedge.doctor.setups as setups
 from kedge import Level
 from kedge.assign.fcos import FCOS
 from kedge.assign.lada import LADA

@@ -19,11 +19,12 @@ from kedge.doctor import Context, open_context, run_checks
 from kedge.doctor.checks import RUN
 from kedge.doctor.context import halves
 from kedge.doctor.probe import _background_share, match
-from kedge.doctor.setup import of_config
+from kedge.doctor.setups import of_config
 from kedge.train.config import make_config, save_config
 from kedge.train.make_detector import make_detector
-from kedge.train.result import load_result, load_run
+from kedge.train.result import load_result
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 SIZE = (128, 160)
 FALLING = [3.0 * 0.93**i for i in range(40)]

@@ -14,8 +14,9 @@ from kedge.live.opening import open_source
 from kedge.live.packed import unpacked
 from kedge.live.watch import SHOWN
 from kedge.train.config import make_config
-from kedge.train.result import METRICS, RUN, SHAPES, WEIGHTS, load_run
+from kedge.train.result import METRICS, RUN, SHAPES, WEIGHTS
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 
 @pytest.fixture(scope="module")

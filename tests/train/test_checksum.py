@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from kedge.train.checkpoint import load_weights, save_weights
 from kedge.train.checksum import check_stamp, unsealed
 from kedge.train.lightning_io import AtomicCheckpointIO
-from kedge.train.result import load_run
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 WEIGHTS = {"a": torch.tensor([1.0, -2.0]), "counter": torch.tensor(3)}
 PARTS = ("state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers")

@@ -4,8 +4,8 @@ import pytest
 
 from kedge.cli import run
 from kedge.train.config import TrainConfig
-from kedge.train.result import load_run
 from kedge.train.run import transforms_of
+from kedge.train.saved import load_run
 
 
 def test_crops_are_trained_on_and_whole_images_scored(tmp_path, monkeypatch):

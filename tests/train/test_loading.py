@@ -12,8 +12,8 @@ from kedge.data import read
 from kedge.train.checkpoint import save_weights
 from kedge.train.config import make_config
 from kedge.train.loading import read_facts
-from kedge.train.result import load_run
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 MODEL = {
     "detector": "retinanet",

@@ -11,8 +11,8 @@ from kedge.files import read_lines
 from kedge.train.config import make_config
 from kedge.train.make_detector import make_detector
 from kedge.train.module import parameter_groups
-from kedge.train.result import load_run
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 
 def decaying(detector, config):

@@ -11,8 +11,9 @@ from kedge.files import read_lines
 from kedge.train.fit import Keeper
 from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.module import DetectionModule, Schedule
-from kedge.train.result import load_result, load_run
+from kedge.train.result import load_result
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 LEARNED = {"learn_anchors": True, "anchors": "identical", "warmup_steps": 3, "ema": 0.9}
 SAME_RATE = {"schedule": "constant", "lr_warmup": 2}  # nothing in it goes by the length of the run

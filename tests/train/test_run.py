@@ -18,8 +18,9 @@ from kedge.predict.detect import detect
 from kedge.predict.score import score
 from kedge.train.config import save_config
 from kedge.train.module import DetectionModule
-from kedge.train.result import load_result, load_run
+from kedge.train.result import load_result
 from kedge.train.run import train
+from kedge.train.saved import load_run
 
 LEARNED = {"learn_anchors": True, "anchors": "identical", "warmup_steps": 3, "ema": 0.9}
 

@@ -18,7 +18,7 @@ from kedge.predict.detect import detect
 from kedge.predict.shared import shared_out
 from kedge.ranks import num_ranks
 from kedge.train.machines import is_first
-from kedge.train.result import load_run
+from kedge.train.saved import load_run
 
 COMMON = (
     "--image-size 64 96 --batch-size 6 --log-every 1 --optimiser sgd --lr 0.01 "

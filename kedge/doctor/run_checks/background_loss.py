@@ -7,10 +7,7 @@ from typing import Any
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 from kedge.doctor.records import RunRecords
-from kedge.losses import DenseLoss
 from kedge.parts import assignments, text_of
-from kedge.train.make_detector import sketch_of
-from kedge.train.stages import first_stage
 
 _MOST = 0.8
 
@@ -53,6 +50,10 @@ def check(context: Context) -> list[Finding]:
 
 def _lighter(run: RunRecords | None, share: float) -> tuple[str, dict[str, Any] | None]:
     """Cure and predicted effect: another weight of the background, where the loss has one."""
+    from kedge.losses import DenseLoss  # seconds of imports, which a look at data does not need
+    from kedge.train.make_detector import sketch_of
+    from kedge.train.stages import first_stage
+
     loss = None if run is None else getattr(first_stage(sketch_of(run.config)), "loss", None)
     if run is None or not isinstance(loss, DenseLoss) or loss.objectness is None:
         return (

@@ -7,7 +7,6 @@ import numpy as np
 from kedge.doctor.anchor_checks.cures import design_command, predicted_coverage, worth_it
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
-from kedge.doctor.probe import SCORE
 
 _FALLEN = 0.7
 _LOW = 0.5
@@ -31,7 +30,7 @@ def check(context: Context) -> list[Finding]:
     cause, cure, predicted, why = _cause(context, covered, numbers)
     words = (
         f"recall {percent(numbers['recall'])}, precision {percent(numbers['precision'])} at score "
-        f"{SCORE}"
+        f"{numbers['score']:g}"
         if "recall" in numbers
         else f"AP50 {numbers['AP50']:.3f}"
     )
@@ -65,6 +64,7 @@ def _quality(context: Context) -> dict[str, Any] | None:
             "poor": poor,
             "recall": probe.recall,
             "precision": precision,
+            "score": probe.score,
             "false_positives_per_image": wrong / max(1, probe.images),
             "false_positives": dict(probe.errors),
             "images": probe.images,
