@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import dense_bags
 import dense_forms
+import dense_newer
 import dense_predictions
 import torch
 from dense_scene import Dense, Scene
 from torch import Tensor
 
 from kedge import Grid, Level, Predictions, Targets, assign
+from kedge.assign.by_name import strategy
 
 STRIDES = (8, 16, 32, 64, 128)
 CLASSES = 20
@@ -92,11 +95,11 @@ def labels_of(form: Callable[[Scene], dense_bags.Weights], scene: Scene) -> Tens
     return form(scene).labels
 
 
-def _predicting(name: str, grid: Callable, form: Callable, **settings: float) -> Case:
-    strategy = partial(getattr(assign, name), **settings)
+def _predicting(name: str, grid: Callable, form: Callable, **settings: Any) -> Case:
+    rule = partial(getattr(assign, name), **settings)
     if hasattr(dense_bags, form.__name__):
         form = partial(labels_of, form)
-    return Case(strategy, grid, form, predictions=True)
+    return Case(rule, grid, form, predictions=True)
 
 
 _BEST2 = partial(dense_forms.best_shape, ignore_above=0.6)
@@ -137,6 +140,18 @@ CASES: dict[str, Case] = {
         "DynamicSoftLabel", points, dense_predictions.dynamic_soft_label
     ),
     "Hungarian": _predicting("Hungarian", points, dense_predictions.hungarian),
+    "MaxIoU, SimD": Case(partial(strategy, "by_simd"), retinanet, dense_newer.by_simd),
+    "Ranked": Case(assign.Ranked, fields, dense_newer.ranked),
+    "SizeIoU": Case(assign.SizeIoU, retinanet, dense_newer.size_iou),
+    "ATSS, predictions": _predicting("ATSS", squares, dense_newer.atss_by_predictions, alpha=0.8),
+    "TAL, one kept": _predicting("TAL", points, dense_newer.tal_one, keep=1),
+    "POTO": _predicting("POTO", points, dense_newer.poto),
+    "OneToFew": _predicting("OneToFew", points, dense_newer.one_to_few),
+    "AlignedOTA": _predicting("AlignedOTA", points, dense_newer.aligned_ota),
+    "YOLOv7": _predicting("YOLOv7", yolov3, dense_newer.yolov7),
+    "Hungarian, product": _predicting(
+        "Hungarian", points, dense_newer.hungarian_product, cost="product"
+    ),
 }
 WEIGHTS = ("FreeAnchor", "MAL", "AutoAssign", "DW")  # labels are those of the largest weight
 

@@ -181,8 +181,9 @@ def best_shape(scene: Scene, ignore_above: float) -> Tensor:
     return _well_predicted(scene, labels, ignore_above)
 
 
-def yolov5(scene: Scene) -> Tensor:
-    """The released ``build_targets``: all shapes within a factor of 4, in up to three cells."""
+def yolov5_pairs(scene: Scene) -> tuple[Tensor, Tensor]:
+    """The released ``build_targets``: all shapes within a factor of 4, in up to three cells; (P,)
+    anchors and objects."""
     anchor = _cells(scene)
     grid, side = scene.grid, scene.boxes[:, None, 2:] - scene.boxes[:, None, :2]
     fits = torch.maximum(side / grid.shapes, grid.shapes / side).amax(-1) < 4
@@ -201,7 +202,12 @@ def yolov5(scene: Scene) -> Tensor:
         found.append((fits & before[:, level, axis], anchor - step[level, axis]))
         found.append((fits & after[:, level, axis], anchor + step[level, axis]))
     anchor = torch.cat([where[mask] for mask, where in found])
-    target = torch.cat([mask.nonzero()[:, 0] for mask, _ in found])
+    return anchor, torch.cat([mask.nonzero()[:, 0] for mask, _ in found])
+
+
+def yolov5(scene: Scene) -> Tensor:
+    """Labels of these pairs: of several objects the first."""
+    anchor, target = yolov5_pairs(scene)
     return heaviest(len(scene.anchors), anchor, target, torch.ones(len(anchor)))
 
 

@@ -65,19 +65,9 @@ BUDGET = {
     "Hungarian, product": (141, 8, 141, 8),
     "MaxIoU, guaranteed": (473, 23, 755, 28),
 }
-# the newer rules, which the table of speeds does not have: strategy, grid, reads predictions
+# what the table of speeds does not have: strategy, grid, reads predictions
 MORE = {
-    "MaxIoU, SimD": ("by_simd", assign_cases.retinanet, False),
-    "Ranked": ("ranked", assign_cases.fields, False),
-    "SizeIoU": ("size_iou", assign_cases.retinanet, False),
-    "ATSS, predictions": ("atss:alpha=0.8", assign_cases.squares, True),
-    "TAL, one kept": ("tal:keep=1", assign_cases.points, True),
-    "POTO": ("poto", assign_cases.points, True),
-    "OneToFew": ("one_to_few", assign_cases.points, True),
-    "AlignedOTA": ("aligned_ota", assign_cases.points, True),
-    "YOLOv7": ("yolov7", assign_cases.yolov3, True),
     "Hungarian, repeated": ("hungarian:repeat=2,groups=5", assign_cases.points, True),
-    "Hungarian, product": ("hungarian:cost=product", assign_cases.points, True),
     "MaxIoU, guaranteed": (
         "max_iou:positive=0.9,guarantee=yes,low_quality=none",
         assign_cases.retinanet,
