@@ -148,7 +148,7 @@ CASES: dict[str, Case] = {
     "POTO": _predicting("POTO", points, dense_newer.poto),
     "OneToFew": _predicting("OneToFew", points, dense_newer.one_to_few),
     "AlignedOTA": _predicting("AlignedOTA", points, dense_newer.aligned_ota),
-    "YOLOv7": _predicting("YOLOv7", yolov3, dense_newer.yolov7),
+    "YOLOv7": Case(assign.YOLOv7, yolov3, dense_newer.yolov7, predictions=True, matrix=False),
     "Hungarian, product": _predicting(
         "Hungarian", points, dense_newer.hungarian_product, cost="product"
     ),

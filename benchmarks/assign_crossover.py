@@ -19,7 +19,6 @@ from assign_cases import CASES
 from kedge.anchors.queries.table import tables
 
 assign_speed.IMAGES["320x320"] = (320, 320)
-assign_speed.IMAGES["640x640"] = (640, 640)
 STRATEGIES = (
     "MaxIoU",
     "ATSS",

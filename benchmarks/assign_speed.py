@@ -47,9 +47,13 @@ try:
 except ImportError:
     COUNTERPARTS, PEERS = {}, {}
 
-IMAGES = {"800x1333": (800, 1333), "3072x3072": (3072, 3072), "20000x20000": (20_000, 20_000)}
+IMAGES = {
+    "640x640": (640, 640), "800x1333": (800, 1333), "3072x3072": (3072, 3072),
+    "20000x20000": (20_000, 20_000),
+}  # fmt: skip
 COUNTS = (8, 50, 300, 1000, 5000, 50_000)
-GROUPS = ("max_iou", "fixed", "predictions", "peers", "million")
+FEW = (1, 8, 20, 50)
+GROUPS = ("max_iou", "fixed", "predictions", "few", "peers", "million")
 PEER_CASES = {"Uniform": "Uniform, predictions"}  # whose rule reads predictions
 warnings.filterwarnings("ignore", message="index_reduce")
 LEFT_OUT = ("RPN",)  # variants with other thresholds
@@ -227,6 +231,9 @@ def plans(group: str) -> list[dict]:
         return [plan(n) for n, c in CASES.items() if not c.predictions and n != "MaxIoU"]
     if group == "predictions":
         return [plan(n) for n, c in CASES.items() if c.predictions]
+    if group == "few":
+        small = {"image": "640x640", "counts": FEW}
+        return [plan(name, batch=batch, **small) for name in CASES for batch in (1, 8)]
     if group == "peers":
         chosen = [key for key in PEERS if not key[1].endswith(LEFT_OUT)]
         chosen = [key for key in chosen if key[1] != "torchvision" or key[0] == "FCOS"]

@@ -73,6 +73,26 @@ def compared(group: str, facts: Callable[[dict], str]) -> str:
     return f"\n### {TITLES[group]}\n\n{note}{table(lines)}\n\n{facts(result)}"
 
 
+def few(facts: Callable[[dict], str]) -> str:
+    """The ratios for few objects: a line a strategy, a column for each batch and number of them."""
+    result = load("few")
+    if result is None:
+        return ""
+    rows = [row for row in result["rows"] if "times" in row]
+    lines: dict[str, dict] = {}
+    for row in sorted(rows, key=lambda row: (row["strategy"], row["batch"], row["objects"])):
+        line = lines.setdefault(row["strategy"], {"strategy": row["strategy"]})
+        line[f"{row['batch']} x {row['objects']}"] = number(row["times"])
+    slower = sorted({row["strategy"] for row in rows if row["times"] < 1})
+    said = f"Kedge is slower in {sum(row['times'] < 1 for row in rows)} of {len(rows)} places"
+    said += f": {', '.join(slower)}." if slower else "."
+    return (
+        "\n### Few objects\n\n"
+        "Time of the dense form over Kedge's at 640 x 640 px: images x objects in each. "
+        f"Goal: nowhere below 1. {said}\n\n{table(list(lines.values()))}\n\n{facts(result)}"
+    )
+
+
 def million(facts: Callable[[dict], str]) -> str:
     """The table of a million objects."""
     result = load("million")
@@ -147,7 +167,7 @@ def goals(groups: Sequence[str] = ("max_iou", "fixed", "predictions")) -> str:
 
 def speed(facts: Callable[[dict], str]) -> str:
     """The whole section; empty before anything is measured."""
-    tables = "".join(compared(group, facts) for group in TITLES) + million(facts)
+    tables = few(facts) + "".join(compared(group, facts) for group in TITLES) + million(facts)
     if not tables:
         return ""
     return (
