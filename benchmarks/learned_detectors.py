@@ -25,7 +25,7 @@ from kedge.train.saved import load_run
 
 WITH_SHAPES = (
     *("yolov2", "ssd", "yolov3", "retinanet", "faster_rcnn", "faster_rcnn_c4", "cascade_rcnn"),
-    *("rfcn", "refinedet"),
+    *("rfcn", "refinedet", "metaanchor"),
 )
 
 
