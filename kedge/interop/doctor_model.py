@@ -26,14 +26,25 @@ def setup_of_model(text: str, image_size: tuple[int, int]) -> Setup:
 
     ``image_size`` (H, W): the network's input.
 
-    Errors: ``ValueError`` for other text, what is not there or fails, and what is not understood.
+    Errors: ``ValueError`` for other text, weights that are pickles (.pt, .pth), a LazyConfig,
+    what is not there or fails, and what is not understood.
     """
     flags = f"--model {text}"
     if ":" not in text and text.endswith(".py"):
+        if _is_lazy(Path(text)):
+            raise ValueError(
+                f"--model: {text} is a LazyConfig of Detectron2, of which only yaml is read: name "
+                "a function of yours that makes the model, as module:function"
+            )
         reader = _reader("mmdetection", "setup", text)
         return reader.setup_of_config(Path(text), image_size, flags=flags)
     if text.endswith((".yaml", ".yml")):
         return _of_yaml(text, image_size, flags)
+    if text.endswith((".pt", ".pth")):
+        raise ValueError(
+            f"--model: {text} is a pickle, which could run anything and is not opened: name a "
+            "function of yours that loads it, as module:function"
+        )
     module, _, function = text.partition(":")
     if not module or not function:
         raise ValueError(
@@ -64,6 +75,10 @@ def _of_yaml(text: str, image_size: tuple[int, int], flags: str) -> Setup:
     return _reader("ultralytics", "setup", text).setup_of_yaml(text, image_size, flags=flags)
 
 
+def _is_lazy(path: Path) -> bool:
+    return path.is_file() and b"detectron2" in path.read_bytes()
+
+
 def _sections(path: Path) -> dict[str, Any]:
     """What a yaml holds; tags of Python are left out."""
     loader = type("Loader", (yaml.SafeLoader,), {})
@@ -87,7 +102,7 @@ def _reader(peer: str, module: str, text: str) -> Any:
     try:
         return import_module(f"kedge.interop.{peer}.{module}")
     except ImportError as error:
-        raise ValueError(f"--model: {text}: its library is missing: {error}") from error
+        raise ValueError(f"--model: {text}: its library is missing: {error}") from None
 
 
 def _made(module: str, function: str) -> Any:

@@ -8,6 +8,7 @@ from torch import nn
 
 from kedge import MaxIoU
 from kedge.assign import YOLOv5
+from kedge.cli import run
 from kedge.coders import DeltaCoder, YOLOv5Coder
 from kedge.interop import doctor_model
 from kedge.interop.detectron2.yaml_file import arithmetic
@@ -211,6 +212,25 @@ def test_a_library_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ultralytics", None)
     with pytest.raises(ValueError, match="Ultralytics, which makes its model, is missing"):
         setup_of_model("yolo11n.yaml", (96, 160))
+
+
+def test_pickles_and_lazy_configs_are_refused_with_what_to_do(tmp_path, capsys):
+    for name, word in (("best.pt", "is a pickle"), ("config.py", "is a LazyConfig of Detectron2")):
+        path = tmp_path / name
+        path.write_text("from detectron2.config import LazyCall")
+        assert run(["doctor", "toy", "--model", str(path)]) == 2
+        said = capsys.readouterr().err
+        assert word in said
+        assert "module:function" in said
+
+
+def test_a_missing_library_is_no_extra_of_ours(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "kedge.interop.mmdetection.setup", None)
+    (tmp_path / "retinanet.py").write_text("model = dict(type='RetinaNet')")
+    assert run(["doctor", "toy", "--model", str(tmp_path / "retinanet.py")]) == 2
+    said = capsys.readouterr().err
+    assert "its library is missing" in said
+    assert "pip install" not in said
 
 
 def test_a_model_is_read_by_the_adapter_of_its_library(tmp_path, monkeypatch):
