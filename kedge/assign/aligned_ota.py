@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
@@ -12,6 +11,7 @@ from kedge.anchors.segments import pick, where
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, soft_label_cost
 from kedge.assign.shared.preferred import PENALTY, preferred
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -45,7 +45,7 @@ class AlignedOTA:
         if self.k < 1 or self.radius <= 0 or min(self.class_weight, self.iou_weight) < 0:
             raise ValueError(f"AlignedOTA needs k >= 1, radius > 0 and weights >= 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.costs import alignment, checked
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -51,7 +52,7 @@ class ATSS:
                 f"ATSS needs k >= 1 and margin >= 0, got k={self.k}, margin={self.margin}"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -9,6 +9,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
 from kedge.assign.shared.centre_prior import confidence, gaussian_prior
 from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.losses.auto_assign import auto_assign_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
@@ -78,7 +79,7 @@ class AutoAssign(nn.Module):
         assert assignment.anchors is not None
         return auto_assign_loss(predictions, assignment, self.prior(assignment.anchors, assignment))
 
-    @torch.no_grad()
+    @without_graph
     def forward(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -3,9 +3,8 @@ shape."""
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.assign.shared.cell_rule import Siblings, best_shape_in_cell
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -42,7 +41,7 @@ class BestInCell:
         if not 0 < self.similar <= 1:
             raise ValueError(f"BestInCell.similar is an IoU in (0, 1], got {self.similar}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.assign.shared.costs import checked, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import centres, iou, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -26,7 +27,7 @@ class BestPredictionInCell:
     centred outside the image belongs to the nearest cell.
     """
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from kedge.anchors.pairs import Pairs
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area, scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -38,7 +39,7 @@ class CentreRegion:
         if self.ranges is not None and not all(low <= high for low, high in self.ranges):
             raise ValueError(f"CentreRegion.ranges are (low, high) per level, got {self.ranges}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

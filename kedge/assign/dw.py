@@ -7,6 +7,7 @@ import torch
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.centre_prior import confidence, gaussian_prior
 from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.losses.dw import dw_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
@@ -45,7 +46,7 @@ class DW:
         if self.sigma <= 0 or min(self.box_weight, self.sharpness, self.norm_sharpness) < 0:
             raise ValueError(f"DW needs sigma > 0 and the others >= 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

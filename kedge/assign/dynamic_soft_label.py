@@ -14,6 +14,7 @@ from kedge.assign.shared.affordable import affordable
 from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, soft_label_cost
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import centres, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -59,7 +60,7 @@ class DynamicSoftLabel:
                 f"DynamicSoftLabel.candidates is 'any' or 'own', got {self.candidates!r}"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import in_centre
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -40,7 +41,7 @@ class FCOS:
         if self.centre_radius is not None and self.centre_radius <= 0:
             raise ValueError(f"FCOS.centre_radius must be positive, got {self.centre_radius}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
+from kedge.assign.shared.without_graph import without_graph
 from kedge.losses.free_anchor import free_anchor_loss
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -35,7 +34,7 @@ class FreeAnchor:
         if self.k < 1 or not 0 < self.match_iou < 1:
             raise ValueError(f"FreeAnchor needs k >= 1 and 0 < match_iou < 1, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

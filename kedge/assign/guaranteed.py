@@ -10,6 +10,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import count_of, difference, where
 from kedge.assign.shared.candidates import with_more
 from kedge.assign.shared.matching import heaviest_matching
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area, centres
 from kedge.types import Anchors, Assigner, Assignment, Predictions, Scheduled, Targets
 
@@ -44,7 +45,7 @@ class Guaranteed(nn.Module):
         rule = self.strategy
         return Guaranteed(strategy=rule.at(progress)) if isinstance(rule, Scheduled) else self
 
-    @torch.no_grad()
+    @without_graph
     def forward(
         self, anchors: Anchors[Any], targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

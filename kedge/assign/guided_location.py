@@ -8,6 +8,7 @@ from torch import Tensor
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import spread
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
 from kedge.types import Assignment, Predictions, Targets
 
@@ -31,7 +32,7 @@ class GuidedLocation:
     positive: float = 0.2
     ignored: float = 0.5
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Grid, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

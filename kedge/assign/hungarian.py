@@ -9,6 +9,7 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.costs import checked, focal_negative, focal_positive
 from kedge.assign.shared.matching import cheapest_matching
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import at_least_float32, centres, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -87,7 +88,7 @@ class Hungarian:
         """DETR's own settings: softmax, weights 1, 5, 2."""
         return cls(classification="softmax", class_weight=1.0)
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import mean, rank
 from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -55,7 +55,7 @@ class LADA:
         if self.pool not in ("target", "level", "image"):
             raise ValueError(f"LADA.pool is 'target', 'level' or 'image', got {self.pool!r}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from kedge.anchors.segments import rank
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
+from kedge.assign.shared.without_graph import without_graph
 from kedge.losses.free_anchor import free_anchor_loss
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -45,7 +44,7 @@ class MAL:
         """This rule when the share ``progress`` of the training, in [0, 1], is over."""
         return replace(self, progress=progress)
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -4,10 +4,9 @@ peers)."""
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
-
 from kedge.anchors.measures import Measure, measured
 from kedge.anchors.pairs import Pairs
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 LowQuality = Literal["own", "rescuer", "none"]
@@ -58,7 +57,7 @@ class MaxIoU:
                 f"MaxIoU(measure={self.measure!r}) needs negative > 0: it is positive everywhere"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

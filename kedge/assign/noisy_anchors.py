@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import largest, mean, smallest
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -43,7 +43,7 @@ class NoisyAnchors:
         if self.k < 1 or not 0 <= self.alpha <= 1:
             raise ValueError(f"NoisyAnchors needs k >= 1 and 0 <= alpha <= 1, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -9,6 +9,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, rank_below, where
 from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -51,7 +52,7 @@ class OneToFew:
         """This rule when the share ``progress`` of the training, in [0, 1], is over."""
         return replace(self, progress=progress)
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.anchors.queries.regions import inside_and_centre
 from kedge.assign.shared.candidates import dynamic_k
 from kedge.assign.shared.contest import winners
@@ -14,6 +12,7 @@ from kedge.assign.shared.costs import (
     predicted_boxes,
 )
 from kedge.assign.shared.transport import cheapest_transport
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -48,7 +47,7 @@ class OTA:
         if min(self.k, self.steps) < 1 or min(self.radius, self.epsilon) <= 0:
             raise ValueError(f"OTA needs k, steps >= 1 and radius, epsilon > 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

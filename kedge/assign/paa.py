@@ -9,6 +9,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.mixture import two_gaussians
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -43,7 +44,7 @@ class PAA:
         if not 0 <= self.min_iou <= 1 or self.k < 1 or self.box_weight < 0:
             raise ValueError(f"PAA needs 0 <= min_iou <= 1, k >= 1 and box_weight >= 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.anchors.queries.regions import inside_and_centre
 from kedge.assign.shared.costs import alignment, checked
 from kedge.assign.shared.matching import heaviest_matching
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -35,7 +34,7 @@ class POTO:
         if not 0 <= self.alpha <= 1 or self.radius <= 0:
             raise ValueError(f"POTO needs alpha in [0, 1] and radius > 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from kedge.anchors.measures import Measure, measured
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -35,7 +34,7 @@ class Ranked:
         if self.k < 1 or not 0 < self.negative <= 1:
             raise ValueError(f"Ranked needs k >= 1 and negative in (0, 1], got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

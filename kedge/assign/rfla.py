@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area, rfd, scaled
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -44,7 +44,7 @@ class RFLA:
                 f"got {self.shrink} and {self.ignore_above}"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
@@ -14,6 +13,7 @@ from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, root_score_cost
 from kedge.assign.shared.preferred import PENALTY, preferred
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -56,7 +56,7 @@ class SimOTA:
         if self.candidates not in ("any", "own"):
             raise ValueError(f"SimOTA.candidates is 'any' or 'own', got {self.candidates!r}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -41,7 +41,7 @@ class SizeIoU:
         if self.size <= 0 or self.slope < 0 or not math.isfinite(self.base):
             raise ValueError(f"SizeIoU needs size > 0 and slope >= 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

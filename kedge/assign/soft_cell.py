@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -30,7 +29,7 @@ class SoftCell:
                 "at 0 use BestInCell"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

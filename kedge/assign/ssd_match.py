@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import isin
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 FLOORS = (0.5, 0.25, 0.1, 0.02)  # the greedy search goes down in these steps
@@ -45,7 +46,7 @@ class SSDMatch:
         if self.min_iou < 0:
             raise ValueError(f"SSDMatch.min_iou must not be negative, got {self.min_iou}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -12,6 +12,7 @@ from kedge.anchors.queries.regions import enlarged
 from kedge.anchors.segments import pick, rank, rank_below, where
 from kedge.assign.shared.contest import settle, winners
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import ciou, iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -99,7 +100,7 @@ class TAL:
         ``ultralytics``, but k 7, of which one is kept."""
         return replace(cls.ultralytics(middle_stride), k=7, keep=1)
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.queries.predicted import nearest_predictions, well_predicted
 from kedge.assign.shared.candidates import with_more
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -46,7 +47,7 @@ class Uniform:
                 f"got {self.min_iou} and {self.ignore_above}"
             )
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

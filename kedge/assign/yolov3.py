@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.assign.shared.cell_rule import best_shape_in_cell
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -29,7 +28,7 @@ class YOLOv3:
         if not 0 <= self.ignore_above <= 1:
             raise ValueError(f"YOLOv3.ignore_above is an IoU in [0, 1], got {self.ignore_above}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.assign.shared.near_cells import near_cells
+from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -32,7 +31,7 @@ class YOLOv5:
         if not 0 <= self.reach <= 0.5:
             raise ValueError(f"YOLOv5.reach is in cells, from 0 to 0.5, got {self.reach}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

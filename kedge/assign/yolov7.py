@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from kedge.anchors.segments import pick, where
 from kedge.assign.shared.candidates import cheapest, dynamic_k, with_overlapping
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, root_score_cost
 from kedge.assign.shared.near_cells import near_cells
+from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -47,7 +46,7 @@ class YOLOv7:
         if self.k < 1 or min(self.class_weight, self.iou_weight) < 0:
             raise ValueError(f"YOLOv7 needs k >= 1 and weights >= 0, got {self}")
 
-    @torch.no_grad()
+    @without_graph
     def __call__(
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:

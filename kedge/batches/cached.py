@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kedge import __version__
 from kedge.anchors import Grid
+from kedge.assign.shared.without_graph import without_graph
 from kedge.batches.answers import Answer, images_of, joined, split
 from kedge.counted import count
 from kedge.files import replacing
@@ -53,6 +54,7 @@ class Cached:
         where = "" if self.folder is None else f", {str(self.folder)!r}"
         return f"Cached({self.rule!r}{where})"
 
+    @without_graph
     def __call__(
         self, anchors: Anchors[Any], targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
