@@ -190,7 +190,7 @@ def test_design_refuses_what_a_framework_cannot_have(mini, capsys):
 def test_design_takes_its_own_words_back(mini, tmp_path, capsys):
     """What it printed for YOLOv5 and darknet, a line of it, and the file that it wrote."""
     out, again = tmp_path / "design.json", tmp_path / "again.json"
-    words = ["design", str(mini), "--image-size", "128x160", "--restarts", "2", "--no-curve"]
+    words = ["design", str(mini), "--image-size", "128x160", "--restarts", "1", "--no-curve"]
     for framework in ("yolov5", "darknet"):
         assert run([*words, "--k", "4", "--strides", "8", "16", "--for", framework,
                     "--json", str(out)]) == 0  # fmt: skip

@@ -232,6 +232,7 @@ def test_every_sampler_is_obeyed_in_every_detector(detector, sampler):
             step(model)
 
 
+@pytest.mark.slow
 @detectors
 @pytest.mark.parametrize("name", SUPPRESSIONS)
 @pytest.mark.parametrize(

@@ -189,7 +189,10 @@ def same_found(expected, found, first=0):
         assert same.any(1).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",  # Mask R-CNN is a Faster R-CNN with a mask, SSD's VGG takes ten times as long
+    [pytest.param(n, marks=pytest.mark.slow) if n in ("mask", "ssd") else n for n in MODELS],
+)
 def test_it_finds_what_torchvision_finds(model_of, name):
     theirs, ours, first = model_of(name)
     with torch.no_grad():
