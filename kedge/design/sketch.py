@@ -12,7 +12,6 @@ are the exception: their sums are rounded.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,14 +68,10 @@ class Sketch:
             count = None if count is None else count[good]
             group = None if group is None else group[good]
         if group is None or len(group) < _MANY:
-            return Sketch(*_count(w, h, count, group), dropped)
-        parts = [
-            (keys + label * CELLS, sums)
-            for label, rows in _each_label(group)
-            for keys, sums in [_count(w[rows], h[rows], None if count is None else count[rows])]
-        ]
-        keys, sums = zip(*parts)
-        return Sketch(np.concatenate(keys), np.concatenate(sums), dropped)
+            keys, sums = _count(w, h, count, group)
+        else:
+            keys, sums = _count_each_label(w, h, count, group)
+        return Sketch(keys, sums, dropped)
 
     def __add__(self, other: "Sketch") -> "Sketch":
         """The sketch of both sets of boxes."""
@@ -219,18 +214,8 @@ def cells_and_logs(w: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return cells, np.rint(log_w / LOG_STEP) * LOG_STEP, np.rint(log_h / LOG_STEP) * LOG_STEP
 
 
-def _each_label(group: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Every label, ascending, and the rows that have it."""
-    small = group.astype(np.uint16) if group.max() < 1 << 16 else group  # sorted ten times faster
-    order = np.argsort(small, kind="stable")
-    ordered = small[order]
-    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    for rows in np.split(order, starts):
-        yield int(group[rows[0]]), rows
-
-
 def _count(
-    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray | None = None
+    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Occupied bins and their sums; every box counts 1 without ``count``."""
     keys, log_w, log_h = cells_and_logs(w, h)
@@ -246,6 +231,21 @@ def _count(
         weighted = values if count is None else values * count
         sums[:, column] = np.bincount(index, weighted, len(keys))[found]
     return keys[found], sums
+
+
+def _count_each_label(
+    w: np.ndarray, h: np.ndarray, count: np.ndarray | None, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``_count`` of many boxes, one label after the other."""
+    small = group.astype(np.uint16) if group.max() < 1 << 16 else group  # sorted ten times faster
+    order = np.argsort(small, kind="stable")
+    ordered = small[order]
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    found = []
+    for rows in np.split(order, starts):
+        keys, sums = _count(w[rows], h[rows], None if count is None else count[rows], None)
+        found.append((keys + group[rows[0]] * CELLS, sums))
+    return np.concatenate([keys for keys, _ in found]), np.concatenate([sums for _, sums in found])
 
 
 def _combine(keys: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
