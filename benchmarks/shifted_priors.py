@@ -44,7 +44,7 @@ def rows_of(folder: Path, data: Data | None = None) -> list[dict[str, Any]]:
         detector.shapes.set_shapes_(shapes * torch.tensor(factor))
         found = detect(detector, data, config.image_size, batch_size=8, device=torch.device("cpu"))
         scores = score(found, data)
-        rows.append({"detector": run.result.detector, "shapes": name, "run": folder.name,
+        rows.append({"detector": run.result.detector, "change": name, "run": folder.name,
                      "AP": scores["AP"], "AP50": scores["AP50"]})  # fmt: skip
     return rows
 
