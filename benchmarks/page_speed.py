@@ -85,7 +85,7 @@ def few(facts: Callable[[dict], str]) -> str:
         line[f"{row['batch']} x {row['objects']}"] = number(row["times"])
     slower = sorted({row["strategy"] for row in rows if row["times"] < 1})
     said = f"Kedge is slower in {sum(row['times'] < 1 for row in rows)} of {len(rows)} places"
-    said += f": {', '.join(slower)}." if slower else "."
+    said += f": {', '.join(f'`{name}`' for name in slower)}." if slower else "."
     return (
         "\n### Few objects\n\n"
         "Time of the dense form over Kedge's at 640 x 640 px: images x objects in each. "
