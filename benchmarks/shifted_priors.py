@@ -57,7 +57,9 @@ def main() -> None:
     rows = [row for folder in args.runs for row in rows_of(folder)]
     print(table(rows))
     command = "python benchmarks/shifted_priors.py " + " ".join(map(str, args.runs))
-    print(record(args.name, command, rows, None))
+    print(
+        record(args.name, command, rows, sorted({load_run(run).config.seed for run in args.runs}))
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,13 @@ class Placement:
     dy: int
 
 
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The (H, W) of an input; ``ValueError`` where that is no size."""
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (height, width) in pixels, not {size!r}")
+    return (int(size[0]), int(size[1]))
+
+
 Place = Callable[[int, int], Placement]  # of an image's height and width
 
 

@@ -21,7 +21,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from kedge.data.seen import Placement, letterboxed
+from kedge.data.seen import Placement, checked_size, letterboxed
 
 Target = dict[str, Any]
 Transform = Callable[[Tensor, Target], tuple[Tensor, Target]]
@@ -39,7 +39,7 @@ class Fit(v2.Transform):
 
     def __init__(self, size: tuple[int, int], pad: bool = True, enlarge: bool = True) -> None:
         super().__init__()
-        self.size, self.pad, self.enlarge = _checked(size), pad, enlarge
+        self.size, self.pad, self.enlarge = checked_size(size), pad, enlarge
 
     def placement(self, height: int, width: int) -> Placement:
         """What `pixels` does with an image of this size."""
@@ -84,8 +84,8 @@ class RandomPlace(v2.Transform):
         for name, value in (("flip", flip), ("min_visible", min_visible)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
-        self.size, self.scale = _checked(size), scale
-        self.within = self.size if within is None else _checked(within)
+        self.size, self.scale = checked_size(size), scale
+        self.within = self.size if within is None else checked_size(within)
         self.flip, self.min_visible = flip, min_visible
 
     def forward(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
@@ -211,12 +211,6 @@ def from_original(boxes: Tensor, target: Target, size: tuple[int, int]) -> Tenso
     moved = moved.as_subclass(Tensor).clamp(min=0)
     moved = torch.minimum(moved, moved.new_tensor([size[1], size[0]] * 2))
     return moved[(moved[:, 2:] - moved[:, :2] >= 1).all(1)]
-
-
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size must be (height, width) in pixels, not {size!r}")
-    return (int(size[0]), int(size[1]))
 
 
 def _between(room: int, where: float) -> int:

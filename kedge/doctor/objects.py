@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kedge.data import Record
 from kedge.data.seen import as_seen as boxes_as_seen
-from kedge.data.seen import letterboxed
+from kedge.data.seen import checked_size, letterboxed
 from kedge.types import Targets
 
 BANDS = ("small", "medium", "large")
@@ -99,7 +99,7 @@ def pack(records: Sequence[Record]) -> Objects:
 
 def as_seen(objects: Objects, image_size: tuple[int, int]) -> Objects:
     """The objects after letterboxing their images into ``image_size`` (H, W), as detectors do."""
-    place = partial(letterboxed, size=image_size)
+    place = partial(letterboxed, size=checked_size(image_size))
     xyxy, _ = boxes_as_seen(objects.xyxy, objects.size[objects.image][:, ::-1], place)
     size = np.tile(np.array(image_size[::-1], np.float64), (len(objects.size), 1))
     return replace(objects, xyxy=xyxy, size=size)

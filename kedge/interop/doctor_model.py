@@ -1,5 +1,6 @@
 """A Setup for the doctor from another library's model or configuration."""
 
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -76,7 +77,9 @@ def _of_yaml(text: str, image_size: tuple[int, int], flags: str) -> Setup:
 
 
 def _is_lazy(path: Path) -> bool:
-    return path.is_file() and b"detectron2" in path.read_bytes()
+    """Whether it imports Detectron2; MMDetection's may name it, as the source of weights."""
+    imports = rb"^\s*(from|import)\s+detectron2\b"
+    return path.is_file() and re.search(imports, path.read_bytes(), re.MULTILINE) is not None
 
 
 def _sections(path: Path) -> dict[str, Any]:

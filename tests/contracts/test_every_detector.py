@@ -84,7 +84,13 @@ def test_every_strategy_trains_it(detector):
 
 
 @with_anchors
-@pytest.mark.parametrize("name", ["tal", "free_anchor", "atss:guarantee=true"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tal", "free_anchor", "atss:guarantee=true"),
+        *(pytest.param(plain, marks=pytest.mark.slow) for plain in ("max_iou", "atss")),
+    ],
+)
 def test_made_with_a_strategy_or_given_it_afterwards(detector, name):
     made, swapped = fresh(detector, assign=rule(name)), fresh(detector)
     first(swapped).assign = rule(name)

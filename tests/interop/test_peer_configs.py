@@ -226,7 +226,8 @@ def test_pickles_and_lazy_configs_are_refused_with_what_to_do(tmp_path, capsys):
 
 def test_a_missing_library_is_no_extra_of_ours(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "kedge.interop.mmdetection.setup", None)
-    (tmp_path / "retinanet.py").write_text("model = dict(type='RetinaNet')")
+    weights = "open-mmlab://detectron2/resnet50_caffe"  # a LazyConfig it is not
+    (tmp_path / "retinanet.py").write_text(f"model = dict(type='RetinaNet', init='{weights}')")
     assert run(["doctor", "toy", "--model", str(tmp_path / "retinanet.py")]) == 2
     said = capsys.readouterr().err
     assert "its library is missing" in said

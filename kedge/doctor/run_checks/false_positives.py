@@ -30,7 +30,7 @@ def check(context: Context) -> list[Finding]:
     cause, cure, predicted, why = _cause(context, covered, numbers)
     words = (
         f"recall {percent(numbers['recall'])}, precision {percent(numbers['precision'])} at score "
-        f"{numbers['score']:g}"
+        f"{numbers['at_score']:g}"
         if "recall" in numbers
         else f"AP50 {numbers['AP50']:.3f}"
     )
@@ -64,7 +64,7 @@ def _quality(context: Context) -> dict[str, Any] | None:
             "poor": poor,
             "recall": probe.recall,
             "precision": precision,
-            "score": probe.score,
+            "at_score": probe.score,
             "false_positives_per_image": wrong / max(1, probe.images),
             "false_positives": dict(probe.errors),
             "images": probe.images,
