@@ -54,7 +54,12 @@ def ssd_greedy(scene: Scene) -> Tensor:
 
 def atss(scene: Scene, k: int = 9) -> Tensor:
     """As the released code: all IoU, all distances, top k per level."""
-    iou, point = box_iou(scene.boxes, scene.anchors), centres(scene.anchors)
+    return adaptive(scene, box_iou(scene.boxes, scene.anchors), k)
+
+
+def adaptive(scene: Scene, value: Tensor, k: int) -> Tensor:
+    """ATSS with any ``value`` (G, N) in the place of the IoU, which is overwritten."""
+    point = centres(scene.anchors)
     away = torch.cdist(
         centres(scene.boxes), point, compute_mode="donot_use_mm_for_euclid_dist"
     ).split(list(scene.grid.anchors_per_level), 1)
@@ -64,11 +69,11 @@ def atss(scene: Scene, k: int = 9) -> Tensor:
         near.append(part.topk(min(k * per, count), dim=1, largest=False).indices + start)
         start += count
     near = torch.cat(near, 1)
-    value = iou.gather(1, near)
-    keep = value >= value.mean(1, keepdim=True) + value.std(1, keepdim=True)
-    allowed = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, near, keep)
+    own = value.gather(1, near)
+    keep = own >= own.mean(1, keepdim=True) + own.std(1, keepdim=True)
+    allowed = torch.zeros_like(value, dtype=torch.bool).scatter_(1, near, keep)
     allowed &= inside(point, scene.boxes, 0.01)
-    top, index = iou.masked_fill_(~allowed, -1).max(0)
+    top, index = value.masked_fill_(~allowed, -1).max(0)
     return torch.where(top >= 0, index, BACKGROUND)
 
 

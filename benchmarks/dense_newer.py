@@ -1,9 +1,8 @@
 """The newer rules, dense: all anchors with all objects, one image at a time."""
 
 import torch
-import torch.nn.functional as F
-from dense_forms import yolov5_pairs
-from dense_predictions import dynamic_k, spread_out, taken
+from dense_forms import adaptive, yolov5_pairs
+from dense_predictions import dynamic_k, root_score_cost, soft_label_cost, spread_out, taken, tal
 from dense_scene import (
     BACKGROUND,
     IGNORED,
@@ -70,33 +69,20 @@ def _quality(scene: Scene, iou: Tensor, alpha: float) -> Tensor:
 
 def atss_by_predictions(scene: Scene, k: int = 9, alpha: float = 0.8) -> Tensor:
     """DDOD's: ATSS's candidates, judged by what they predict."""
-    point = centres(scene.anchors)
-    away = torch.cdist(
-        centres(scene.boxes), point, compute_mode="donot_use_mm_for_euclid_dist"
-    )  # fmt: skip
-    parts, start = [], 0
-    for level in away.split(list(scene.grid.anchors_per_level), 1):
-        parts.append(level.topk(min(k, level.shape[1]), dim=1, largest=False).indices + start)
-        start += level.shape[1]
-    near = torch.cat(parts, 1)
-    quality = _quality(scene, box_iou(scene.boxes, scene.predicted), alpha)
-    own = quality.gather(1, near)
-    enough = own >= own.mean(1, keepdim=True) + own.std(1, keepdim=True)
-    chosen = torch.zeros_like(quality, dtype=torch.bool).scatter_(1, near, enough)
-    return best(quality, chosen & inside(point, scene.boxes, 0.01))
+    return adaptive(scene, _quality(scene, box_iou(scene.boxes, scene.predicted), alpha), k)
 
 
-def tal_one(scene: Scene, k: int = 13, beta: float = 6.0) -> Tensor:
+def tal_one(scene: Scene, beta: float = 6.0) -> Tensor:
     """TOOD's rule, of which every object keeps its best after the contests."""
-    iou = box_iou(scene.boxes, scene.predicted)
-    metric = scene.logits.sigmoid().T[scene.labels].mul_(iou**beta)
-    value, index = metric.topk(min(k, metric.shape[1]), dim=1)
-    claimed = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, index, value > 0)
-    own = best(iou, claimed & inside(centres(scene.anchors), scene.boxes))
-    metric.masked_fill_(own != torch.arange(len(iou))[:, None], -1)
-    top, anchor = metric.max(1)
+    own = tal(scene, beta=beta)
+    anchor = (own >= 0).nonzero()[:, 0]
+    iou = box_iou(scene.boxes, scene.predicted[anchor])
+    metric = scene.logits[anchor].sigmoid().T[scene.labels].mul_(iou**beta)
+    metric.masked_fill_(own[anchor] != torch.arange(len(iou))[:, None], -1)
     labels = torch.full_like(own, BACKGROUND)
-    labels[anchor[top >= 0]] = (top >= 0).nonzero()[:, 0]
+    if len(anchor):
+        top, place = metric.max(1)
+        labels[anchor[place[top >= 0]]] = (top >= 0).nonzero()[:, 0]
     return labels
 
 
@@ -131,11 +117,11 @@ def aligned_ota(scene: Scene, k: int = 10, radius: float = 2.5) -> Tensor:
     if len(valid) == 0:
         return torch.full((len(point),), BACKGROUND)
     iou, logits = box_iou(scene.boxes, scene.predicted[valid]), scene.logits[valid]
-    absent = F.softplus(logits) * logits.sigmoid() ** 2
-    logit = logits.T[scene.labels]
-    cost = F.binary_cross_entropy_with_logits(logit, iou, reduction="none")
-    cost = cost * (iou - logit.sigmoid()) ** 2 - absent.T[scene.labels] + absent.sum(1)
-    cost = cost - 3 * (iou + 1e-7).log() + 1e5 * ~(within & centre)[:, valid]
+    cost = (
+        soft_label_cost(logits, scene.labels, iou)
+        - 3 * (iou + 1e-7).log()
+        + 1e5 * ~(within & centre)[:, valid]
+    )
     forbidden = ~(within | centre)[:, valid] & (iou == 0)
     return spread_out(taken(cost, dynamic_k(iou, k), forbidden), valid, len(point))
 
@@ -147,9 +133,7 @@ def yolov7(scene: Scene, k: int = 10) -> Tensor:
     own = torch.zeros(len(scene.boxes), len(valid), dtype=torch.bool)
     own[target, place] = True
     iou = box_iou(scene.boxes, scene.predicted[valid])
-    score = scores(scene)[valid].sqrt()
-    absent, present = -torch.log1p(-score).clamp(min=-100), -score.log().clamp(min=-100)
-    cost = (present - absent).T[scene.labels] + absent.sum(1) - 3 * (iou + 1e-8).log()
+    cost = root_score_cost(scores(scene)[valid], scene.labels) - 3 * (iou + 1e-8).log()
     labels = taken(cost, dynamic_k(iou, k), ~own & (iou == 0))
     return spread_out(labels, valid, len(scene.anchors))
 

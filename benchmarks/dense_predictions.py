@@ -39,6 +39,21 @@ def focal(scene: Scene) -> tuple[Tensor, Tensor]:
     return (positive - negative).T[scene.labels].add_(nothing), nothing
 
 
+def root_score_cost(scores: Tensor, labels: Tensor) -> Tensor:
+    """(G, N) cross-entropy of the roots of scores (N, C), summed over classes."""
+    score = scores.sqrt()
+    absent, present = -torch.log1p(-score).clamp(min=-100), -score.log().clamp(min=-100)
+    return (present - absent).T[labels] + absent.sum(1)
+
+
+def soft_label_cost(logits: Tensor, labels: Tensor, iou: Tensor) -> Tensor:
+    """(G, N) quality focal loss of logits (N, C) against the IoU, summed over classes."""
+    absent = F.softplus(logits) * logits.sigmoid() ** 2
+    logit = logits.T[labels]
+    cost = F.binary_cross_entropy_with_logits(logit, iou, reduction="none")
+    return cost * (iou - logit.sigmoid()) ** 2 - absent.T[labels] + absent.sum(1)
+
+
 def taken(cost: Tensor, wanted: Tensor, forbidden: Tensor) -> Tensor:
     """(N,) of every object the ``wanted`` (G,) cheapest anchors (G, N).
 
@@ -87,9 +102,7 @@ def sim_ota(scene: Scene, k: int = 10, radius: float = 2.5) -> Tensor:
     if len(valid) == 0:
         return torch.full((len(point),), BACKGROUND)
     iou = box_iou(scene.boxes, scene.predicted[valid])
-    score = scores(scene)[valid].sqrt()
-    absent, present = -torch.log1p(-score).clamp(min=-100), -score.log().clamp(min=-100)
-    cost = (present - absent).T[scene.labels] + absent.sum(1) - 3 * (iou + 1e-7).log()
+    cost = root_score_cost(scores(scene)[valid], scene.labels) - 3 * (iou + 1e-7).log()
     cost += 1e5 * ~(within & centre)[:, valid]
     labels = taken(cost, dynamic_k(iou, k), ~own[:, valid] & (iou == 0))
     return spread_out(labels, valid, len(point))
@@ -103,11 +116,7 @@ def dynamic_soft_label(scene: Scene, k: int = 13, radius: float = 3.0) -> Tensor
     if len(valid) == 0:
         return torch.full((len(point),), BACKGROUND)
     iou = box_iou(scene.boxes, scene.predicted[valid])
-    logits = scene.logits[valid]
-    absent = F.softplus(logits) * logits.sigmoid() ** 2
-    logit = logits.T[scene.labels]
-    cost = F.binary_cross_entropy_with_logits(logit, iou, reduction="none")
-    cost = cost * (iou - logit.sigmoid()) ** 2 - absent.T[scene.labels] + absent.sum(1)
+    cost = soft_label_cost(scene.logits[valid], scene.labels, iou)
     away = torch.cdist(centres(scene.boxes), point[valid].to(scene.boxes))
     prior = 10 ** (away / scene.grid.stride()[valid, 0] - radius)
     cost = cost - 3 * (iou + 1e-7).log() + prior

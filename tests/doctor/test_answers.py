@@ -36,6 +36,11 @@ def test_boxes_are_where_the_network_sees_them(toys):
         )
 
 
+def test_an_input_without_pixels_is_refused(toys):
+    with pytest.raises(ValueError, match="size must be .height, width. in pixels"):
+        as_seen(pack(toys.records), (0, 64))
+
+
 def test_bands_and_octaves():
     assert band_of(np.array([31.9, 32, 95.9, 96])).tolist() == [0, 1, 1, 2]
     assert octave_of(np.array([1.0, 1.9, 2, 0.5, 0.49])).tolist() == [0, 0, 1, -1, -2]
