@@ -37,7 +37,7 @@ def test_boxes_are_where_the_network_sees_them(toys):
 
 
 def test_an_input_without_pixels_is_refused(toys):
-    with pytest.raises(ValueError, match="size must be .height, width. in pixels"):
+    with pytest.raises(ValueError, match=r"size must be .height, width. in pixels"):
         as_seen(pack(toys.records), (0, 64))
 
 
