@@ -14,6 +14,7 @@ command gives every process one thread.
 """
 
 import argparse
+import math
 import os
 import resource
 import statistics
@@ -38,7 +39,7 @@ from kedge.design.network import letterbox
 from kedge.design.sketch import Sketch
 from kedge.design.statistics import Counted, Shard, count_shard, count_shards
 from kedge.shards import Counter, in_turn
-from kedge.shards.on_ray import OnRay
+from kedge.shards.on_ray import AT_ONCE, OnRay
 from kedge.train.result import load_result
 
 PART = 5_000_000  # boxes of a shard
@@ -128,8 +129,10 @@ def shards_rows(options: argparse.Namespace) -> list[dict]:
             rows.append(row)
         merge = merging(shards, by_class)
     rows.append({"counted by": "merging one sketch", "seconds": merge})
-    for workers in (8, 64):  # on paper: workers share the counting, the driver merges meanwhile
-        seconds = max(here["processor seconds"] / workers, merge * len(shards))
+    for workers in (8, 64):  # on paper: they share counting and merging, but for the last merges
+        work = here["processor seconds"] + merge * (len(shards) - 1)
+        last = merge * (AT_ONCE - 1) * math.ceil(math.log(len(shards), AT_ONCE))
+        seconds = work / workers + last
         row = {"counted by": f"on paper, {workers} workers", "boxes": options.boxes}
         row |= {"shards": len(shards), "seconds": seconds}
         rows.append(row | {"million a second": options.boxes / seconds / 1e6})

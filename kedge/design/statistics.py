@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from kedge.design.sketch import BINS_PER_OCTAVE, Sketch
 from kedge.design.source import read_boxes
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import TABLES
-from kedge.shards import Counter, each_shard, in_turn
+from kedge.shards import Counter, in_turn, merge_shards
 
 _STREAMED = tuple(ending for ending in TABLES if ending != ".tsv")
 
@@ -81,26 +82,55 @@ def count_shards(
     number, by 2.5 MB at most for each of them in practice. "class" needs a ``count`` that tells
     them apart.
     """
-    total, boxes, said, failed = Sketch.empty(), {}, {}, {}
-    parts: dict[str, Sketch] = {}
-    for shard, found in each_shard(shards, count, counter, progress, failed):
-        total += found.sketch.without_labels()  # merged as they come: not all are held
-        boxes[shard], said[shard] = round(found.sketch.count), found.said
-        if by == "source":
-            parts[shard] = found.sketch.without_labels()
-        elif by == "class":
-            if found.classes is None:
-                raise ValueError('by="class": expected shards counted with by_class=True')
-            for label, name in found.classes.items():
-                part = found.sketch.of_label(label).without_labels()
-                parts[name] = parts.get(name, Sketch.empty()) + part
-    order = sorted(parts) if by == "class" else [shard for shard in shards if shard in parts]
-    return Counted(
-        sketch=total,
-        boxes=boxes,
-        said=said,
+    found, failed = merge_shards(
+        shards, partial(_alone, count=count, by=by), _both, counter, progress
+    )
+    if found is None:
+        return Counted(sketch=Sketch.empty(), boxes={}, failed=failed)
+    if by == "class" and len(found.sketch):
+        raise ValueError('by="class": expected shards counted with by_class=True')
+    order = shards if by == "source" else sorted(found.parts)
+    return replace(
+        found,
+        sketch=sum(found.parts.values(), found.sketch),
+        boxes={shard: found.boxes[shard] for shard in shards if shard in found.boxes},
+        said={shard: found.said[shard] for shard in shards if shard in found.said},
         failed=failed,
-        parts={name: parts[name] for name in order},
+        parts={name: found.parts[name] for name in order if name in found.parts},
+    )
+
+
+def _alone(shard: str, count: Count, by: By | None) -> Counted:
+    """One shard's boxes."""
+    found = count(shard)
+    rest, parts = _apart(shard, found, by)
+    boxes = {shard: round(found.sketch.count)}
+    return Counted(sketch=rest, boxes=boxes, said={shard: found.said}, parts=parts)
+
+
+def _apart(shard: str, found: Shard, by: By | None) -> tuple[Sketch, dict[str, Sketch]]:
+    """What is in no part, and the parts by name."""
+    if by == "source":
+        return Sketch.empty(), {shard: found.sketch.without_labels()}
+    if by is None or not found.classes:
+        return found.sketch.without_labels(), {}
+    parts: dict[str, Sketch] = {}
+    for label, name in found.classes.items():
+        part = found.sketch.of_label(label).without_labels()
+        parts[name] = parts.get(name, Sketch.empty()) + part
+    return replace(Sketch.empty(), dropped=found.sketch.dropped), parts
+
+
+def _both(one: Counted, more: Counted) -> Counted:
+    """What two sets of shards hold."""
+    parts = one.parts | more.parts
+    for name in one.parts.keys() & more.parts.keys():
+        parts[name] = one.parts[name] + more.parts[name]
+    return Counted(
+        sketch=one.sketch + more.sketch,
+        boxes=one.boxes | more.boxes,
+        said=one.said | more.said,
+        parts=parts,
     )
 
 

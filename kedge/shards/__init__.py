@@ -4,6 +4,6 @@ Ray cluster, with the same outcome."""
 from kedge.shards.by_name import counter_of
 from kedge.shards.counter import Counter, in_turn
 from kedge.shards.named import shards_of
-from kedge.shards.over import each_shard, over_shards
+from kedge.shards.over import merge_shards, over_shards
 
-__all__ = ["Counter", "counter_of", "each_shard", "in_turn", "over_shards", "shards_of"]
+__all__ = ["Counter", "counter_of", "in_turn", "merge_shards", "over_shards", "shards_of"]

@@ -1,7 +1,7 @@
 """Who looks at shards: this process, one after another, or whoever has the same signature."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -13,6 +13,22 @@ class Counter(Protocol):
     def __call__(
         self, shards: Sequence[str], count: Callable[[str], T]
     ) -> Iterator[tuple[str, T | Exception]]: ...
+
+
+@runtime_checkable
+class MergingCounter(Counter, Protocol):
+    """One whose workers also merge what they found, so that a single sum comes back."""
+
+    def merged(
+        self,
+        shards: Sequence[str],
+        count: Callable[[str], T],
+        merge: Callable[[T, T], T],
+        done: Callable[[str, Exception | None], None],
+    ) -> T | None:
+        """What the shards hold, merged in any order and grouping; None where there is nothing.
+        ``done`` is told of every shard, with its error where it failed."""
+        ...
 
 
 def in_turn(

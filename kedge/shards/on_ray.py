@@ -1,6 +1,7 @@
 """Shards looked at by the workers of a Ray cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ T = TypeVar("T")
 
 _AHEAD = 4  # tasks that wait for every processor: enough to keep it busy
 _RETRIES = 5  # of a task whose worker or machine is lost
+AT_ONCE = 4  # joined by one task
 
 
 class OnRay:
@@ -23,32 +25,91 @@ class OnRay:
 
     def __init__(self, address: str | None = None) -> None:
         try:
-            ray = self._ray = import_module("ray")
+            self._ray: Any = import_module("ray")
         except ImportError as error:
             raise ImportError("--on ray needs Ray: pip install 'kedge[ray]'") from error
-        if not ray.is_initialized():
-            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        if not self._ray.is_initialized():
+            self._ray.init(address=address, log_to_driver=False, include_dashboard=False)
 
     def __call__(
         self, shards: Sequence[str], count: Callable[[str], T]
     ) -> Iterator[tuple[str, T | Exception]]:
         """Every shard with what ``count`` says of it, as they are done."""
-        ray: Any = self._ray
-        task = ray.remote(max_retries=_RETRIES)(_counted)
-        most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        task = self._ray.remote(max_retries=_RETRIES)(_counted)
+        for shard, done in self._each(shards, lambda shard: task.remote(count, shard)):
+            said, problem = self._said(done)
+            yield shard, said if problem is None else problem
+
+    def merged(
+        self,
+        shards: Sequence[str],
+        count: Callable[[str], T],
+        merge: Callable[[T, T], T],
+        done: Callable[[str, Exception | None], None],
+    ) -> T | None:
+        """What the shards hold, merged by the workers in a tree, a few at a time: this process
+        learns only whether a shard failed, and takes the root."""
+        task = self._ray.remote(max_retries=_RETRIES, num_returns=2)(_counted_aside)
+        join = self._ray.remote(max_retries=_RETRIES)(_joined)
+        found: dict[Any, Any] = {}
+        tree: list[list[Any]] = []  # of each level what still waits for others
+
+        def start(shard: str) -> Any:
+            told, held = task.remote(count, shard)
+            found[told] = held
+            return told
+
+        for shard, told in self._each(shards, start):
+            held = found.pop(told)
+            _, problem = self._said(told)
+            done(shard, problem)
+            if problem is None:
+                grow(tree, held, lambda few: join.remote(merge, *few))
+        rest = [held for level in tree for held in level]
+        return self._ray.get(join.remote(merge, *rest)) if rest else None
+
+    def _each(
+        self, shards: Sequence[str], start: Callable[[str], Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """Every shard with its task, as they are done; a few wait for every processor."""
+        most = _AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         waiting, running = list(reversed(shards)), {}
         while waiting or running:
             while waiting and len(running) < most:
                 shard = waiting.pop()
-                running[task.remote(count, shard)] = shard
-            [done], _ = ray.wait(list(running), num_returns=1)
-            shard = running.pop(done)
-            try:
-                yield shard, ray.get(done)
-            except ray.exceptions.RayError as problem:
-                cause = getattr(problem, "cause", None)
-                yield shard, cause if isinstance(cause, Exception) else problem
+                running[start(shard)] = shard
+            [done], _ = self._ray.wait(list(running), num_returns=1)
+            yield running.pop(done), done
+
+    def _said(self, done: Any) -> tuple[Any, Exception | None]:
+        """What a task gave, or its error."""
+        try:
+            return self._ray.get(done), None
+        except self._ray.exceptions.RayError as problem:
+            cause = getattr(problem, "cause", None)
+            return None, cause if isinstance(cause, Exception) else problem
+
+
+def grow(tree: list[list[T]], held: T, join: Callable[[list[T]], T]) -> None:
+    """Puts one more into the lowest level; as many as are joined at once go up as one."""
+    for level in tree:
+        level.append(held)
+        if len(level) < AT_ONCE:
+            return
+        held = join(level)
+        level.clear()
+    tree.append([held])
 
 
 def _counted(count: Callable[[str], T], shard: str) -> T:
     return count(shard)
+
+
+def _counted_aside(count: Callable[[str], T], shard: str) -> tuple[None, T]:
+    """Nothing, and beside it what stays with the workers: who waits for the one has not the
+    other."""
+    return None, count(shard)
+
+
+def _joined(merge: Callable[[T, T], T], *found: T) -> T:
+    return reduce(merge, found)

@@ -14,6 +14,7 @@ from kedge.design.network import letterbox
 from kedge.design.statistics import count_shard, count_shards
 from kedge.doctor.over_shards import look, merged
 from kedge.shards import over_shards, shards_of
+from kedge.shards.on_ray import OnRay, grow
 
 ray = pytest.importorskip("ray")
 
@@ -24,8 +25,6 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="module")
 def cluster():
-    from kedge.shards.on_ray import OnRay
-
     try:
         ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
     except Exception:  # Ray waits 30 seconds for itself, which a busy machine may need
@@ -36,8 +35,27 @@ def cluster():
 
 
 def bits(counted) -> tuple:
-    sketch = counted.sketch
-    return sketch.keys.tobytes(), sketch.sums.tobytes(), sketch.dropped, counted.boxes
+    sketches = {"all": counted.sketch, **counted.parts}
+    held = [(name, s.keys.tobytes(), s.sums.tobytes(), s.dropped) for name, s in sketches.items()]
+    return held, list(counted.boxes.items()), counted.said, counted.failed
+
+
+def test_no_more_than_a_few_are_held_of_each_level():
+    """Every shard comes to the root once, whatever their number."""
+    for number in range(1, 70):
+        tree, joins = [], []
+
+        def join(few: list[str], joins: list[int] = joins) -> str:
+            joins.append(len(few))
+            return " ".join(few)
+
+        for shard in range(number):
+            grow(tree, str(shard), join)
+        assert sorted(int(s) for level in tree for held in level for s in held.split()) == list(
+            range(number)
+        )
+        assert all(len(level) < 4 for level in tree)
+        assert set(joins) <= {4}
 
 
 def test_design_and_doctor_say_the_same(cluster, tmp_path):
@@ -46,10 +64,10 @@ def test_design_and_doctor_say_the_same(cluster, tmp_path):
     (tmp_path / "broken.json").write_text("{")
     shards = shards_of(str(tmp_path / "*"))
     count = partial(count_shard, recipe=RECIPE)
-    here, there = count_shards(shards, count), count_shards(shards, count, cluster)
-    assert bits(there) == bits(here)
-    assert there.failed == here.failed
-    assert len(here.failed) == 1
+    for by in (None, "source"):
+        here = count_shards(shards, count, by=by)
+        assert bits(count_shards(shards, count, cluster, by=by)) == bits(here)
+        assert len(here.failed) == 1
     looked = over_shards(shards, look)
     assert over_shards(shards, look, cluster) == looked
     assert len(merged(looked[0])) > 0
@@ -91,10 +109,11 @@ def test_all_of_them_though_a_worker_dies(cluster, shared_data, tmp_path):
             os._exit(1)  # as a killed worker does
         return work(shard)
 
-    count = partial(count_shard, recipe=RECIPE)
-    here = count_shards(shards, count)
+    count = partial(count_shard, recipe=RECIPE, by_class=True)
+    here = count_shards(shards, count, by="class")
     assert here.sketch.count > 30_000
-    assert bits(count_shards(shards, partial(dying, count), cluster)) == bits(here)
+    assert len(here.parts) == 80
+    assert bits(count_shards(shards, partial(dying, count), cluster, by="class")) == bits(here)
     died.unlink()
     assert over_shards(shards, partial(dying, look), cluster) == over_shards(shards, look)
     assert died.exists()
