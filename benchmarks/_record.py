@@ -97,6 +97,16 @@ def record(
     return path
 
 
+def with_earlier(
+    name: str, rows: Sequence[Mapping[str, Any]], *keys: str
+) -> list[Mapping[str, Any]]:
+    """``rows``, and those that ``results/<name>.json`` holds of others, told apart by ``keys``."""
+    path = ROOT / "results" / f"{name}.json"
+    earlier = json.loads(path.read_text())["rows"] if path.exists() else []
+    mine = {tuple(row[key] for key in keys) for row in rows}
+    return [row for row in earlier if tuple(row[key] for key in keys) not in mine] + list(rows)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

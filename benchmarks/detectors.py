@@ -1,7 +1,8 @@
 """Every detector by its recipe: AP, steps, seconds, parameters, recall of its proposals.
 
 Finished runs are kept in ``--runs`` and not trained again; an interrupted one goes on where it
-stopped. Every row names the commit that its run was made at.
+stopped. Every row names the commit that its run was made at; rows of recipes that are not named
+stay in the file.
 
     python benchmarks/detectors.py recipes/bccd*.yaml --second recipes/bccd_yolof.yaml
 """
@@ -11,11 +12,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from _record import commit, hardware, record, table
+from _record import commit, hardware, record, table, with_earlier
 
 from kedge.train.config import load_config
 from kedge.train.result import RunResult
@@ -63,6 +65,14 @@ def row(recipe: Path, seed: int, runs: Path) -> dict[str, Any]:
     }
 
 
+def command_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What makes all these rows."""
+    words = ["python benchmarks/detectors.py"]
+    words += sorted(f"recipes/{row['recipe']}.yaml" for row in rows if row["seed"] == 0)
+    second = sorted(f"recipes/{row['recipe']}.yaml" for row in rows if row["seed"] == 1)
+    return " ".join([*words, "--second", *second] if second else words)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="+", type=Path)
@@ -78,12 +88,10 @@ def main() -> None:
     wanted = [(recipe, seed) for recipe in args.recipes for seed in args.seeds]
     wanted += [(recipe, 1) for recipe in args.second]
     rows = [row(recipe, seed, args.runs) for recipe, seed in wanted]
+    rows = with_earlier(args.name, rows, "recipe", "seed")
     rows.sort(key=lambda found: -(found["AP50"] or 0.0))
-    command = "python benchmarks/detectors.py " + " ".join(map(str, args.recipes))
-    if args.second:
-        command += " --second " + " ".join(map(str, args.second))
+    print(record(args.name, command_of(rows), rows, sorted({found["seed"] for found in rows})))
     print(table(rows))
-    print(record(args.name, command, rows, sorted({seed for _, seed in wanted})))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The same budget and data; the shapes stay as they are, or are learned. Mean and standard deviation
 over the seeds; of seed 0 also on which maps the objects of the scored split are answered. Finished
-runs are kept in ``--runs`` and not trained again.
+runs are kept in ``--runs`` and not trained again; rows of detectors that are not named stay.
 
     python benchmarks/learned_detectors.py
 """
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from _record import commit, record, table
+from _record import commit, record, table, with_earlier
 
 from kedge import Targets
 from kedge.data import DetectionDataset, eval_transforms, read
@@ -76,6 +76,12 @@ def on_maps(args: argparse.Namespace, out: Path) -> list[int]:
     return torch.bincount(grid.level(found.anchor), minlength=grid.num_levels).tolist()
 
 
+def known(rows: list[dict]) -> list:
+    """These and the rows of other detectors, in the order of ``WITH_SHAPES``."""
+    every = with_earlier("learned_detectors", rows, "detector", "anchors")
+    return sorted(every, key=lambda line: WITH_SHAPES.index(line["detector"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--detectors", nargs="+", default=list(WITH_SHAPES))
@@ -93,9 +99,13 @@ def main() -> None:
     for detector in args.detectors:
         rows += [row(args, detector, learn) for learn in (False, True)]
         settings = {k: v for k, v in vars(args).items() if k != "runs"}
-        command = "python benchmarks/learned_detectors.py " + " ".join(sys.argv[1:])
+        settings["detectors"] = list(dict.fromkeys(line["detector"] for line in known(rows)))
         path = record(
-            "learned_detectors", command.strip(), rows, list(range(args.seeds)), settings=settings
+            "learned_detectors",
+            "python benchmarks/learned_detectors.py",
+            known(rows),
+            list(range(args.seeds)),
+            settings=settings,
         )
     print(table(rows))
     print(path)
