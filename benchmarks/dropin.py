@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from _record import ROOT, record, table
+from _record import ROOT, record, table, with_earlier
 from torch import Tensor, nn
 
 sys.path.insert(0, str(ROOT))
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=8, help="of the peer's tables, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-record", action="store_true")
+    parser.add_argument("--add", action="store_true", help="to the rows that are there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.crossover:
@@ -190,7 +191,10 @@ def main() -> None:
         rows.append(row)
         print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
         if not options.no_record:  # after each: a run that is stopped loses none
-            record(name, command, rows, options.seed, threads=1)
+            every = rows
+            if options.add:
+                every = with_earlier(name, rows, "peer", "side", "batch", "objects")
+            record(name, command, every, options.seed, threads=1)
     print(table(rows))
 
 

@@ -35,6 +35,7 @@ from dropin import objects
 
 from kedge import ATSS, MaxIoU, RetinaNet, Targets
 from kedge.batches import Cached
+from kedge.counted import count as number_of
 from kedge.design.network import letterbox
 from kedge.design.sketch import Sketch
 from kedge.design.statistics import Counted, Shard, count_shard, count_shards
@@ -122,7 +123,7 @@ def shards_rows(options: argparse.Namespace) -> list[dict]:
             counter = OnRay()
             list(counter(shards[:workers], partial(clocked, by_class=by_class)))  # started
             row, other = counted(
-                shards, options.boxes, f"Ray, {workers} workers", counter, by_class
+                shards, options.boxes, f"Ray, {number_of(workers, 'worker')}", counter, by_class
             )
             ray.shutdown()
             assert bits(found) == bits(other)
