@@ -37,8 +37,7 @@ class OnRay:
         """Every shard with what ``count`` says of it, as they are done."""
         task = self._ray.remote(max_retries=_RETRIES)(_counted)
         for shard, done in self._each(shards, lambda shard: task.remote(count, shard)):
-            said, problem = self._said(done)
-            yield shard, said if problem is None else problem
+            yield shard, self._said(done)
 
     def merged(
         self,
@@ -60,8 +59,7 @@ class OnRay:
             return told
 
         for shard, told in self._each(shards, start):
-            held = found.pop(told)
-            _, problem = self._said(told)
+            held, problem = found.pop(told), self._said(told)
             done(shard, problem)
             if problem is None:
                 grow(tree, held, lambda few: join.remote(merge, *few))
@@ -81,13 +79,13 @@ class OnRay:
             [done], _ = self._ray.wait(list(running), num_returns=1)
             yield running.pop(done), done
 
-    def _said(self, done: Any) -> tuple[Any, Exception | None]:
-        """What a task gave, or its error."""
+    def _said(self, task: Any) -> Any:
+        """What a task gave, or the error that ended it."""
         try:
-            return self._ray.get(done), None
+            return self._ray.get(task)
         except self._ray.exceptions.RayError as problem:
             cause = getattr(problem, "cause", None)
-            return None, cause if isinstance(cause, Exception) else problem
+            return cause if isinstance(cause, Exception) else problem
 
 
 def grow(tree: list[list[T]], held: T, join: Callable[[list[T]], T]) -> None:
@@ -101,14 +99,19 @@ def grow(tree: list[list[T]], held: T, join: Callable[[list[T]], T]) -> None:
     tree.append([held])
 
 
-def _counted(count: Callable[[str], T], shard: str) -> T:
-    return count(shard)
+def _counted(count: Callable[[str], T], shard: str) -> T | Exception:
+    """What a shard says, or its error: as a value, lest Ray report it as its own."""
+    try:
+        return count(shard)
+    except (OSError, ValueError) as problem:
+        return problem
 
 
-def _counted_aside(count: Callable[[str], T], shard: str) -> tuple[None, T]:
-    """Nothing, and beside it what stays with the workers: who waits for the one has not the
-    other."""
-    return None, count(shard)
+def _counted_aside(count: Callable[[str], T], shard: str) -> tuple[Exception | None, T | Exception]:
+    """The error of a shard, if any, and beside it what stays with the workers: who waits for the
+    one has not the other."""
+    said = _counted(count, shard)
+    return (said if isinstance(said, Exception) else None), said
 
 
 def _joined(merge: Callable[[T, T], T], *found: T) -> T:
