@@ -269,6 +269,13 @@ SAID = {
     },
     "--loss box=wise_iou:version=1": {"loss": {"box": {"name": "wise_iou", "version": 1}}},
     "--loss quality=none": {"loss": {"quality": None}},
+    "--loss objectness=cross_entropy,objectness_rescore=false,background_weight=0.2": {
+        "loss": {
+            "objectness": "cross_entropy",
+            "objectness_rescore": False,
+            "background_weight": 0.2,
+        }
+    },
     "--loss weigh_boxes=none": {"loss": {"weigh_boxes": None}},
     "--loss classes=ghm,class_normalise=element": {
         "loss": {"classes": "ghm", "class_normalise": "element"}
@@ -389,6 +396,9 @@ def test_every_name_of_every_table_makes_a_detector(part):
         ("--loss boxes=giou", "loss: unknown setting 'boxes'; did you mean 'box'?"),
         ("--loss box_weight=much", "loss: box_weight: expected a number, got 'much'"),
         ("--loss rescore=perhaps", "loss: rescore: expected true or false, got 'perhaps'"),
+        ("--loss objectness=squares", "no objectness 'squares'; did you mean 'squared'?"),
+        ("--loss objectness_rescore=1.5", "expected true or false, got '1.5'"),
+        ("--detector yolov1 --loss objectness=squared", "says its confidence itself"),
         ("--selection scores=1", "selection: unknown setting 'scores'; did you mean 'score'?"),
         ("--selection suppress=soft_nsm", "no suppress 'soft_nsm'; did you mean 'soft_nms'?"),
         ("--selection top=cell", "selection: top: expected 'level' or 'class' or 'image'"),

@@ -34,6 +34,7 @@ from kedge.losses.normalise import (
     per_quality,
     per_sampled,
 )
+from kedge.losses.objectness import cross_entropy, linear, squared
 from kedge.losses.quality_terms import (
     Centreness,
     PredictedIoU,
@@ -134,15 +135,22 @@ def box_term(spec: Spec) -> BoxTerm:
 
 
 _PLAIN = ("rescore", "class_weight", "box_weight", "quality_weight")
-_OBJECTNESS = {"objectness_weight": "positive", "background_weight": "background"}
+_OBJECTNESS = {
+    "objectness": "confidence",
+    "objectness_rescore": "rescore",
+    "objectness_weight": "positive",
+    "background_weight": "background",
+}
+_CONFIDENCE = {"squared": squared, "cross_entropy": cross_entropy}
 
 
 def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
     """Puts other terms into ``loss``: ``{"classes": "focal", "box": {"name": "giou"}}``.
 
     Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore``, ``normalise`` ("element"
-    is ``per_element``), ``class_normalise`` and the weights of the terms, ``objectness_weight`` and
-    ``background_weight`` where there is objectness. Raises ``ValueError`` for another key or a
+    is ``per_element``), ``class_normalise`` and the weights of the terms; where there is objectness
+    also ``objectness`` ("squared", "cross_entropy"), ``objectness_rescore``, whether its goal is
+    the IoU of the predicted box, ``objectness_weight`` and ``background_weight``. Raises ``ValueError`` for another key or a
     value that does not fit.
     """
     for key, value in settings.items():
@@ -161,8 +169,9 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
         elif key in _PLAIN:
             setattr(loss, key, checked(DenseLoss, {key: value}, "loss")[key])
         elif key in _OBJECTNESS and loss.objectness is not None:
-            change = {_OBJECTNESS[key]: convert(value, float)}
-            loss.objectness = replace(loss.objectness, **change)
+            if key == "objectness" and loss.objectness.confidence is linear:
+                raise ValueError("loss: this detector says its confidence itself, not as a logit")
+            loss.objectness = replace(loss.objectness, **{_OBJECTNESS[key]: _part(key, value)})
         else:
             extra = () if loss.objectness is None else tuple(_OBJECTNESS)
             terms = ("classes", "box", "quality", "weigh_boxes", "normalise", "class_normalise")
@@ -170,3 +179,10 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"loss: unknown setting {key!r}{near(key, known)} (it has {', '.join(known)})"
             )
+
+
+def _part(key: str, value: Any) -> Any:
+    """A setting of ``Objectness``."""
+    if key == "objectness":
+        return find(_CONFIDENCE, value, key)
+    return convert(value, bool if key == "objectness_rescore" else float)
