@@ -43,8 +43,8 @@ class Grid(Layout):
     ) -> Pairs:
         """Every pair with IoU >= ``min_iou`` and > 0.
 
-        Only anchors of rows ``among`` (Q,) if given; ``min_iou`` may then be (Q,), one for
-        each.
+        ``min_iou`` may be (G, 1), one for each object. Only anchors of rows ``among`` (Q,) if
+        given; ``min_iou`` may then be (Q,), one for each.
         """
         few = self._table(targets, 8)
         if few is not None:
@@ -58,7 +58,10 @@ class Grid(Layout):
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
-        return bags.most_overlapping(self, targets, k, self._table(targets, 2))
+        few = self._table(targets, 2)
+        if few is None:
+            return bags.most_overlapping_of_grid(self, targets, k)
+        return bags.most_overlapping(self, targets, k, few)
 
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""

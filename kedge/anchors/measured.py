@@ -1,6 +1,6 @@
 """Measured: a grid that asks about another measure where a strategy asks about the IoU."""
 
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -8,15 +8,11 @@ from torch import Tensor
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.cells import (
-    Among,
-    Block,
-    Cells,
-    Everywhere,
     Found,
-    Runs,
+    OfTarget,
+    Question,
     asked,
     blocks,
-    fill,
     flat,
     join_found,
     kept,
@@ -87,7 +83,7 @@ class Measured(Grid):
         floor = value.new_full((len(targets),), torch.inf).scatter(0, top.target, value)
         return self._search(targets, OfTarget(floor))
 
-    def _search(self, targets: Targets, question: "Everywhere | Among | OfTarget") -> Pairs:
+    def _search(self, targets: Targets, question: Question) -> Pairs:
         found = []
         shape = self.shapes.detach()
         for block in blocks(self, targets, targets.real, self.num_shapes):
@@ -109,20 +105,3 @@ class Measured(Grid):
             cells, rows = kept(cells, value >= floor)
             found.append(Found(cells.target, flat(self, targets, cells), pick(value, rows)))
         return join_found(self, targets, found)
-
-
-class OfTarget(NamedTuple):
-    """Any anchor may answer, with at least the ``floor`` of its target."""
-
-    floor: Tensor  # (G,)
-
-    def least(self, targets: Targets, block: Block) -> Tensor:
-        """What is asked of every (object, shape) of a block: broadcasts to (g, S)."""
-        del targets
-        return pick(self.floor, block.target)[:, None].to(block.boxes)
-
-    def cells(self, grid: Grid, targets: Targets, runs: Runs) -> tuple[Cells, Tensor]:
-        """The cells of ``runs``, and what is asked of each."""
-        del grid, targets
-        cells = fill(runs)
-        return cells, pick(self.floor, cells.target)

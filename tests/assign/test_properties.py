@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kedge import Predictions
-from kedge.anchors.queries.bags import most_overlapping
+from kedge.anchors.queries.bags import most_overlapping, most_overlapping_of_grid
 from kedge.assign import OTA, TAL, NoisyAnchors
 from kedge.boxes import iou
 
@@ -68,8 +68,9 @@ def test_bags_are_the_k_anchors_of_largest_iou(scene, k):
         order = overlap.argsort(descending=True, stable=True)[:k].tolist()
         first = int(targets.image[g]) * len(grid)
         expected += [(first + i, g) for i in order if overlap[i] > 0]
-    bag = most_overlapping(grid, targets, k)
-    assert sorted(zip(bag.anchor.tolist(), bag.target.tolist())) == sorted(expected)
+    for find in (most_overlapping, most_overlapping_of_grid):
+        bag = find(grid, targets, k)
+        assert sorted(zip(bag.anchor.tolist(), bag.target.tolist())) == sorted(expected)
 
 
 @FEW

@@ -1,14 +1,23 @@
 """Bags: the anchors that overlap a target most, without looking at all anchors."""
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import table
+from kedge.anchors.queries.cells import BLOCK, wide_dtype
+from kedge.anchors.queries.overlap import placed_iou
 from kedge.anchors.queries.table import Table
+from kedge.anchors.segments import pick
+from kedge.boxes import iou
 from kedge.types import Anchors, Targets
 
+FITTING = 2  # shapes of a grid that are tried about an object's centre
 LADDER = (0.6, 0.35, 0.15, 0.05, 0.0)
 
 
@@ -39,3 +48,54 @@ def most_overlapping(
     for more in found[1:]:
         bag = bag.join(more)
     return replace(bag, targets=targets)
+
+
+@torch.no_grad()
+def most_overlapping_of_grid(grid: Any, targets: Targets, k: int) -> Pairs:
+    """The same on a ``Grid``: what the cells around an object's centre reach is a floor that ``k``
+    anchors are not below, so one query finds them all. Where there are too few such cells, the
+    ladder is taken."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    floor = _reached(grid, targets, k)
+    known = floor > 0
+    pairs = grid.overlapping(replace(targets, ignore=targets.ignore | ~known), floor[:, None])
+    bag = replace(pairs, targets=targets)
+    bag = bag.select(bag.top_per_target(bag.iou(), k))
+    open_ = ~(targets.ignore | known)
+    if open_.any():
+        rest = most_overlapping(grid, replace(targets, ignore=~open_), k)
+        bag = bag.join(replace(rest, targets=targets))
+    return bag
+
+
+def _reached(grid: Layout, targets: Targets, k: int) -> Tensor:
+    """(G,) an IoU that at least ``k`` anchors reach; 0 where none is known.
+
+    The k-th largest of a square of cells about the object's centre, of the shapes that fit best.
+    """
+    side = math.isqrt(max(k - 1, 0)) + 2
+    rows, boxes = grid.rows, targets.boxes.detach().to(wide_dtype(grid.device))
+    width = min(FITTING, grid.num_shapes)
+    shape = placed_iou(grid, boxes).topk(width, dim=1).indices
+    floor = [targets.boxes.new_zeros(0)]
+    for part in torch.arange(len(targets), device=grid.device).split(
+        max(1, BLOCK // (side * side * width))
+    ):
+        row, box = pick(shape, part), pick(boxes, part)
+        cells, offset = rows.cells[row], rows.offset[row][..., None]
+        centre = ((box[:, :2] + box[:, 2:]) / 2)[:, None]
+        first = (centre / rows.step[row] - offset).floor().long() - (side // 2 - 1)
+        first = torch.minimum(first, cells - side).clamp(min=0)
+        at = first[..., None] + torch.arange(side, device=grid.device)  # (g, s, 2, side)
+        real = at < cells[..., None]
+        x, y = (torch.where(real, at, 0)[:, :, i] for i in (0, 1))
+        there = real[:, :, 0, None, :] & real[:, :, 1, :, None]  # (g, s, rows, columns)
+        every = (row[..., None, None], y[..., None], x[:, :, None])
+        row, y, x = (column.expand_as(there).flatten() for column in every)
+        held = pick(targets.boxes, part).repeat_interleave(side * side * width, dim=0)
+        value = iou(grid.boxes_at(row, y, x), held).view(len(part), side * side * width)
+        value = value.masked_fill(~there.flatten(1), 0)
+        few = value.shape[1] < k
+        floor.append(value.new_zeros(len(part)) if few else value.topk(k, dim=1).values[:, -1])
+    return torch.cat(floor)

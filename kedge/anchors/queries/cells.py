@@ -158,6 +158,23 @@ class Everywhere(NamedTuple):
         return fill(runs), self.floor
 
 
+class OfTarget(NamedTuple):
+    """Any anchor may answer, with at least the floor of its target."""
+
+    floor: Tensor  # (G,)
+
+    def least(self, targets: Targets, block: Block) -> Tensor:
+        """What is asked of every (object, shape) of a block: broadcasts to (g, S)."""
+        del targets
+        return pick(self.floor, block.target)[:, None].to(block.boxes)
+
+    def cells(self, grid: Layout, targets: Targets, runs: Runs) -> tuple[Cells, Tensor]:
+        """The cells of ``runs``, and what is asked of each."""
+        del grid, targets
+        cells = fill(runs)
+        return cells, pick(self.floor, cells.target)
+
+
 class Among(NamedTuple):
     """Some anchors only, each with its own floor, in (image, level, shape, y, x) order.
 
@@ -185,14 +202,21 @@ class Among(NamedTuple):
         return Cells(target, row, y, pick(self.key, at) - pick(base, source)), pick(self.floor, at)
 
 
-def asked(
-    grid: Layout, targets: Targets, floor: float | Tensor, among: Tensor | None
-) -> Everywhere | Among:
-    """``floor`` of every anchor, or of the unique flat ids ``among`` (Q,): then it may be (Q,)."""
+Question = Everywhere | OfTarget | Among
+
+
+def asked(grid: Layout, targets: Targets, floor: float | Tensor, among: Tensor | None) -> Question:
+    """``floor`` of every anchor, one for all or (G, 1), or of the unique flat ids ``among`` (Q,):
+    then it may be (Q,)."""
     least = torch.as_tensor(floor, dtype=grid.shapes.dtype, device=grid.device)
     if among is None:
+        if least.shape == (len(targets), 1):
+            return OfTarget(least[:, 0])
         if least.ndim:
-            raise ValueError("min_iou may be a tensor only with `among`: one for each anchor")
+            raise ValueError(
+                f"min_iou may be a number, ({len(targets)}, 1), one for each object, or with "
+                f"`among` one for each anchor; got {tuple(least.shape)}"
+            )
         return Everywhere(least)
     least = least.expand(len(among))
     row, y, x = grid.row_and_cell(among)

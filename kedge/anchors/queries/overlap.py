@@ -73,8 +73,8 @@ def overlapping(
 ) -> Pairs:
     """Every pair with IoU >= ``min_iou`` and IoU > 0, with its IoU.
 
-    ``among``: unique flat ids (Q,) to which the anchors are restricted; ``min_iou`` may then be a
-    tensor (Q,), one for each.
+    ``min_iou`` may be (G, 1), one for each object. ``among``: unique flat ids (Q,) to which the
+    anchors are restricted; ``min_iou`` may then be a tensor (Q,), one for each.
     """
     question = asked(grid, targets, min_iou, among)
     found = []
