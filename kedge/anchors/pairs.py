@@ -164,8 +164,9 @@ class Pairs:
         """M, the rows of the batch's anchors."""
         return self.anchors.total(self.targets.batch_size)
 
-    def _slots(self) -> tuple[Tensor, int]:
-        """Every pair's row in a table of anchors: all of them, or only those that occur."""
+    def slots(self) -> tuple[Tensor, int]:
+        """(P,) every pair's row in a table of anchors, all of them or only those that occur, and
+        how many rows it has."""
         total = self.num_rows()
         if fits_a_table(total, len(self)):
             return self.anchor, total
@@ -179,11 +180,11 @@ class Pairs:
 
     def max_per_anchor(self, values: Tensor) -> Tensor:
         """(P,) the largest of ``values`` over all pairs of the same anchor."""
-        return self._largest(values, *self._slots())
+        return self._largest(values, *self.slots())
 
     def best_target_per_anchor(self, by: Tensor) -> "Pairs":
         """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
-        slot, count = self._slots()
+        slot, count = self.slots()
         best = by >= self._largest(by, slot, count)
         target = torch.where(best, self.target, len(self.targets))  # the losers stand behind all
         lowest = torch.full((count,), len(self.targets), device=slot.device)

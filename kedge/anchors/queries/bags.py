@@ -11,7 +11,7 @@ from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import table
 from kedge.anchors.queries.cells import BLOCK, wide_dtype
-from kedge.anchors.queries.overlap import placed_iou
+from kedge.anchors.queries.overlap import SLACK, placed_iou
 from kedge.anchors.queries.table import Table
 from kedge.anchors.segments import pick
 from kedge.boxes import iou
@@ -75,14 +75,11 @@ def _reached(grid: Layout, targets: Targets, k: int) -> Tensor:
     The k-th largest of a square of cells about the object's centre, of the shapes that fit best.
     """
     side = math.isqrt(max(k - 1, 0)) + 2
-    rows, boxes = grid.rows, targets.boxes.detach().to(wide_dtype(grid.device))
-    width = min(FITTING, grid.num_shapes)
-    shape = placed_iou(grid, boxes).topk(width, dim=1).indices
-    floor = [targets.boxes.new_zeros(0)]
-    for part in torch.arange(len(targets), device=grid.device).split(
-        max(1, BLOCK // (side * side * width))
-    ):
-        row, box = pick(shape, part), pick(boxes, part)
+    rows, width = grid.rows, min(FITTING, grid.num_shapes)
+    floor = targets.boxes.new_zeros(len(targets))
+    for part in targets.real.split(max(1, BLOCK // (side * side * width))):
+        box = pick(targets.boxes, part).detach().to(wide_dtype(grid.device))
+        row = placed_iou(grid, box).topk(width, dim=1).indices
         cells, offset = rows.cells[row], rows.offset[row][..., None]
         centre = ((box[:, :2] + box[:, 2:]) / 2)[:, None]
         first = (centre / rows.step[row] - offset).floor().long() - (side // 2 - 1)
@@ -96,6 +93,6 @@ def _reached(grid: Layout, targets: Targets, k: int) -> Tensor:
         held = pick(targets.boxes, part).repeat_interleave(side * side * width, dim=0)
         value = iou(grid.boxes_at(row, y, x), held).view(len(part), side * side * width)
         value = value.masked_fill(~there.flatten(1), 0)
-        few = value.shape[1] < k
-        floor.append(value.new_zeros(len(part)) if few else value.topk(k, dim=1).values[:, -1])
-    return torch.cat(floor)
+        if value.shape[1] >= k:
+            floor[part] = value.topk(k, dim=1).values[:, -1].to(floor.dtype)
+    return floor * (1 - SLACK)  # whatever it was rounded to
