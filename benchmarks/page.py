@@ -12,7 +12,8 @@ from page_dropin import dropin
 from page_edge import edge
 from page_learned import learned_detectors
 from page_speed import speed
-from page_study import study
+from page_study import study, study_rows
+from page_suspects import suspects
 
 HEAD = """# Benchmarks
 
@@ -265,7 +266,9 @@ def main() -> None:
         "A batch of 8 images of 640 px on the nine anchors of RetinaNet's five levels, processor time; what is kept comes "
         "back from memory or from a file an image. It pays wherever images come back unmoved.",
     )
-    page += study(ROOT / "results" / "study.jsonl")
+    runs = ROOT / "results" / "study.jsonl"
+    page += suspects(study_rows(runs, "suspects"))
+    page += study(study_rows(runs, "learned_anchors"))
     page += strategies()
     page += detectors()
     page += plain(

@@ -12,11 +12,18 @@ from paired import paired
 Rows = list[dict[str, Any]]
 
 
-def study(path: Path) -> str:
-    """A table for each data set and detector; empty where no run is finished."""
+def study_rows(path: Path, name: str) -> Rows:
+    """The finished runs of a study."""
     if not path.exists():
+        return []
+    rows = (json.loads(line) for line in path.read_text().splitlines())
+    return [row for row in rows if row["study"] == name]
+
+
+def study(rows: Rows) -> str:
+    """A table for each data set and detector; empty where no run is finished."""
+    if not rows:
         return ""
-    rows: Rows = [json.loads(line) for line in path.read_text().splitlines()]
     parts = []
     for data, detector in unique((row["data"], row["detector"]) for row in rows):
         mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]

@@ -12,6 +12,8 @@ sys.path.append(str(REPOSITORY / "benchmarks"))
 import paired
 import study
 from page_study import study as page
+from page_study import study_rows
+from page_suspects import suspects
 
 PLAN = REPOSITORY / "benchmarks" / "plans" / "learned_anchors.yaml"
 MINI = """
@@ -101,8 +103,8 @@ def test_differences_are_paired_by_seed():
 def test_the_page_says_what_the_rows_bear(tmp_path):
     def row(start, anchors, seed, score):
         return {
-            "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
-            "scores": {"AP50": score}, "fit": {"initial": 0.5, "final": 0.6}, "commit": "abc",
+            "study": "mini", "data": "d", "detector": "x", "start": start, "anchors": anchors,
+            "seed": seed, "scores": {"AP50": score}, "fit": {"initial": 0.5, "final": 0.6}, "commit": "abc",
         }  # fmt: skip
 
     rows = [row("kmeans", "fixed", s, 0.5 + s / 100) for s in range(3)]
@@ -112,9 +114,30 @@ def test_the_page_says_what_the_rows_bear(tmp_path):
     rows += [row("one", "fixed", s, 0.52 + s / 100) for s in range(3)]
     path = tmp_path / "study.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in rows))
-    text = page(path)
+    path.write_text(
+        path.read_text() + json.dumps(row("one", "fixed", 0, 0) | {"study": "b"}) + "\n"
+    )
+    text = page(study_rows(path, "mini"))
     assert "Better than fixed: learned from kmeans. Worse than fixed: learned from coco." in text
     assert "+5.0 [+5.0, +5.0]" in text
     assert "+3.0 [+3.0, +3.0]" in text  # to one shape
     assert "15 runs" in text
-    assert page(tmp_path / "none.jsonl") == ""
+    assert page(study_rows(tmp_path / "none.jsonl", "mini")) == ""
+
+
+def test_the_page_of_suspects_answers_what_was_run():
+    def row(start, anchors, seed, score):
+        return {
+            "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
+            "scores": {"AP50": score, "AR100": 0.3}, "fit": {"final": 0.6}, "commit": "a",
+        }  # fmt: skip
+
+    rows = [row("kmeans", "fixed", s, 0.5 + s / 100) for s in range(3)]
+    rows += [row("one", "fixed", s, 0.55 + s / 100) for s in range(3)]
+    rows += [row("kmeans", "entropy", s, 0.6 + s / 100) for s in range(2)]
+    text = suspects(rows)
+    assert "Five k-means shapes less one, squared errors: -5.0 [-5.0, -5.0]" in text
+    assert "cross-entropy less squared errors, five shapes: +10.0 (2 seeds: no interval)" in text
+    assert "five less one, cross-entropy" not in text  # never run
+    assert "8 runs" in text
+    assert suspects([]) == ""
