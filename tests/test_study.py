@@ -104,7 +104,8 @@ def test_the_page_says_what_the_rows_bear(tmp_path):
     def row(start, anchors, seed, score):
         return {
             "study": "mini", "data": "d", "detector": "x", "start": start, "anchors": anchors,
-            "seed": seed, "scores": {"AP50": score}, "fit": {"initial": 0.5, "final": 0.6}, "commit": "abc",
+            "seed": seed, "scores": {"AP50": score}, "fit": {"initial": 0.5, "final": 0.6},
+            "commit": "abc",
         }  # fmt: skip
 
     rows = [row("kmeans", "fixed", s, 0.5 + s / 100) for s in range(3)]
