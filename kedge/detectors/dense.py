@@ -14,6 +14,7 @@ from kedge.detectors.detector import Detector
 from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
 from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
+from kedge.losses.objectness import squared
 from kedge.sample import All, Sampler
 from kedge.select import Selection
 from kedge.types import Anchors, Assigner, Detections, Predictions, Targets
@@ -152,6 +153,12 @@ class Dense(Detector):
     def copes_with_background(self) -> bool:
         """Whether a sampler balances the class loss, or the loss does so itself."""
         return not self.sample.everything or self.loss.balances
+
+    @property
+    def fades(self) -> bool:
+        """Whether the loss has an objectness, and that is learned by squared errors."""
+        objectness = getattr(self.loss, "objectness", None)
+        return objectness is not None and objectness.confidence is squared
 
     def losses(
         self,

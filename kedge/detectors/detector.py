@@ -140,6 +140,12 @@ class Detector(Swappable, ABC):
         """Whether the first stage's class loss copes with positives that are rare."""
         return True
 
+    @property
+    def fades(self) -> bool:
+        """Whether objectness is learned by squared errors of a sigmoid: their gradient fades with
+        it where nearly all is background."""
+        return False
+
     @overload
     def predict(
         self, image: list[Any] | tuple[Any, ...], *, min_score: float | None = None

@@ -19,7 +19,8 @@ class Setup:
     """What meets the objects: ``grid`` of the network's input, ``assign`` and ``coder``.
 
     ``title`` says for people what this is; ``flags`` are the words of a command line that mean it.
-    ``focal``: the classification loss copes with rare positives. ``configurable``: the anchors come
+    ``focal``: the classification loss copes with rare positives; ``fades``: objectness is learned
+    by squared errors, which do not. ``configurable``: the anchors come
     from settings of ``kedge train``, so a cure can name its flags. ``fitted``: they are fitted to
     the objects, so they grow with the input. ``most``: detections of an image that the detector
     returns at most; None where it has no such limit.
@@ -31,6 +32,7 @@ class Setup:
     coder: Coder
     flags: str
     focal: bool = False
+    fades: bool = False
     configurable: bool = False
     fitted: bool = False
     most: int | None = None

@@ -78,6 +78,7 @@ def of_detector(
         coder=detector.first_coder,
         flags=flags,
         focal=detector.copes_with_background,
+        fades=detector.fades,
         most=detector.most,
     )
 
@@ -156,6 +157,7 @@ def of_config(
         coder=coder,
         flags=flags,
         focal=detector.copes_with_background,
+        fades=detector.fades,
         configurable=True,
         fitted=detector.shapes is not None and config.anchors == "kmeans",
         most=detector.most,

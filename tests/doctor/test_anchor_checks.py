@@ -1,5 +1,7 @@
 """Anchors that were spoiled on purpose: the doctor must say how."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,8 @@ from kedge.doctor.anchor_checks import (
 )
 from kedge.doctor.anchor_checks.thresholds import recommend
 from kedge.doctor.answers import Overlaps
+from kedge.doctor.setups import of_config
+from kedge.train.config import make_config
 
 SIZE = (256, 320)
 
@@ -212,6 +216,24 @@ def test_rare_positives(squares, one):
         == 60 * len(setup.grid)
     )
     assert found.predicted["share_after_sampling"] == pytest.approx(0.25)
+
+
+def test_background_that_puts_out_a_squared_objectness(squares, one):
+    """YOLOv2's five shapes in 320 cells, three objects; the cure is applied."""
+    config = make_config({"detector": "yolov2", "image_size": SIZE, "anchors": "yolov2_coco"})
+    found = one(
+        positive_share.check, context_of(squares, of_config(config, squares, "")), "positive_share"
+    )
+    assert found.severity == "warning"
+    numbers = found.evidence
+    assert numbers["negative"] / numbers["positive"] == pytest.approx(320 * 5 / 3, rel=0.01)
+    loss = re.search(r"--loss (\S+?);", found.cure)[1]
+    cured = of_config(config.model_copy(update={"loss": loss}), squares, "")
+    left = one(positive_share.check, context_of(squares, cured), "positive_share")
+    assert left.severity == "note"
+    few = of_config(config.model_copy(update={"anchors": "24x24"}), squares, "")
+    [left] = positive_share.check(context_of(squares, few))
+    assert left.severity == "note"
 
 
 def test_anchors_at_the_corner_of_wide_cells(squares, one):
