@@ -160,6 +160,10 @@ class DesignReport:
             lines += ["", f"{self.curve.objective} by number of shapes:", self.curve.text()]
             if self.curve.knee != len(design.shapes):
                 lines.append(f"The curve bends at k = {self.curve.knee}.")
+            lines.append(
+                "A fit is not an accuracy: every shape more is background in every cell but its "
+                "objects', which squared errors of an objectness (YOLOv2) bear badly."
+            )
         return "\n".join(lines)
 
 

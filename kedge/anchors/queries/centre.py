@@ -22,6 +22,7 @@ from kedge.anchors.queries.cells import (
 )
 from kedge.anchors.queries.join import spread
 from kedge.anchors.segments import pick, where
+from kedge.boxes import centres
 from kedge.types import Targets
 
 
@@ -194,16 +195,11 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
 
     A centre outside the map belongs to the nearest cell.
     """
-    first_row = grid.rows.start_row
-    target = targets.real
-    centre = (targets.boxes[target, :2] + targets.boxes[target, 2:]) / 2
-    cell = (centre[:, None] / grid.rows.step[first_row]).floor().long().clamp(min=0)
-    cell = torch.minimum(cell, grid.rows.cells[first_row] - 1)
-    cells = Cells(
-        target.repeat_interleave(grid.num_levels),
-        first_row.repeat(len(target)),
-        cell[..., 1].flatten(),
-        cell[..., 0].flatten(),
-    )
-    cells = all_shapes(grid, cells)
-    return join_found(grid, targets, [Found(cells.target, flat(grid, targets, cells))])
+    rows, target = grid.rows, targets.real
+    centre = centres(pick(targets.boxes, target)).detach()[:, None]
+    cell = (centre / rows.step).floor().long().clamp(min=0)
+    cell = torch.minimum(cell, rows.cells - 1)
+    local = rows.first + (cell[..., 1] * rows.columns + cell[..., 0]) * rows.per  # (g, S)
+    first = grid.first_of(pick(targets.image, target))[:, None]
+    target = target[:, None].expand_as(local).flatten()
+    return join_found(grid, targets, [Found(target, (first + local).flatten())])
