@@ -190,7 +190,7 @@ class BoxList:
         """A list has no cells: ``ValueError``."""
         raise self.no_cells()
 
-    def neighbours(self, rows: Tensor, right: int, down: int) -> Tensor:
+    def pitch(self, rows: Tensor) -> Tensor:
         """A list has no cells: ``ValueError``."""
         raise self.no_cells()
 

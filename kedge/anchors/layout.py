@@ -323,10 +323,10 @@ class Layout:
         """(P, 2) columns and rows of the map that an anchor stands on."""
         return pick(self.rows.cells, self._row(rows))
 
-    def neighbours(self, rows: Tensor, right: int, down: int) -> Tensor:
-        """(P,) rows of the same shape so many cells away, which the map must have."""
-        row, y, x = self.row_and_cell(rows)
-        return self.first_of(self.image_of(rows)) + self.index(row, y + down, x + right)
+    def pitch(self, rows: Tensor) -> Tensor:
+        """(P, 2) by how many rows the next anchor of the same shape to the right, and the next one
+        below, is further on."""
+        return pick(self.maps.pitch, self.level(rows))
 
     def measure(self, a: Tensor, b: Tensor) -> Tensor:
         """(P,) IoU of anchor boxes (P, 4) and boxes (P, 4)."""

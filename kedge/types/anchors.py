@@ -89,9 +89,9 @@ class Anchors(Protocol[P]):
         cells."""
         ...
 
-    def neighbours(self, rows: Tensor, right: int, down: int) -> Tensor:
-        """(P,) rows of the same shape so many cells away, which the map must have; ``ValueError``
-        without cells."""
+    def pitch(self, rows: Tensor) -> Tensor:
+        """(P, 2) by how many rows the next anchor of the same shape to the right, and the next one
+        below, is further on; ``ValueError`` without cells."""
         ...
 
     def measure(self, a: Tensor, b: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick, where
 from kedge.boxes import centres, sizes
 from kedge.types import Anchors, Targets
 
@@ -29,12 +30,8 @@ def _with_neighbours(pairs: Pairs, reach: float) -> Pairs:
     part = at - at.floor()
     before = (part < reach) & (at > 1) & within[:, None]
     after = (part > 1 - reach) & (at < size - 1) & within[:, None]
-    moves = (
-        (-1, 0, before[:, 0]),
-        (0, -1, before[:, 1]),
-        (1, 0, after[:, 0]),
-        (0, 1, after[:, 1]),
-    )
-    anchor = [pairs.anchors.neighbours(pairs.anchor[w], x, y) for x, y, w in moves]
-    target = [pairs.target[where] for *_, where in moves]
-    return pairs.join(replace(pairs, anchor=torch.cat(anchor), target=torch.cat(target), _iou=None))
+    pitch = pairs.anchors.pitch(pairs.anchor)
+    there = pairs.anchor[:, None] + torch.cat([-pitch, pitch], dim=1)  # left, above, right, below
+    entry = where(torch.cat([before, after], dim=1).flatten())
+    anchor, target = pick(there.flatten(), entry), pick(pairs.target, entry // 4)
+    return pairs.join(replace(pairs, anchor=anchor, target=target, _iou=None))
