@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kedge.counted import count
+
 RESAMPLES = 10_000
 
 
@@ -25,7 +27,7 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         if self.pairs < 3:
-            return f"{self.mean:+.1f} ({self.pairs} seeds: no interval)"
+            return f"{self.mean:+.1f} ({count(self.pairs, 'seed')}: no interval)"
         return f"{self.mean:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
 
 
