@@ -14,7 +14,7 @@ from torch import Tensor
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import spread
-from kedge.anchors.segments import pick, where
+from kedge.anchors.segments import pick, search, where
 from kedge.types import Targets
 
 BLOCK = 1 << 18  # (object, shape) windows that are held at once
@@ -194,8 +194,8 @@ class Among(NamedTuple):
         rows = grid.rows
         base = grid.first_of(pick(targets.image, runs.target)) + pick(rows.major, runs.row)
         base = base + runs.y * pick(rows.columns, runs.row)
-        start = torch.searchsorted(self.key, base + runs.x)
-        stop = torch.searchsorted(self.key, base + runs.x + runs.count)
+        start = search(self.key, base + runs.x)
+        stop = search(self.key, base + runs.x + runs.count)
         source, step = spread((stop - start).clamp(min=0))
         at = pick(start, source) + step
         target, row, y = (pick(column, source) for column in runs[:3])
