@@ -4,9 +4,11 @@ Each row is one detector. What it costs is measured at 320 x 320 px, of random w
 runs it, in ONNX Runtime, and in int8 (calibrated with noise), on one thread, the median of 20
 images of noise with nothing selected. What it finds is the AP of its run on each data set, in float
 and in int8 (calibrated with training images), at the input size of the run, ``NAME-SEED`` below
-``--runs``; open where there is no such run. ``PEERS`` is what others published of theirs.
+``--runs``; where there is no such run, what the file has, or open. ``PEERS`` is what others
+published of theirs.
 
     python benchmarks/edge.py --runs runs/detectors
+    python benchmarks/edge.py --found  # only what the runs found; the costs of the file stay
 """
 
 import argparse
@@ -19,7 +21,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from _record import record, table
+from _record import record, table, with_earlier
 
 from kedge.data.sources import read_data
 from kedge.detectors import SSD, Detector, GFLTiny, SSDLite, YOLOv2
@@ -120,15 +122,19 @@ def found_by(run: Path, folder: Path) -> dict[str, Any]:
     return {"AP": ap[0], "AP int8": ap[1], "input": f"{size[0]} x {size[1]}"}
 
 
-def row(name: str, runs: Path, seed: int, folder: Path) -> dict[str, Any]:
-    """One detector, measured."""
-    detector = ROWS[name]
-    found = {}
+def row(
+    name: str, runs: Path, seed: int, folder: Path, known: dict[str, Any], measure: bool
+) -> dict[str, Any]:
+    """One detector: its costs where they are to be measured, what its runs found, and else what is
+    ``known`` of it."""
+    detector, out = ROWS[name], {"row": name}
+    if measure:
+        out |= cost(detector.make, folder)
     for data in DATA:
         recipe = detector.recipes.get(data, "")
         said = found_by(runs / f"{recipe}-{seed}", folder)
-        found |= {f"{data} {key}": value for key, value in said.items()}
-    return {"row": name, **cost(detector.make, folder), **found}
+        out |= {f"{data} {key}": v for key, v in said.items() if v is not None or not known}
+    return known | out
 
 
 def main() -> None:
@@ -137,16 +143,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/detectors"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="edge", help="results/NAME.json")
+    parser.add_argument("--found", action="store_true", help="only what the runs found")
     args = parser.parse_args()
     unknown = [name for name in args.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
     torch.set_num_threads(1)
-    rows = []
+    rows, known = [], {found["row"]: found for found in with_earlier(args.name, [], "row")}
     with tempfile.TemporaryDirectory() as folder:
         for name in args.rows or ROWS:
             print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-            rows.append(row(name, args.runs, args.seed, Path(folder)))
+            measure, of_file = not args.found, known.get(name, {})
+            rows.append(row(name, args.runs, args.seed, Path(folder), of_file, measure))
+    rows = with_earlier(args.name, rows, "row")
+    rows.sort(key=lambda found: list(ROWS).index(found["row"]))
     print(table(rows))
     command = " ".join(["python benchmarks/edge.py", *args.rows, "--runs RUNS"])
     print(record(args.name, command, rows, args.seed, threads=1, side=SIDE, peers=PEERS))
