@@ -19,6 +19,7 @@ def evaluate(
     root: Root = None,
     results: Path | None = None,
     proposals: bool = False,
+    mirrored: bool = False,
     json: Annotated[Path | None, Parameter(name="--json")] = None,
     save_results: Path | None = None,
     on_bad_box: Literal["error", "drop", "clip"] = "error",
@@ -47,6 +48,9 @@ def evaluate(
     proposals
         Also print the recall of the proposals of a run's first stage, or of its source: of the best
         50, 100, 300 and 1,000 of every image, as far as the detector makes so many.
+    mirrored
+        Look at every image a second time, mirrored, and join what both looks find: twice the time.
+        Not for detectors that are given boxes.
     json
         Also write the scores to this file.
     save_results
@@ -73,11 +77,15 @@ def evaluate(
     recall: dict[str, float] = {}
     read = partial(scoring.read_to_score, split=split, on_bad_box=on_bad_box)
     if run is not None:
-        source, found, recall = _of_run(run, read, data, root, proposals, workers)
+        source, found, recall = _of_run(
+            run, read, data, root, proposals, {"workers": workers, "mirrored": mirrored}
+        )
     else:
         assert results is not None
         if proposals:
             raise ValueError("--proposals: a results file has none; give a run folder")
+        if mirrored:
+            raise ValueError("--mirrored: a results file looks at nothing; give a run folder")
         if data is None:
             raise ValueError("evaluate: --results needs --data: what is the truth?")
         source = read(data, root=root)
@@ -88,7 +96,7 @@ def evaluate(
         scoring.write_detections(save_results, found, source)
     if json is not None:
         facts = {"data": source.source, "split": source.split, "classes": list(source.classes)}
-        facts["max_detections"] = max_detections
+        facts |= {"max_detections": max_detections, "mirrored": mirrored}
         write_json(json, {"of": str(run or results)} | facts | {"scores": scores})
     out = Console()
     title = f"{run or results} on {source.source}" + (f", {source.split}" if source.split else "")
@@ -106,7 +114,7 @@ def _of_run(
     data: str | None,
     root: Path | None,
     proposals: bool,
-    workers: int,
+    how: dict[str, Any],
 ) -> tuple[Any, Any, dict[str, float]]:
     """The data to score on, what the detector of a run or a weights file finds in it, and the
     recall of its proposals where ``proposals`` asks for it."""
@@ -131,13 +139,13 @@ def _of_run(
     scoring.check_classes(detector.class_names, source)
     if proposals and not isinstance(detector, HasProposals):
         raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
-    how: Any = {"workers": workers, "proposals": kept}
-    every = detect(detector, source, detector.input_size, **how)
+    every = detect(detector, source, detector.input_size, proposals=kept, **how)
     found, others = scoring.relabelled(every, detector.class_names or (), source)
     if others:
         say([f"left out: {count(others, 'detection')} of classes that the data lacks"])
     if not proposals:
         return source, found, {}
     assert isinstance(detector, HasProposals)
-    boxes = propose(detector, source, detector.input_size, **how)
+    workers = how["workers"]
+    boxes = propose(detector, source, detector.input_size, workers=workers, proposals=kept)
     return source, found, scoring.recall_of(boxes, source, (50, 100, 300, 1000))

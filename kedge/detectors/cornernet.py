@@ -33,9 +33,9 @@ class CornerNet(Stacked):
         selection: how boxes are selected; soft NMS as published.
 
     Source: Law and Deng, arXiv:1808.01244; CornerNet-Lite's code for the radii (IoU .3).
-    Deviations: the stride is exactly 4 (theirs: an input of 511 px to a map of 128 cells); the
-    image is not looked at a second time, mirrored; cells under a crowd are not told that there is
-    nothing.
+    Deviations: the stride is exactly 4 (theirs: an input of 511 px to a map of 128 cells); a second
+    look, mirrored, is asked for (``kedge evaluate --mirrored``); cells under a crowd are not told
+    that there is nothing.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from kedge.detectors.detector import Detector, HasProposals
 from kedge.detectors.on_proposals import OnProposals
 from kedge.detectors.predict import evaluating
 from kedge.export.opened import Exported
+from kedge.predict.mirrored import Look, both_ways, suppression_of
 from kedge.predict.proposals import given_to
 from kedge.proposals.kept import Proposals
 
@@ -37,6 +38,7 @@ def detect(
     device: torch.device | None = None,
     progress: Callable[[int], None] | None = None,
     proposals: Path | None = None,
+    mirrored: bool = False,
 ) -> Rows:
     """Detections, one dictionary per record, on the CPU.
 
@@ -46,13 +48,20 @@ def detect(
     `image_size`: (H, W) of the network's input; images are letterboxed into it. None: a detector
     that came from elsewhere resizes them itself. `progress` is told the number of images after each
     batch. `proposals`: the file that keeps what a source found, for detectors that are given such
-    boxes. The detector returns to the mode and device it had; an exported one stays on the CPU.
+    boxes. `mirrored`: look at every image twice, see ``both_ways``. The detector returns to the
+    mode and device it had; an exported one stays on the CPU.
     """
     given = given_to(detector, data, proposals) if isinstance(detector, Detector) else None
+    if mirrored and given is not None:
+        raise ValueError("mirrored: boxes that are given belong to the image as it is")
+    look: Look = detector
+    if mirrored:
+        most = detector.most if isinstance(detector, Detector) else None
+        look = both_ways(detector, suppression_of(detector), most)
 
     def answer(images: Tensor | list[Tensor], targets: list[Target]) -> Rows:
         if given is None:
-            return detector(images)
+            return look(images)
         assert isinstance(detector, OnProposals)
         assert isinstance(images, Tensor), "proposals are moved with the letterboxed image"
         return detector.detect(images, proposals=given(targets, images)).to_list()
