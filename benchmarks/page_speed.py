@@ -93,6 +93,28 @@ def few(facts: Callable[[dict], str]) -> str:
     )
 
 
+def on_a_gpu(facts: Callable[[dict], str]) -> str:
+    """The estimate of ``gpu_estimate.py``, and which rules it puts below their dense form."""
+    path = ROOT / "results" / "gpu_estimate.json"
+    if not path.exists():
+        return ""
+    result = json.loads(path.read_text())
+    shown: dict[str, dict] = {}
+    for row in result["rows"]:
+        line = shown.setdefault(row["rule"], {"strategy": row["rule"]})
+        key = f"{row['batch']} x {row['objects']}"
+        line[key] = f"{row['times']:.2f}"
+        line[f"launches / waits, {key}"] = f"{row['launches']} / {row['waits']}"
+    slow = [f"{r['rule']} {r['batch']} x {r['objects']}" for r in result["rows"] if r["times"] < 1]
+    used = result["estimate"]
+    return (
+        "\n### On a GPU, estimated\n\nNot measured: no GPU was at hand. How many times as long the dense form would take, image "
+        f"by image, from kernels launched ({used['launch us']:g} us each) and waits of the host ({used['wait us']:g} us), which "
+        "are counted; the kernels' own time is left out. Batch x objects an image, 640 x 640 px.\n\n"
+        f"{table(list(shown.values()))}\n\nBelow 1 by this estimate: {', '.join(slow) or 'none'}.\n\n{facts(result)}"
+    )
+
+
 def million(facts: Callable[[dict], str]) -> str:
     """The table of a million objects."""
     result = load("million")
@@ -167,7 +189,12 @@ def goals(groups: Sequence[str] = ("max_iou", "fixed", "predictions")) -> str:
 
 def speed(facts: Callable[[dict], str]) -> str:
     """The whole section; empty before anything is measured."""
-    tables = few(facts) + "".join(compared(group, facts) for group in TITLES) + million(facts)
+    tables = (
+        few(facts)
+        + "".join(compared(group, facts) for group in TITLES)
+        + million(facts)
+        + on_a_gpu(facts)
+    )
     if not tables:
         return ""
     return (
