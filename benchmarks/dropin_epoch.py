@@ -2,7 +2,7 @@
 
     python benchmarks/dropin_epoch.py ../shared/data/receipt_lines
 
-In the environment of ``make parity``. Both runs start from one seed and take every setting of
+In the environment of ``make parity``. After a warm-up both runs start from one seed and take every setting of
 Ultralytics' trainer (mosaic included) but the number of epochs; the curve is the three losses of
 every step. Writes ``results/dropin_epoch.json``.
 """
@@ -49,6 +49,35 @@ def yolo_folder(data: Path, out: Path) -> tuple[Path, int, int]:
     return out / "data.yaml", len(splits["train"]), splits["train"].num_boxes
 
 
+class Enough(Exception):
+    """The run that only warms up has begun."""
+
+
+def warm_up(data: Path, out: Path, options: argparse.Namespace) -> None:
+    """Begins a training: the first of a process draws other batches than all that follow."""
+
+    def stop(trainer: Any) -> None:
+        raise Enough
+
+    from ultralytics import YOLO
+
+    model: Any = YOLO(f"{options.model}.yaml")
+    model.add_callback("on_train_batch_end", stop)
+    try:
+        model.train(**settings(data, out, "warm-up", options))
+    except Enough:
+        return
+
+
+def settings(data: Path, out: Path, name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Of Ultralytics' trainer; everything else is its own."""
+    return {
+        "data": str(data), "epochs": options.epochs, "imgsz": options.size, "workers": 0,
+        "batch": options.batch, "device": "cpu", "seed": options.seed, "plots": False,
+        "verbose": False, "val": False, "amp": False, "project": str(out), "name": name,
+    }  # fmt: skip
+
+
 def epochs(data: Path, out: Path, ours: bool, options: argparse.Namespace) -> tuple[list, float]:
     """The losses of every step, and the processor seconds of the training without validation."""
     from ultralytics import YOLO
@@ -74,11 +103,7 @@ def epochs(data: Path, out: Path, ours: bool, options: argparse.Namespace) -> tu
     model.add_callback("on_train_epoch_start", begin)
     model.add_callback("on_train_batch_end", step)
     model.add_callback("on_train_epoch_end", end)
-    model.train(
-        data=str(data), epochs=options.epochs, imgsz=options.size, batch=options.batch, workers=0,
-        device="cpu", seed=options.seed, plots=False, verbose=False, val=False, amp=False,
-        project=str(out), name=f"kedge-{ours}",
-    )  # fmt: skip
+    model.train(**settings(data, out, f"kedge-{ours}", options))
     return curve, clock[1]
 
 
@@ -98,6 +123,7 @@ def main() -> None:
     rows, curves = [], []
     with tempfile.TemporaryDirectory() as folder:
         data, images, objects = yolo_folder(options.data, Path(folder))
+        warm_up(data, Path(folder) / "runs", options)
         for ours in (False, True):
             curve, seconds = epochs(data, Path(folder) / "runs", ours, options)
             curves.append(curve)
