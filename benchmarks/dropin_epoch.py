@@ -2,9 +2,9 @@
 
     python benchmarks/dropin_epoch.py ../shared/data/receipt_lines
 
-In the environment of ``make parity``. After a warm-up both runs start from one seed and take every setting of
-Ultralytics' trainer (mosaic included) but the number of epochs; the curve is the three losses of
-every step. Writes ``results/dropin_epoch.json``.
+In the environment of ``make parity``. After a warm-up both runs start from one seed and take every
+setting of Ultralytics' trainer (mosaic included) but the number of epochs; the curve is the three
+losses of every step. Writes ``results/dropin_epoch.json``.
 """
 
 import argparse
