@@ -158,7 +158,8 @@ def main() -> None:
     rows = with_earlier(args.name, rows, "row")
     rows.sort(key=lambda found: list(ROWS).index(found["row"]))
     print(table(rows))
-    command = " ".join(["python benchmarks/edge.py", *args.rows, "--runs RUNS"])
+    named = [f"'{name}'" for name in args.rows] + ["--found"] * args.found
+    command = " ".join(["python benchmarks/edge.py", *named, "--runs RUNS"])
     print(record(args.name, command, rows, args.seed, threads=1, side=SIDE, peers=PEERS))
 
 
