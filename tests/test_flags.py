@@ -26,7 +26,6 @@ from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import SUPPRESSIONS, VOTES
 from kedge.train.config import TrainConfig, load_config, make_config
 from kedge.train.make_detector import make_detector
-from kedge.train.stages import last_stage
 
 PLAIN = {int: ["8"], float: ["0.5"], str: ["some"], Path: ["some/place"]}
 REQUIRED = {
@@ -460,5 +459,5 @@ def test_options_in_both_ways_add_up(tmp_path):
 @pytest.mark.parametrize("detector", ["cornernet", "extremenet", "denet", "ga_rpn", "retinanet"])
 def test_what_selects_the_boxes_is_a_setting_of_every_kind_of_detector(detector):
     config = make_config({"detector": detector, "selection": "score=0.25,suppress=nms,most=7"})
-    found = last_stage(make_detector(config, 2)).selection
+    found = make_detector(config, 2).selecting.selection
     assert (found.score, found.most, type(found.suppress).__name__) == (0.25, 7, "NMS")

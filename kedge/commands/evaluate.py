@@ -77,9 +77,7 @@ def evaluate(
     recall: dict[str, float] = {}
     read = partial(scoring.read_to_score, split=split, on_bad_box=on_bad_box)
     if run is not None:
-        source, found, recall = _of_run(
-            run, read, data, root, proposals, {"workers": workers, "mirrored": mirrored}
-        )
+        source, found, recall = _of_run(run, read, data, root, proposals, mirrored, workers)
     else:
         assert results is not None
         if proposals:
@@ -114,7 +112,8 @@ def _of_run(
     data: str | None,
     root: Path | None,
     proposals: bool,
-    how: dict[str, Any],
+    mirrored: bool,
+    workers: int,
 ) -> tuple[Any, Any, dict[str, float]]:
     """The data to score on, what the detector of a run or a weights file finds in it, and the
     recall of its proposals where ``proposals`` asks for it."""
@@ -139,13 +138,13 @@ def _of_run(
     scoring.check_classes(detector.class_names, source)
     if proposals and not isinstance(detector, HasProposals):
         raise ValueError(f"--proposals: {type(detector).__name__} makes no proposals")
-    every = detect(detector, source, detector.input_size, proposals=kept, **how)
+    how: Any = {"workers": workers, "proposals": kept}
+    every = detect(detector, source, detector.input_size, mirrored=mirrored, **how)
     found, others = scoring.relabelled(every, detector.class_names or (), source)
     if others:
         say([f"left out: {count(others, 'detection')} of classes that the data lacks"])
     if not proposals:
         return source, found, {}
     assert isinstance(detector, HasProposals)
-    workers = how["workers"]
-    boxes = propose(detector, source, detector.input_size, workers=workers, proposals=kept)
+    boxes = propose(detector, source, detector.input_size, **how)
     return source, found, scoring.recall_of(boxes, source, (50, 100, 300, 1000))

@@ -96,11 +96,6 @@ class DeNet(Detector):
             selection=region_selection() if selection is None else selection,
         )  # fmt: skip
 
-    @property
-    def most(self) -> int:
-        """What the selection of the regions lets through."""
-        return self.regions.selection.most
-
     def corner_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds of corners (B, 4, H, W), and the features that boxes are sampled of."""
         x = self.backbone(pad_to_multiple(images, self.multiple))[-1]

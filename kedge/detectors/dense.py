@@ -145,11 +145,6 @@ class Dense(Detector):
         return self.coder
 
     @property
-    def most(self) -> int:
-        """What its selection lets through."""
-        return self.selection.most
-
-    @property
     def copes_with_background(self) -> bool:
         """Whether a sampler balances the class loss, or the loss does so itself."""
         return not self.sample.everything or self.loss.balances

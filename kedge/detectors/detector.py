@@ -131,9 +131,16 @@ class Detector(Swappable, ABC):
         return {}
 
     @property
+    def selecting(self) -> Any:
+        """What holds the ``selection`` of detections: its regions, or the detector itself; None
+        where neither has any."""
+        stage = getattr(self, "regions", self)
+        return stage if hasattr(stage, "selection") else None
+
+    @property
     def most(self) -> int | None:
         """Detections of an image that it returns at most; None where nothing limits them."""
-        return None
+        return None if self.selecting is None else self.selecting.selection.most
 
     @property
     def copes_with_background(self) -> bool:

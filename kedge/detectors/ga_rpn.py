@@ -71,11 +71,6 @@ class GARPN(GuidedProposer):
     def selection(self, value: Selection) -> None:
         self.proposals.selections[False] = value
 
-    @property
-    def most(self) -> int:
-        """What its selection lets through."""
-        return self.selection.most
-
     def losses(
         self,
         images: Tensor,

@@ -66,11 +66,6 @@ class Keypoint(Detector):
         rows = Predictions(logits=table, codes=boxes[:, :0], anchors=anchors, coder=Fixed())
         return self.selection(rows, table, sizes)
 
-    @property
-    def most(self) -> int | None:
-        """What its selection lets through."""
-        return self.selection.most if hasattr(self, "selection") else None
-
     def losses(
         self,
         images: Tensor,

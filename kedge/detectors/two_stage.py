@@ -92,11 +92,6 @@ class TwoStage(Proposer):
         heads = regions.heads if isinstance(regions, CascadeHead) else [regions]
         return [head for head in heads if isinstance(head, RegionHead)]
 
-    @property
-    def most(self) -> int:
-        """What the second stage's selection lets through."""
-        return self.regions.selection.most
-
     def losses(
         self,
         images: Tensor,

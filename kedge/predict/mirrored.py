@@ -1,14 +1,13 @@
 """A second look: every image mirrored as well, and what both looks find joined."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from kedge.detectors.detector import Detector
 from kedge.export.opened import Exported
-from kedge.select import NMS, KeepAll, Selection, Suppression
+from kedge.select import NMS, KeepAll, Suppression
 
 Rows = list[dict[str, Tensor]]
 Look = Callable[[Tensor | list[Tensor]], Rows]
@@ -40,11 +39,8 @@ def both_ways(look: Look, suppress: Suppression, most: int | None) -> Look:
 
 def suppression_of(detector: Detector | Exported) -> Suppression:
     """What removes duplicates in a detector; NMS at 0.5 where it has none, or is exported."""
-    parts: Any = detector
-    held = getattr(parts, "selection", None) or getattr(
-        getattr(parts, "regions", None), "selection", None
-    )
-    own = held.suppress if isinstance(held, Selection) else KeepAll()
+    last = detector.selecting if isinstance(detector, Detector) else None
+    own = KeepAll() if last is None else last.selection.suppress
     return NMS() if isinstance(own, KeepAll) else own
 
 

@@ -13,7 +13,7 @@ from kedge.parts import assignments, build, checked, find, keywords
 from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import changed_selection
 from kedge.train.config import TrainConfig
-from kedge.train.stages import change_regions_, first_stage, last_stage
+from kedge.train.stages import change_regions_, first_stage
 from kedge.train.start_shapes import LevelShapes
 
 _OPTIONAL = ("backbone", "stride", "pretrained", "scale_only_bn")
@@ -41,7 +41,7 @@ def make_detector(
         loss = _changed_loss(config, detector)  # made with it again: it may need other outputs
         detector = make(num_classes=num_classes, loss=loss, **arguments)
     if config.selection is not None:
-        last = last_stage(detector)
+        last = detector.selecting
         if last is None:
             raise ValueError(f"selection: {config.detector} has none that settings can change")
         changes = assignments(config.selection, "selection")

@@ -1,4 +1,4 @@
-"""Which stage of a detector a setting means: its first, its last, or its regions."""
+"""Which stage of a detector a setting means: its first, or its regions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,13 +27,6 @@ def first_stage(detector: Detector) -> Dense | RegionProposals | RegionHead | No
     if isinstance(detector, (OnProposals, DeNet)):
         return detector.regions
     return detector if isinstance(detector, Dense) else None
-
-
-def last_stage(detector: Detector) -> Any:
-    """What holds the ``selection`` of detections: its regions, or the detector itself; None where
-    neither has any."""
-    stage = getattr(detector, "regions", detector)
-    return stage if hasattr(stage, "selection") else None
 
 
 def region_heads(detector: Detector) -> list[RegionHead | RefinedHead]:

@@ -13,7 +13,6 @@ from kedge.detectors import GARPN, GAFasterRCNN, GARetinaNet
 from kedge.detectors.guidance import Guidance
 from kedge.doctor.setups import of_detector
 from kedge.nn.guided import FeatureAdaption
-from kedge.train.stages import last_stage
 from kedge.types import Targets
 
 IMAGES, TARGETS = batch()
@@ -126,7 +125,7 @@ def test_ga_rpn_finds_objects_of_one_class():
     assert model.most == 100
     model.selection = type(model.selection)(score=0.0, most=3)
     assert [len(one["boxes"]) for one in model(IMAGES)] <= [3, 3, 3]
-    assert last_stage(model) is model
+    assert model.selecting is model
     packed = Targets.from_list(TARGETS)
     one = model.losses(torch.rand(3, 3, 64, 96), packed.as_one_class())
     assert set(one.losses) == {
