@@ -58,6 +58,7 @@ class Grid(Layout):
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
+        centre.at_least_one(k)
         few = self._table(targets, 2)
         if few is None:
             return bags.most_overlapping_of_grid(self, targets, k)

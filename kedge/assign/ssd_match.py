@@ -24,8 +24,8 @@ class SSDMatch:
     among equals. Nothing is ignored.
 
     Source: Liu et al., arXiv:1512.02325, section 2.2. Deviations: an object that touches no anchor
-    gets none (torchvision gives it the first anchor); ``"greedy"`` is
-    found by objects that ask their anchors, with the same result.
+    gets none (torchvision gives it the first anchor); ``"greedy"`` is found by objects that ask
+    their anchors, with the same result.
     """
 
     positive: float = 0.5

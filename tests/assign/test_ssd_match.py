@@ -55,6 +55,28 @@ def test_equals_the_dense_rule(scene, first, positive):
     assert outcome(SSDMatch(first=first, positive=positive)(grid, targets)) == want
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_objects_that_all_their_first_anchors_turn_away_ask_others(seed, both_ways, monkeypatch):
+    """Two hundred in one corner want the same anchors: their lists are made longer, twice."""
+    rng = torch.Generator().manual_seed(seed)
+    grid = Grid((128, 160), [Level(stride=8, shapes=[(16, 16), (24, 12)])])
+    corner = 40 * torch.rand(200, 2, generator=rng)
+    box = torch.cat([corner, corner + 20 + 60 * torch.rand(200, 2, generator=rng)], dim=1)
+    box[::20] = box[0]  # equal IoU: the lower anchor, then the lower object
+    targets = Targets.from_list([{"boxes": box}, {"boxes": box[:30]}])
+    want = per_image(targets, grid, lambda boxes, _: ssd(grid.boxes(), boxes, 0.9, True))
+    depths, query = [], Grid.most_overlapping
+
+    def asked(self, targets, k):
+        depths.append(k)
+        return query(self, targets, k)
+
+    monkeypatch.setattr(Grid, "most_overlapping", asked)
+    got = SSDMatch(first="greedy", positive=0.9)(grid, targets)
+    assert outcome(got) == want
+    assert depths[:3] == [8, 32, 128]
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_the_same_as_torchvision(seed):
     rng = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from kedge.anchors.queries.cells import BLOCK, wide_dtype
 from kedge.anchors.queries.overlap import SLACK, placed_iou
 from kedge.anchors.queries.table import Table
 from kedge.anchors.segments import pick
-from kedge.boxes import iou
+from kedge.boxes import centres, iou
 from kedge.types import Anchors, Targets
 
 FITTING = 2  # shapes of a grid that are tried about an object's centre
@@ -55,8 +55,6 @@ def most_overlapping_of_grid(grid: Any, targets: Targets, k: int) -> Pairs:
     """The same on a ``Grid``: what the cells around an object's centre reach is a floor that ``k``
     anchors are not below, so one query finds them all. Where there are too few such cells, the
     ladder is taken."""
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
     floor = _reached(grid, targets, k)
     known = floor > 0
     pairs = grid.overlapping(replace(targets, ignore=targets.ignore | ~known), floor[:, None])
@@ -74,15 +72,14 @@ def _reached(grid: Layout, targets: Targets, k: int) -> Tensor:
 
     The k-th largest of a square of cells about the object's centre, of the shapes that fit best.
     """
-    side = math.isqrt(max(k - 1, 0)) + 2
+    side = math.isqrt(k - 1) + 2
     rows, width = grid.rows, min(FITTING, grid.num_shapes)
     floor = targets.boxes.new_zeros(len(targets))
     for part in targets.real.split(max(1, BLOCK // (side * side * width))):
         box = pick(targets.boxes, part).detach().to(wide_dtype(grid.device))
         row = placed_iou(grid, box).topk(width, dim=1).indices
         cells, offset = rows.cells[row], rows.offset[row][..., None]
-        centre = ((box[:, :2] + box[:, 2:]) / 2)[:, None]
-        first = (centre / rows.step[row] - offset).floor().long() - (side // 2 - 1)
+        first = (centres(box)[:, None] / rows.step[row] - offset).floor().long() - (side // 2 - 1)
         first = torch.minimum(first, cells - side).clamp(min=0)
         at = first[..., None] + torch.arange(side, device=grid.device)  # (g, s, 2, side)
         real = at < cells[..., None]

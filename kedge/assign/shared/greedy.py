@@ -50,7 +50,9 @@ def _listed(anchors: Anchors[Pairs], targets: Targets, k: int, min_iou: float) -
     number = pairs.count_per_target()
     first = number.cumsum(0) - number
     row = pick(first, pairs.target) + place
-    return pairs.select(torch.empty_like(row).scatter_(0, row, torch.arange(len(row)).to(row)))
+    return pairs.select(
+        torch.empty_like(row).scatter_(0, row, torch.arange(len(row), device=row.device))
+    )
 
 
 def _ask(listed: Pairs, number: Tensor, at: Tensor) -> Tensor:
