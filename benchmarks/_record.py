@@ -107,6 +107,12 @@ def with_earlier(
     return [row for row in earlier if tuple(row[key] for key in keys) not in mine] + list(rows)
 
 
+def with_earlier_command(name: str, command: str) -> str:
+    """What made the rows of ``results/<name>.json``, and ``command``, which adds to them."""
+    path = ROOT / "results" / f"{name}.json"
+    return f"{json.loads(path.read_text())['command']}; {command}" if path.exists() else command
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

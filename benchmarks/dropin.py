@@ -13,7 +13,6 @@ Ultralytics is measured in the environment of ``make parity``.
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from _record import ROOT, record, table, with_earlier
+from _record import ROOT, record, table, with_earlier, with_earlier_command
 from torch import Tensor, nn
 
 sys.path.insert(0, str(ROOT))
@@ -187,9 +186,8 @@ def main() -> None:
     modes = {"crossover": options.crossover, "step": options.step, "crowd": options.crowd}
     name = "_".join(["dropin", *(mode for mode, on in modes.items() if on)])
     command = " ".join(["python benchmarks/dropin.py", *sys.argv[1:]])
-    said, path = command, ROOT / "results" / f"{name}.json"
-    if options.add and path.exists():
-        said = f"{json.loads(path.read_text())['command']}; {command}"
+    if options.add:
+        command = with_earlier_command(name, command)
     rows: list[dict] = []
     for row in crowd(options) if options.crowd else rows_of(options):
         rows.append(row)
@@ -198,7 +196,7 @@ def main() -> None:
             every = rows
             if options.add:
                 every = with_earlier(name, rows, "peer", "side", "batch", "objects")
-            record(name, said, every, options.seed, threads=1)
+            record(name, command, every, options.seed, threads=1)
     print(table(rows))
 
 

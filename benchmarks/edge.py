@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from _record import record, table, with_earlier
+from _record import record, table, with_earlier, with_earlier_command
 
 from kedge.data.sources import read_data
 from kedge.detectors import SSD, Detector, GFLTiny, SSDLite, YOLOv2
@@ -160,6 +160,7 @@ def main() -> None:
     print(table(rows))
     named = [f"'{name}'" for name in args.rows] + ["--found"] * args.found
     command = " ".join(["python benchmarks/edge.py", *named, "--runs RUNS"])
+    command = with_earlier_command(args.name, command) if named else command
     print(record(args.name, command, rows, args.seed, threads=1, side=SIDE, peers=PEERS))
 
 

@@ -18,11 +18,10 @@ from _record import ROOT, record, table
 from assign_cases import CASES
 from assign_speed import Batch
 
-from kedge.anchors import segments
-from kedge.anchors.queries import table as queries
+from kedge.anchors.queries.table import tables
 
 sys.path.insert(0, str(ROOT / "tests"))
-from assign.launches import Launches
+from assign.launches import OF_A_PROCESSOR, Launches
 
 LAUNCH, WAIT = 5.0, 25.0  # us
 BATCHES = ((1, 8), (8, 8), (8, 50))
@@ -40,7 +39,7 @@ def row(name: str, batch: int, objects: int, seed: int) -> dict[str, Any]:
     """One rule on one batch."""
     case, data = CASES[name], Batch(name, "640x640", objects, batch, "scene", seed)
     strategy, targets, scenes = case.strategy(), data.targets(), data.scenes()
-    with queries.tables(always=True):
+    with tables(always=True):
         ours = counted(lambda: strategy(data.grid, targets, data.given))
     other = counted(lambda: [case.dense(scene) for scene in scenes])
     cost, dense = (LAUNCH * launches + WAIT * waits for launches, waits in (ours, other))
@@ -56,8 +55,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    # what only a processor does: numpy's searches, a sample before a sort, a table in pieces
-    for module, limit in ((segments, "BY_NUMPY"), (segments, "SAMPLED"), (queries, "PART")):
+    for module, limit in OF_A_PROCESSOR:
         setattr(module, limit, sys.maxsize)
     rows = [row(name, *batch, options.seed) for name in CASES for batch in BATCHES]
     print(table(rows))

@@ -99,11 +99,12 @@ def main() -> None:
     for detector in args.detectors:
         rows += [row(args, detector, learn) for learn in (False, True)]
         settings = {k: v for k, v in vars(args).items() if k != "runs"}
-        settings["detectors"] = list(dict.fromkeys(line["detector"] for line in known(rows)))
+        every = known(rows)
+        settings["detectors"] = list(dict.fromkeys(line["detector"] for line in every))
         path = record(
             "learned_detectors",
             "python benchmarks/learned_detectors.py",
-            known(rows),
+            every,
             list(range(args.seeds)),
             settings=settings,
         )

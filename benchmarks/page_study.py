@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,18 @@ def study_rows(path: Path, name: str) -> Rows:
 
 def study(rows: Rows) -> str:
     """A table for each data set and detector; empty where no run is finished."""
+    return section(
+        "## Do learned anchors help?\n\nAP50 in points, mean and standard deviation over seeds; *gain*: the paired "
+        "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, each with a "
+        "95 % bootstrap interval over seeds. *Fit*: mean best IoU of the shapes with the training boxes.",
+        rows, lines, said,
+    )  # fmt: skip
+
+
+def section(
+    text: str, rows: Rows, lines: Callable[[Rows], Rows], said: Callable[[Rows], str]
+) -> str:
+    """The text, and of each data set and detector the lines of a table and what they say."""
     if not rows:
         return ""
     parts = []
@@ -29,13 +41,15 @@ def study(rows: Rows) -> str:
         mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
         parts.append(f"### `{data}`, `{detector}`\n\n{table(lines(mine))}\n\n{said(mine)}")
     commits = ", ".join(unique(row["commit"] for row in rows))
-    return (
-        "\n## Do learned anchors help?\n\nAP50 in points, mean and standard deviation over seeds; *gain*: the paired "
-        "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, each with a "
-        "95 % bootstrap interval over seeds. *Fit*: mean best IoU of the shapes with the training boxes.\n\n"
-        + "\n".join(parts)
-        + f"\n{len(rows)} runs, `results/study.jsonl`, at {commits}.\n"
-    )
+    made = f"{len(rows)} runs, `results/study.jsonl`, at {commits}.\n"
+    return f"\n{text}\n\n" + "\n".join(parts) + f"\n{made}"
+
+
+def spread(rows: Rows) -> str:
+    """Mean AP50 in points, and its deviation over seeds."""
+    scores = [100 * row["scores"]["AP50"] for row in rows]
+    over = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    return f"{statistics.mean(scores):.1f}{over}"
 
 
 def lines(rows: Rows) -> Rows:
@@ -43,8 +57,6 @@ def lines(rows: Rows) -> Rows:
     out = []
     for start, anchors in unique((row["start"], row["anchors"]) for row in rows):
         mine = of(rows, start, anchors)
-        scores = [100 * row["scores"]["AP50"] for row in mine]
-        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
         gain = paired(rows, same(start, anchors), same(start, "fixed"))
         single = paired(rows, same(start, anchors), same("one", "fixed"))
         out.append(
@@ -52,7 +64,7 @@ def lines(rows: Rows) -> Rows:
                 "start": start,
                 "anchors": anchors,
                 "seeds": len(mine),
-                "AP50": f"{statistics.mean(scores):.1f}{spread}",
+                "AP50": spread(mine),
                 "gain": "" if anchors == "fixed" else str(gain or "-"),
                 "to one shape": "" if start == "one" else str(single or "-"),
                 "fit before": fit(mine, "initial"),

@@ -2,18 +2,21 @@
 
 import statistics
 
-from _record import table
-from page_study import Rows, of, same, unique
+from page_study import Rows, of, same, section, spread, unique
 from paired import paired
 
 # (what is asked, one side, the other), each a (start, anchors)
 QUESTIONS = (
     ("five k-means shapes less one, squared errors", ("kmeans", "fixed"), ("one", "fixed")),
-    ("five less one, cross-entropy", ("kmeans", "entropy"), ("one", "entropy")),
+    ("five k-means shapes less one, cross-entropy", ("kmeans", "entropy"), ("one", "entropy")),
     ("cross-entropy less squared errors, five shapes", ("kmeans", "entropy"), ("kmeans", "fixed")),
-    ("the same, one shape", ("one", "entropy"), ("one", "fixed")),
+    ("cross-entropy less squared errors, one shape", ("one", "entropy"), ("one", "fixed")),
     ("learned less fixed, COCO's shapes, squared errors", ("coco", "learned"), ("coco", "fixed")),
-    ("the same, cross-entropy", ("coco", "learned_entropy"), ("coco", "entropy")),
+    (
+        "learned less fixed, COCO's shapes, cross-entropy",
+        ("coco", "learned_entropy"),
+        ("coco", "entropy"),
+    ),
     (
         "learned from COCO's less fixed k-means, cross-entropy",
         ("coco", "learned_entropy"),
@@ -24,22 +27,14 @@ QUESTIONS = (
 
 def suspects(rows: Rows) -> str:
     """A table for each data set and detector, and the answers; empty without rows."""
-    if not rows:
-        return ""
-    parts = []
-    for data, detector in unique((row["data"], row["detector"]) for row in rows):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
-        parts.append(f"### `{data}`, `{detector}`\n\n{table(lines(mine))}\n\n{answers(mine)}")
-    commits = ", ".join(unique(row["commit"] for row in rows))
-    return (
-        "\n## Why do shapes that fit better not detect better?\n\nYOLOv2 on a small network, one suspect each: "
+    return section(
+        "## Why do shapes that fit better not detect better?\n\nYOLOv2 on a small network, one suspect each: "
         "`benchmarks/plans/suspects.yaml` says what each name sets. Every shape more is one more background anchor in every "
         "cell, for the same objects. `fixed`: objectness by squared errors of a sigmoid, as published; `entropy`: by "
         "cross-entropy; `light`: background weighs a fifth; `certain`: the goal is 1, not the IoU of the predicted box. AP50 in "
-        "points, mean and standard deviation over seeds; differences are paired by seed, with a 95 % bootstrap interval.\n\n"
-        + "\n".join(parts)
-        + f"\n{len(rows)} runs, `results/study.jsonl`, at {commits}.\n"
-    )
+        "points, mean and standard deviation over seeds; differences are paired by seed, with a 95 % bootstrap interval.",
+        rows, lines, answers,
+    )  # fmt: skip
 
 
 def lines(rows: Rows) -> Rows:
@@ -47,15 +42,13 @@ def lines(rows: Rows) -> Rows:
     out = []
     for anchors, start in unique((row["anchors"], row["start"]) for row in rows):
         mine = of(rows, start, anchors)
-        scores = [100 * row["scores"]["AP50"] for row in mine]
-        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
         out.append(
             {
                 "suspect": anchors,
                 "shapes": start,
                 "seeds": len(mine),
                 "fit": statistics.mean(row["fit"]["final"] for row in mine),
-                "AP50": f"{statistics.mean(scores):.1f}{spread}",
+                "AP50": spread(mine),
                 "AR@100": 100 * statistics.mean(row["scores"]["AR100"] for row in mine),
             }
         )
@@ -69,4 +62,5 @@ def answers(rows: Rows) -> str:
         found = paired(rows, same(*one), same(*other))
         if found is not None:
             said.append(f"{question}: {found}")
-    return "; ".join(said).capitalize() + ("." if said else "") + "\n"
+    text = "; ".join(said)
+    return f"{text[:1].upper()}{text[1:]}.\n" if said else ""

@@ -9,12 +9,10 @@ import sys
 
 import pytest
 import torch
-from assign.launches import Launches
+from assign.launches import OF_A_PROCESSOR, Launches
 from conftest import REPOSITORY
 
 from kedge import Targets
-from kedge.anchors import segments
-from kedge.anchors.queries import table
 from kedge.assign.by_name import strategy
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
@@ -94,8 +92,7 @@ def batch(name: str) -> tuple:
 
 @pytest.mark.parametrize("name", BUDGET)
 def test_no_rule_asks_for_more_than_its_budget(name, both_ways, monkeypatch):
-    # what only a processor does: numpy's searches, a sample before a sort, a table in pieces
-    for module, limit in ((segments, "BY_NUMPY"), (segments, "SAMPLED"), (table, "PART")):
+    for module, limit in OF_A_PROCESSOR:
         monkeypatch.setattr(module, limit, sys.maxsize)
     rule, grid, targets, given = batch(name)
     rule(grid, targets, given)  # builds the tables that a grid keeps

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from kedge.anchors import segments
+from kedge.anchors.queries import table
+
 # operations that only look at memory in another way, make it without filling it, or ask for a type
 _VIEWS = {
     *("alias", "as_strided", "detach", "diagonal", "empty", "empty_like", "empty_strided"),
@@ -29,6 +32,11 @@ _WAITS = {
     *("bincount", "equal", "is_nonzero", "masked_select", "nonzero", "unique_consecutive"),
     *("_local_scalar_dense", "_unique", "_unique2"),
 }
+
+
+OF_A_PROCESSOR = ((segments, "BY_NUMPY"), (segments, "SAMPLED"), (table, "PART"))
+"""What only a processor does from so many rows on: numpy's searches, a sample before a sort, a
+table in pieces."""
 
 
 class Launches(TorchDispatchMode):
