@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 import torch
+from detectors.scenes import KEYPOINTS, SMALL, SPARSE, make
 
 from kedge.cli import run
 from kedge.data import toy
-from kedge.predict.mirrored import both_ways
+from kedge.predict.mirrored import both_ways, suppression_of
 from kedge.select import NMS
 from kedge.train.config import make_config
 from kedge.train.run import train
@@ -52,6 +54,18 @@ def test_both_looks_at_one_object_are_one_detection_and_the_best_stay():
     assert found["labels"].tolist() == [1, 0, 0]
     [found] = both_ways(everywhere, NMS(), 2)(torch.zeros(1, 3, 8, 20))
     assert len(found["boxes"]) == 2
+
+
+@pytest.mark.parametrize("detector", [*SMALL, *SPARSE, *KEYPOINTS])
+def test_every_detector_finds_the_mirror_of_it_in_a_mirrored_image(detector):
+    model = make(detector).eval()
+    look = both_ways(model, suppression_of(model), model.most)
+    image = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        [found], [turned] = look([image]), look([image.flip(-1)])
+    assert len(found["scores"]) == len(turned["scores"])
+    assert len(found["scores"]) <= model.most
+    torch.testing.assert_close(found["scores"], turned["scores"])  # the best first
 
 
 def test_evaluate_mirrored(tmp_path, capsys):
