@@ -10,7 +10,7 @@ from kedge.anchors.box_list import BoxList
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import bags, table
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
-from kedge.anchors.queries.table import NOWHERE, Table, fits
+from kedge.anchors.queries.table import Table, fits, padded
 from kedge.anchors.segments import pick, rank
 from kedge.boxes import centres, holds, iof
 from kedge.types import Targets
@@ -62,12 +62,7 @@ class Boxes(BoxList):
         assert batch is not None
         if self.per_image is not None:
             return boxes.view(batch, width, 4), None
-        count = self.count(batch)
-        place = torch.arange(width, device=boxes.device)
-        real = place < count[:, None]
-        rows = torch.where(real, (count.cumsum(0) - count)[:, None] + place, 0)
-        padded = boxes[rows] if len(boxes) else boxes.new_zeros(batch, width, 4)
-        return torch.where(real[..., None], padded, NOWHERE), rows.flatten()
+        return padded(boxes, self.count(batch), width)
 
     def _images(self, targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Images of the list (M,) and of targets ``rows``, in one numbering: all 0 where the list

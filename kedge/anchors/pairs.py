@@ -16,6 +16,7 @@ from kedge.anchors.segments import (
     isin,
     mean,
     pick,
+    pick_boxes,
     rank,
     total,
     where,
@@ -52,7 +53,7 @@ class Pairs:
 
     def target_boxes(self) -> Tensor:
         """(P, 4) target boxes."""
-        return pick(self.targets.boxes, self.target)
+        return pick_boxes(self.targets.boxes, self.target)
 
     def labels(self) -> Tensor:
         """(P,) class of the target."""

@@ -18,6 +18,12 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     return values.index_select(0, index) if index.ndim == 1 else values[index]
 
 
+def pick_boxes(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` of boxes (N, 4) for rows (P,), in memory coordinate by coordinate: what is
+    computed of many boxes then reads in order. Picking rows from that again is slow."""
+    return values.T.index_select(1, index).T
+
+
 def where(mask: Tensor) -> Tensor:
     """(K,) rows at which ``mask`` (P,) is true."""
     if len(mask) >= BY_NUMPY and mask.device.type == "cpu":

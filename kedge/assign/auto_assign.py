@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import rank
 from kedge.assign.shared.centre_prior import confidence, gaussian_prior
-from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.costs import checked, class_weights
 from kedge.assign.shared.without_graph import without_graph
-from kedge.boxes import iou
 from kedge.losses.auto_assign import auto_assign_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
 
@@ -89,10 +88,10 @@ class AutoAssign(nn.Module):
         pairs = anchors.inside(targets)
         if self.force_k:
             pairs = self._with_nearest(pairs)
-        p = confidence(predictions, pairs, self.box_weight)
+        p, overlap = confidence(predictions, pairs, self.box_weight)
         weight = torch.exp(3 * p) * self._prior(pairs).to(p.dtype)
         weight = weight / pairs.sum_per_target(weight).clamp(min=EPS)[pairs.target]
-        background = self._background(predictions, pairs)
+        background = self._background(predictions, pairs, overlap)
         chosen = pairs.assignment(weight=weight)
         return replace(chosen, background_weight=background, likelihood=self.likelihood)
 
@@ -114,11 +113,8 @@ class AutoAssign(nn.Module):
         return pairs.join(near)
 
     @staticmethod
-    def _background(predictions: Predictions, pairs: Pairs) -> ClassWeights:
-        overlap = pairs.max_per_anchor(
-            iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
-        )
-        value = 1 / (1 - overlap).clamp(min=TINY)
+    def _background(predictions: Predictions, pairs: Pairs, overlap: Tensor) -> ClassWeights:
+        value = 1 / (1 - pairs.max_per_anchor(overlap)).clamp(min=TINY)
         low = pairs.min_per_target(value)[pairs.target]
         high = pairs.max_per_target(value)[pairs.target]
         weight = 1 - (value - low + EPS) / (high - low + EPS)

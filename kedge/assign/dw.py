@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.centre_prior import confidence, gaussian_prior
-from kedge.assign.shared.costs import checked, class_weights, predicted_boxes
+from kedge.assign.shared.costs import checked, class_weights
 from kedge.assign.shared.without_graph import without_graph
-from kedge.boxes import iou
 from kedge.losses.dw import dw_loss
 from kedge.types import Anchors, Assignment, ClassWeights, Predictions, Targets
 
@@ -53,18 +53,17 @@ class DW:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
         pairs = anchors.inside(targets)
-        p = confidence(predictions, pairs, self.box_weight)
+        p, overlap = confidence(predictions, pairs, self.box_weight)
         sigma = torch.full((1, 2), self.sigma, dtype=p.dtype, device=p.device)
         share = p * gaussian_prior(pairs, torch.zeros_like(sigma), sigma)
         total = pairs.sum_per_target(torch.exp(self.norm_sharpness * p) * share)
         weight = torch.exp(self.sharpness * p) * share / total.clamp(min=EPS)[pairs.target]
-        background = self._background(predictions, pairs)
+        background = self._background(predictions, pairs, overlap)
         chosen = pairs.assignment(weight=weight)
         return replace(chosen, background_weight=background, likelihood=dw_loss)
 
     @staticmethod
-    def _background(predictions: Predictions, pairs: Pairs) -> ClassWeights:
-        overlap = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
+    def _background(predictions: Predictions, pairs: Pairs, overlap: Tensor) -> ClassWeights:
         value = (1 - overlap**2) / 0.75
         low = pairs.min_per_target(value)[pairs.target]
         high = pairs.max_per_target(value).clamp(max=1)[pairs.target]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.assign.shared.costs import checked, focal_negative, focal_positive
+from kedge.assign.shared.costs import checked, focal_gain
 from kedge.assign.shared.matching import cheapest_matching
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import at_least_float32, centres, sizes, unflip
@@ -169,7 +169,7 @@ class Hungarian:
         logits = logits.T.index_select(0, names)
         if self.cost == "product":
             return -logits.sigmoid()
-        return focal_positive(logits, 0.25, 2.0) - focal_negative(logits, 0.25, 2.0)
+        return focal_gain(logits, 0.25, 2.0)
 
     def _cost(
         self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor

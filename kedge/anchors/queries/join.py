@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import pick, where
+from kedge.anchors.segments import pick, pick_boxes, where
 from kedge.boxes import iou
 
 BLOCK = 1 << 19  # candidates that are held at once
@@ -106,6 +106,6 @@ def overlapping_boxes(
     centre = (a[:, :2] + a[:, 2:]) / 2
     windows = torch.cat([centre - reach, centre + reach], dim=1)
     for i, j in points_in_windows((b[:, :2] + b[:, 2:]) / 2, b_image, windows, a_image):
-        value = iou(pick(a, i), pick(b, j))
+        value = iou(pick_boxes(a, i), pick_boxes(b, j))
         rows = where((value >= pick(least, i)) & (value > 0))
         yield pick(i, rows), pick(j, rows), pick(value, rows)

@@ -8,12 +8,13 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
-from kedge.anchors.queries.table import Table, closest, fits, overlapping
-from kedge.anchors.segments import pick, where
+from kedge.anchors.queries.table import Table, closest, few_launches, fits, overlapping, padded
+from kedge.anchors.segments import count_of, pick, pick_boxes, where
 from kedge.boxes import centres, holds, sizes, unflip
 from kedge.types import Anchors, Predictions, Targets
 
 FAR = 1e9  # pixels
+FEW = 2  # how many times fewer rows are worth being put together
 SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
 
 
@@ -26,20 +27,17 @@ def overlapping_predictions(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pairs of a *predicted* box and an object with IoU >= ``min_iou`` and > 0.
 
-    Anchor (a row of the batch), target and IoU, (P,) each; of ``among`` (Q,) unique rows only, if
-    given. ``min_iou`` may be (G,), one for each object. Crowds are left out. Flipped boxes are
+    Anchor (a row of the batch), target and IoU, (P,) each; of ``among`` (Q,) ascending rows only,
+    if given. ``min_iou`` may be (G,), one for each object. Crowds are left out. Flipped boxes are
     turned around; those that are not finite overlap nothing.
 
     A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
     must not widen the search of all.
     """
-    wide = anchors.per_image
-    if wide is not None and fits(wide, targets):
-        boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
-        table = Table(boxes.view(targets.batch_size, wide, 4), targets)
-        if isinstance(min_iou, Tensor):
-            min_iou = min_iou.to(boxes.dtype)[:, None]
-        found = overlapping(anchors, table, min_iou, among)
+    table, whole = _table(anchors, targets, predictions, among)
+    if table is not None:
+        least = min_iou.to(table.dtype)[:, None] if isinstance(min_iou, Tensor) else min_iou
+        found = overlapping(anchors, table, least, among if whole else None)
         return found.anchor, found.target, found.iou()
     asked = every_row(anchors, targets) if among is None else among
     boxes, image = unflip(predictions.boxes_at(asked)), anchors.image_of(asked)
@@ -54,13 +52,37 @@ def overlapping_predictions(
         for target, row, value in overlapping_boxes(
             pick(targets.boxes, rows),
             pick(targets.image, rows),
-            pick(boxes, part),
+            pick_boxes(boxes, part),
             pick(image, part),
             pick(least, rows),
         ):
             found.append((pick(part, row), pick(rows, target), value))
     row, target, value = (torch.cat(column) for column in zip(*found))
     return pick(asked, row), target, value
+
+
+def _table(
+    anchors: Anchors, targets: Targets, predictions: Predictions, among: Tensor | None
+) -> tuple[Table | None, bool]:
+    """A table of predicted boxes, or None where it would be large; and whether it holds all of
+    them: on a processor those ``among`` a batch's rows are put together, where they are few."""
+    batch, wide = targets.batch_size, anchors.per_image
+
+    def worth_it(width: int) -> bool:
+        return fits(width, targets) and (wide is None or FEW * width <= wide)
+
+    on_a_processor = batch > 0 and not few_launches(targets)
+    if among is not None and on_a_processor and worth_it(len(among) // batch):
+        count = count_of(anchors.image_of(among), batch)
+        width = int(count.max())
+        if worth_it(width):
+            boxes, place = padded(unflip(predictions.boxes_at(among)), count, width)
+            rows = pick(among, place) if len(among) else place
+            return Table(boxes, targets, rows), False
+    if wide is None or not fits(wide, targets):
+        return None, True
+    boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
+    return Table(boxes.view(batch, wide, 4), targets), True
 
 
 def every_row(anchors: Anchors, targets: Targets) -> Tensor:
