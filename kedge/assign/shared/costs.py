@@ -94,8 +94,8 @@ def focal_negative(logit: Tensor, alpha: float, gamma: float) -> Tensor:
 
 
 def focal_gain(logit: Tensor, alpha: float, gamma: float) -> Tensor:
-    """The focal loss of "this class" minus that of "not this class"; softplus, which takes longer than
-    the rest, is one for both."""
+    """The focal loss of "this class" minus that of "not this class"; one softplus, which takes
+    longer than the rest, serves both."""
     score, soft = logit.sigmoid(), F.softplus(logit)
     present = (1 - score).pow_(gamma).mul_(soft - logit).mul_(alpha)  # softplus(-x) = it - x
     return present.sub_(score.pow_(gamma).mul_(soft).mul_(1 - alpha))
