@@ -9,11 +9,10 @@ Writes ``results/dropin.json``, ``dropin_step.json`` and so on. Peers in turns i
 thread; ``ms`` is the median processor time, ``MB`` how far memory rises (Linux). As in use, small
 batches are left to the peer's own table; with ``--crossover`` they never are, so that ratios below
 1 show. Rows that would need more than ``--gb`` for the peer's table leave the peer out.
-Ultralytics is measured in the environment of ``make parity``.
+Ultralytics, MMDetection and Detectron2 are measured in the environment of ``make parity``.
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -22,13 +21,14 @@ from typing import Any
 
 import torch
 from _record import ROOT, record, table, with_earlier, with_earlier_command
-from torch import Tensor, nn
+from torch import nn
 
 sys.path.insert(0, str(ROOT))
 
 from assign_speed import measured
-from peers import available, ultralytics
-from torchvision.models.detection import fcos_resnet50_fpn, retinanet_resnet50_fpn
+from dropin_peers import Call, detectron2_calls, mmdetection_calls, torchvision_calls, yolo_calls
+from peers import available, detectron2
+from peers_mmdetection import mmdetection
 
 from kedge.interop.torchvision import accelerate
 from kedge.interop.torchvision.accelerate import SEAMS
@@ -37,23 +37,6 @@ from kedge.interop.ultralytics.assigner import SparseAssigner
 
 OBJECTS, BATCHES = (1, 8, 50, 300, 1000, 5000), (1, 8, 16)
 FEW, SOME = (1, 2, 4, 8, 16, 20), (1, 8, 64)
-CLASSES = 20
-PARTS = {"weights": None, "weights_backbone": None, "num_classes": CLASSES}
-TORCHVISION = {
-    "RetinaNet": partial(retinanet_resnet50_fpn, **PARTS),
-    "FCOS": partial(fcos_resnet50_fpn, **PARTS),
-}
-Call = Callable[[], object]
-
-
-def objects(count: int, side: int, rng: torch.Generator) -> dict[str, Tensor]:
-    """Objects that cover the image about once, whatever their number; sides from 4 px."""
-    mean = max(4.0, side / math.sqrt(count))
-    size = mean * 4 ** (torch.rand(count, 2, generator=rng) - 0.5)
-    size = size.clamp(max=side - 1)
-    corner = torch.rand(count, 2, generator=rng) * (side - size)
-    labels = torch.randint(1, CLASSES, (count,), generator=rng)
-    return {"boxes": torch.cat([corner, corner + size], 1), "labels": labels}
 
 
 def sparse_always() -> None:
@@ -61,62 +44,32 @@ def sparse_always() -> None:
     SparseAssigner.table = -1
     for seam in SEAMS:
         seam.table = -1
+    if available("MMDetection"):
+        mmdetection()
+        from kedge.interop.mmdetection import matching
+
+        matching.TABLE = -1
+    if available("Detectron2"):
+        detectron2()
+        from kedge.interop.detectron2 import matching
+
+        matching.TABLE = -1
 
 
-def torchvision_calls(name: str, count: int, batch: int, side: int, step: bool, seed: int):
-    """(model, a call that assigns or trains a step) of one of torchvision's detectors."""
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    model: Any = TORCHVISION[name]().train()
-    model.transform.min_size, model.transform.max_size = (side,), side
-    targets = [objects(count, side, rng) for _ in range(batch)]
-    images = torch.rand(batch, 3, side, side, generator=rng)
+def accelerate_mmdetection(model: nn.Module):
+    """Its parts are imported where it is used: MMDetection may not be there."""
+    mmdetection()
+    from kedge.interop.mmdetection import accelerate
 
-    def train() -> None:
-        model.zero_grad()
-        sum(model(list(images), [dict(t) for t in targets]).values()).backward()
-
-    if step:
-        return model, train
-    model.eval()
-    model.training = model.transform.training = True
-    seen: list[tuple] = []
-    with torch.no_grad():  # the network once; then its losses alone, without the head's
-        model.compute_loss = lambda *given: seen.append(given) or {}
-        model(list(images), [dict(t) for t in targets])
-        del model.compute_loss
-    model.head.compute_loss = lambda *given: {}
-    return model, lambda: model.compute_loss(*seen[0])
+    return accelerate(model)
 
 
-def yolo_calls(name: str, count: int, batch: int, side: int, step: bool, seed: int):
-    """The same of an Ultralytics model."""
-    ultralytics()
-    from ultralytics.cfg import get_cfg
-    from ultralytics.nn.tasks import DetectionModel
+def accelerate_detectron2(model: nn.Module):
+    """Its parts are imported where it is used: Detectron2 may not be there."""
+    detectron2()
+    from kedge.interop.detectron2 import accelerate
 
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    model: Any = DetectionModel(f"{name}.yaml", nc=CLASSES, verbose=False).train()
-    model.args = get_cfg()
-    parts = [objects(count, side, rng) for _ in range(batch)]
-    low, high = (torch.cat([part["boxes"] for part in parts]) / side).split(2, dim=1)
-    data = {
-        "img": torch.rand(batch, 3, side, side, generator=rng),
-        "batch_idx": torch.arange(batch).repeat_interleave(count).float(),
-        "cls": torch.cat([part["labels"] for part in parts]).float(),
-        "bboxes": torch.cat([(low + high) / 2, high - low], 1),
-    }
-
-    def train() -> None:
-        model.zero_grad()
-        model(dict(data))[0].sum().backward()
-
-    if step:
-        return model, train
-    with torch.no_grad():
-        outputs = model(data["img"])
-    return model, lambda: model.loss(dict(data), outputs)
+    return accelerate(model)
 
 
 def both(model: nn.Module, call: Call, put: Callable[[Any], Any], peer: bool, repeats: int):
@@ -139,7 +92,12 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict]:
     plan += [("FCOS", torchvision_calls, accelerate, 1)]
     if available("Ultralytics"):
         plan += [(name, yolo_calls, accelerate_yolo, 1) for name in ("yolo11n", "yolo26n")]
+    if available("MMDetection"):
+        plan += [("RetinaNet (MMDetection)", mmdetection_calls, accelerate_mmdetection, 9)]
+    if available("Detectron2"):
+        plan += [("RetinaNet (Detectron2)", detectron2_calls, accelerate_detectron2, 9)]
     counts, batches = (FEW, SOME) if options.crossover else (OBJECTS, BATCHES)
+    batches = options.batches or batches
     for name, make, put, shapes in plan:
         if options.only and name not in options.only.split(","):
             continue
@@ -173,6 +131,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="peers, separated by commas")
     parser.add_argument("--side", type=int, nargs="+", default=[640])
     parser.add_argument("--batch", type=int, default=64, help="at most so many images")
+    parser.add_argument("--batches", type=int, nargs="+", help="these numbers of images instead")
     parser.add_argument("--objects", type=int, default=5000, help="at most so many in an image")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--gb", type=float, default=8, help="of the peer's tables, at most")

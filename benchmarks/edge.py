@@ -55,7 +55,9 @@ ROWS = {
     "gfl_tiny mobilenetv3_small_100": gfl_tiny("mobilenetv3_small_100", "_mobilenetv3"),
     "yolov2": Row(lambda: YOLOv2(num_classes=CLASSES), {"bccd": "bccd"}),
     "ssd": Row(lambda: SSD(num_classes=CLASSES), {"bccd": "bccd_ssd"}),
-    "ssdlite": Row(lambda: SSDLite(num_classes=CLASSES), {"bccd": "bccd_ssdlite"}),
+    "ssdlite": Row(
+        lambda: SSDLite(num_classes=CLASSES), {data: f"{data}_ssdlite" for data in DATA}
+    ),
 }
 
 PEERS = [

@@ -31,7 +31,7 @@ import numpy as np
 import polars as pl
 import torch
 from _record import record, table
-from dropin import objects
+from dropin_peers import objects
 
 from kedge import ATSS, MaxIoU, RetinaNet, Targets
 from kedge.batches import Cached
