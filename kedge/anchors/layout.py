@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.level import Level
-from kedge.anchors.segments import pick
+from kedge.anchors.segments import pick, pick_boxes
 from kedge.boxes import iou
 
 KEPT = 1 << 20  # anchors of an image up to which their places are kept: 24 bytes each
@@ -261,15 +261,14 @@ class Layout:
             return row, self.centres(row, y, x)
 
     def centres(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """(P, 2) centres of the cells' anchors, x then y."""
-        cell = torch.stack([x, y], dim=-1).to(self.shapes.dtype)
-        rows = self.rows
-        return (cell + pick(rows.offset, row)[..., None]) * pick(rows.step, row)
+        """(P, 2) centres of the cells' anchors, x then y; in memory as of ``pick_boxes``."""
+        cell, rows = torch.stack([x, y]).to(self.shapes.dtype), self.rows
+        return (cell + pick(rows.offset, row)).T * pick_boxes(rows.step, row)
 
     def boxes_at(self, row: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """(P, 4) boxes at ``row`` and cell y, x."""
-        centre, half = self.centres(row, y, x), pick(self.shapes, row) / 2
-        return torch.cat([centre - half, centre + half], dim=-1)
+        """(P, 4) boxes at ``row`` and cell y, x; in memory as of ``pick_boxes``."""
+        centre, half = self.centres(row, y, x), pick_boxes(self.shapes, row) / 2
+        return torch.cat([(centre - half).T, (centre + half).T]).T
 
     def _standing(self, rows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Row of ``rows`` (P,) and centre (P, 2) of anchors (P,); of all without them."""
@@ -280,7 +279,7 @@ class Layout:
         if rows is None:
             return self._kept
         index = self.local(rows)
-        return pick(self._kept[0], index), pick(self._kept[1], index)
+        return pick(self._kept[0], index), pick_boxes(self._kept[1], index)
 
     def _row(self, rows: Tensor | None) -> Tensor:
         if self._kept is None or rows is None:
@@ -297,7 +296,7 @@ class Layout:
         """(P, 2) anchor centres x, y."""
         if self._kept is None or rows is None:
             return self._standing(rows)[1]
-        return pick(self._kept[1], self.local(rows))
+        return pick_boxes(self._kept[1], self.local(rows))
 
     def shape_of(self, rows: Tensor | None = None) -> Tensor:
         """(P, 2) width and height, exactly as given: a box's sides are rounded with its place."""

@@ -127,11 +127,13 @@ class Pairs:
         """(G,) mean of ``values`` (P,); 0 for a target without pairs. Exact where all are equal."""
         return mean(values, self.target, len(self.targets)).to(values.dtype)
 
-    def std_per_target(self, values: Tensor) -> Tensor:
-        """(G,) unbiased standard deviation (n - 1) of ``values``; 0 with fewer than two pairs."""
-        away = values - mean(values, self.target, len(self.targets))[self.target]
-        spread = total(away**2, self.target, len(self.targets))
-        return (spread / (self.count_per_target() - 1).clamp(min=1)).sqrt().to(values.dtype)
+    def mean_and_std_per_target(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """(G,) ``mean_per_target`` and unbiased standard deviation (n - 1) of ``values``, 0 with
+        fewer than two pairs."""
+        middle = mean(values, self.target, len(self.targets))
+        spread = total((values - pick(middle, self.target)) ** 2, self.target, len(self.targets))
+        spread = spread / (self.count_per_target() - 1).clamp(min=1)
+        return middle.to(values.dtype), spread.sqrt().to(values.dtype)
 
     def softmax_per_target(self, values: Tensor) -> Tensor:
         """(P,) softmax of ``values`` (P,) over the pairs of every target."""

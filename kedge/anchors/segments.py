@@ -20,7 +20,11 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
 
 def pick_boxes(values: Tensor, index: Tensor) -> Tensor:
     """``values[index]`` of boxes (N, 4) for rows (P,), in memory coordinate by coordinate: what is
-    computed of many boxes then reads in order. Picking rows from that again is slow."""
+    computed of many boxes then reads in order. Picking rows from that again is slow.
+
+    Few of many stay as they are, for all would be copied first."""
+    if len(values) > len(index) and not values.T.is_contiguous():
+        return pick(values, index)
     return values.T.index_select(1, index).T
 
 

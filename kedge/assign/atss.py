@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import pick, where
 from kedge.assign.shared.costs import alignment, checked
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
@@ -63,9 +64,11 @@ class ATSS:
         else:
             predictions = checked(predictions, anchors, targets, self)
             overlap = alignment(predictions, pairs, self.alpha)
-        threshold = pairs.mean_per_target(overlap) + pairs.std_per_target(overlap)
-        fits = (overlap >= threshold[pairs.target]) & pairs.centre_inside(self.margin)
-        return pairs.select(fits).best_target_per_anchor(by=overlap[fits]).assignment()
+        threshold = torch.add(*pairs.mean_and_std_per_target(overlap))
+        high = where(overlap >= pick(threshold, pairs.target))
+        pairs, overlap = pairs.select(high), pick(overlap, high)
+        held = where(pairs.centre_inside(self.margin))
+        return pairs.select(held).best_target_per_anchor(by=pick(overlap, held)).assignment()
 
     def _overlap(self, pairs: Pairs) -> Tensor:
         """(P,) IoU of the anchors, or of the squares that stand for them."""

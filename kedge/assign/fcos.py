@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import in_centre
+from kedge.anchors.segments import pick
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
 from kedge.types import Anchors, Assignment, Predictions, Targets
@@ -49,13 +50,13 @@ class FCOS:
         del predictions
         low, high = self._ranges(anchors).to(targets.boxes).unbind(1)
         pairs = anchors.inside(targets, self._region(anchors, targets, high))
-        farthest = self._sides(pairs).amax(1)
-        low, high = low[pairs.level()], high[pairs.level()]
+        sides, level = self._sides(pairs), pairs.level()
+        farthest, low, high = sides.amax(0), pick(low, level), pick(high, level)
         if self.strict:
             fits = (farthest > low) & (farthest < high)
         else:
             fits = (farthest >= low) & (farthest <= high)
-        fits &= pairs.centre_inside()
+        fits &= sides.amin(0) > 0  # the point is inside
         if self.centre_radius is not None:
             fits &= in_centre(pairs, self.centre_radius)
         chosen = pairs.select(fits)
@@ -87,6 +88,6 @@ class FCOS:
 
     @staticmethod
     def _sides(pairs: Pairs) -> Tensor:
-        """(P, 4) distances l, t, r, b of the point from the object's sides."""
+        """(4, P) distances l, t, r, b of the point from the object's sides."""
         point, box = pairs.points(), pairs.target_boxes()
-        return torch.cat([point - box[:, :2], box[:, 2:] - point], dim=1)
+        return torch.cat([(point - box[:, :2]).T, (box[:, 2:] - point).T])

@@ -132,7 +132,8 @@ def thresholds(rule: Assigner, grid: Grid, targets: Targets) -> Tensor | None:
         return torch.full((len(targets),), rule.positive)
     if isinstance(rule, ATSS) and rule.side is None:
         pairs = grid.nearest(targets, rule.k)
-        return pairs.mean_per_target(pairs.iou()) + pairs.std_per_target(pairs.iou())
+        mean, deviation = pairs.mean_and_std_per_target(pairs.iou())
+        return mean + deviation
     return None
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import spread
-from kedge.anchors.segments import pick, search, where
+from kedge.anchors.segments import pick, pick_boxes, search, where
 from kedge.types import Targets
 
 BLOCK = 1 << 18  # (object, shape) windows that are held at once
@@ -123,7 +123,7 @@ def join_found(grid: Layout, targets: Targets, found: list[Found]) -> Pairs:
 
 def measure(grid: Layout, targets: Targets, cells: Cells, of: Callable) -> Tensor:
     """``of(anchor boxes, target boxes)`` of every cell, in the arithmetic of the dense form."""
-    return of(grid.boxes_at(cells.row, cells.y, cells.x), pick(targets.boxes, cells.target))
+    return of(grid.boxes_at(cells.row, cells.y, cells.x), pick_boxes(targets.boxes, cells.target))
 
 
 def all_shapes(grid: Layout, cells: Cells) -> Cells:

@@ -89,10 +89,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.real)
 
-    @property
-    def whole(self) -> bool:
-        """Whether the table is not taken in pieces."""
-        return self.box.device.type != "cpu" or len(self) * self.width <= PART
+    def whole(self, numbers: int = 1) -> bool:
+        """Whether the table, of so many numbers a pair, is not taken in pieces."""
+        return self.box.device.type != "cpu" or numbers * len(self) * self.width <= PART
 
     def of(self, values: Tensor) -> Tensor:
         """(g, ...) of values (G, ...) of all objects."""
@@ -120,11 +119,12 @@ class Table:
         union = both.sub_(shared)
         return shared.div_(union.masked_fill_(union <= 0, 1))
 
-    def entries(self, ask: Callable[["Table"], Answer]) -> Answer:
-        """What ``ask`` gives of the table, asked of pieces that a processor's cache holds."""
-        if self.whole:
+    def entries(self, ask: Callable[["Table"], Answer], numbers: int = 1) -> Answer:
+        """What ``ask``, which holds so many numbers a pair, gives of the table, asked of pieces that a
+        processor's cache holds."""
+        if self.whole(numbers):
             return ask(self)
-        size = max(1, PART // max(self.width, 1))
+        size = max(1, PART // max(numbers * self.width, 1))
         found, image = [], self.image.tolist()
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
@@ -173,7 +173,8 @@ def columns(values: Tensor) -> Tensor:
 def sides_of(boxes: Tensor, dtype: torch.dtype) -> Tensor:
     """(5, 1, N) or (5, B, N) columns of boxes (N, 4) or (B, N, 4), and their area."""
     boxes = boxes.to(dtype)  # before the area is taken: float16 overflows at 256 px
-    return columns(torch.cat([boxes, area(boxes)[..., None]], dim=-1))
+    sides = torch.cat([boxes.movedim(-1, 0), area(boxes)[None]])
+    return sides[:, None] if sides.ndim == 2 else sides
 
 
 def _where(mask: Tensor, value: Tensor | None = None) -> Answer:
@@ -199,7 +200,7 @@ def overlapping(
         floor = part.at(by_place)[0]
         return floor if by_object is None else torch.maximum(floor, part.of(by_object))
 
-    if table.whole:
+    if table.whole():
         value, floor = table.iou(), least(table)
         return table.pairs(anchors, *_where((value >= floor) & (value > 0), value))
 
@@ -269,7 +270,7 @@ def closest(anchors: Any, table: Table, k: int, by: Callable[[Tensor, Tensor], T
         finite = torch.isfinite(value)
         return _where(_largest(torch.where(finite, value, -torch.inf), k) & finite)
 
-    return table.pairs(anchors, *table.entries(ask))
+    return table.pairs(anchors, *table.entries(ask, numbers=2))
 
 
 def nearest(anchors: Any, table: Table, k: int) -> Pairs:
