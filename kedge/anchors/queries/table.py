@@ -120,8 +120,8 @@ class Table:
         return shared.div_(union.masked_fill_(union <= 0, 1))
 
     def entries(self, ask: Callable[["Table"], Answer], numbers: int = 1) -> Answer:
-        """What ``ask``, which holds so many numbers a pair, gives of the table, asked of pieces that a
-        processor's cache holds."""
+        """What ``ask``, which holds so many numbers a pair, gives of the table: asked of pieces
+        that a processor's cache holds."""
         if self.whole(numbers):
             return ask(self)
         size = max(1, PART // max(numbers * self.width, 1))
