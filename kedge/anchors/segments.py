@@ -10,7 +10,7 @@ from torch import Tensor
 
 BY_NUMPY = 1 << 13  # rows from which a search on a processor is numpy's, several times faster
 SAMPLE = 8  # of so many rows one is sampled before many are ranked
-SAMPLED = 1 << 14  # rows from which that pays on a processor
+SAMPLED = 1 << 12  # rows from which that pays on a processor
 
 
 def pick(values: Tensor, index: Tensor) -> Tensor:
