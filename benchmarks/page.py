@@ -12,6 +12,7 @@ from page_dropin import dropin
 from page_edge import edge
 from page_learned import learned_detectors
 from page_speed import speed
+from page_strategies import strategies_study
 from page_study import study, study_rows
 from page_suspects import suspects
 
@@ -269,6 +270,7 @@ def main() -> None:
     runs = ROOT / "results" / "study.jsonl"
     page += suspects(study_rows(runs, "suspects"))
     page += study(study_rows(runs, "learned_anchors"))
+    page += strategies_study(study_rows(runs, "strategies"))
     page += strategies()
     page += detectors()
     page += plain(

@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 sys.path.append(str(REPOSITORY / "benchmarks"))
 import paired
 import study
+from page_strategies import strategies_study
 from page_study import study as page
 from page_study import study_rows
 from page_suspects import suspects
@@ -142,3 +143,23 @@ def test_the_page_of_suspects_answers_what_was_run():
     assert "less one, cross-entropy" not in text  # never run
     assert "8 runs" in text
     assert suspects([]) == ""
+
+
+def test_the_page_of_strategies_orders_and_says_how_sure_it_is():
+    def row(detector, seed, ap, small):
+        scores = {"AP": ap, "AP50": ap, "AR100": ap, "APs": small, "APm": ap, "APl": ap}
+        return {
+            "data": "d", "detector": detector, "seed": seed, "scores": scores, "commit": "a",
+            "seconds": 10, "steps": 100,
+        }  # fmt: skip
+
+    rows = [row("fcos", s, 0.5 + s / 100, 0.4) for s in range(3)]
+    rows += [row("atss", s, 0.53 + s / 100, 0.3) for s in range(3)]
+    rows += [row("paa", s, 0.52 + s / 100, 0.2) for s in range(2)]
+    text = strategies_study(rows)
+    assert "AP here: atss less fcos +3.0 [+3.0, +3.0]; paa less atss -1.0 (2 seeds" in text
+    assert "lada less" not in text  # never run
+    assert "small objects fcos, medium objects atss, large objects atss" in text
+    assert "no order is certain: paa." in text
+    assert text.index("| atss ") < text.index("| paa ") < text.index("| fcos ")
+    assert strategies_study([]) == ""
