@@ -111,8 +111,8 @@ class DynamicSoftLabel:
         return classes - self.iou_weight * (overlap + 1e-7).log() + self._prior(pairs)
 
     def _prior(self, pairs: Pairs) -> Tensor:
-        offset = pairs.points() - centres(pairs.target_boxes())
-        away = offset.norm(dim=1) / pairs.stride()[:, 0]
+        x, y = (pairs.points() - centres(pairs.target_boxes())).unbind(1)
+        away = torch.hypot(x, y) / pairs.stride()[:, 0]
         return 10 ** (away - self.soft_centre_radius)
 
     def _guess(self, pairs: Pairs, overlap: Tensor) -> Tensor:

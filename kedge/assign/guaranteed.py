@@ -82,7 +82,7 @@ def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
         near = anchors.nearest(targets, k) if k else anchors.inside(targets, _everywhere(targets))
         near = near.select(free[near.anchor])
         pairs, own = with_more(inside, near.anchor, near.target)
-        away = (pairs.points() - centres(pairs.target_boxes())).norm(dim=1)
+        away = torch.hypot(*(pairs.points() - centres(pairs.target_boxes())).unbind(1))
         worth = pairs.iou().double() + 2 * own + 1e-6 / (1 + away)  # below 4
         mate = heaviest_matching(pairs.target, pairs.anchor, 4 * wanted + worth, len(targets))
         if int(mate.sum()) == possible:
