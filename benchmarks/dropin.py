@@ -72,14 +72,18 @@ def accelerate_detectron2(model: nn.Module):
     return accelerate(model)
 
 
-def both(model: nn.Module, call: Call, put: Callable[[Any], Any], peer: bool, repeats: int):
-    """ms and MB of the peer alone, where it is to run, and with Kedge."""
+def both(
+    model: nn.Module, call: Call, put: Callable[[Any], Any], peer: bool, repeats: int, warm: bool
+):
+    """ms and MB of the peer alone, where it is to run, and with Kedge; each is called once before
+    unless it is ``warm``."""
     row: dict[str, Any] = {}
     for who, inside in (("peer", nullcontext), ("kedge", partial(put, model))):
         if who == "peer" and not peer:
             continue
         with inside():
-            call()
+            if not warm:
+                call()
             _, row[f"{who} ms"], row[f"{who} MB"] = measured(call, repeats)
     if peer:
         row["times"] = row["peer ms"] / row["kedge ms"]
@@ -97,7 +101,8 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict]:
     if available("Detectron2"):
         plan += [("RetinaNet (Detectron2)", detectron2_calls, accelerate_detectron2, 9)]
     counts, batches = (FEW, SOME) if options.crossover else (OBJECTS, BATCHES)
-    batches = options.batches or batches
+    counts, batches = options.counts or counts, options.batches or batches
+    warm = False
     for name, make, put, shapes in plan:
         if options.only and name not in options.only.split(","):
             continue
@@ -111,7 +116,8 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict]:
                     row = {"peer": name, "what": "step" if options.step else "loss", "side": side}
                     row |= {"batch": batch, "objects": count}
                     peer = gigabytes <= options.gb
-                    yield row | both(model, call, put, peer, options.repeats)
+                    yield row | both(model, call, put, peer, options.repeats, warm)
+                    warm = options.step and batch > 1  # the next step takes as long as this one
 
 
 def crowd(options: argparse.Namespace) -> Iterator[dict]:
@@ -119,7 +125,7 @@ def crowd(options: argparse.Namespace) -> Iterator[dict]:
     count = options.crowd // 16
     model, call = yolo_calls("yolo11n", count, 16, 640, False, options.seed)
     row = {"peer": "yolo11n", "what": "loss", "side": 640, "batch": 16, "objects": count}
-    yield row | both(model, call, accelerate_yolo, False, 1)
+    yield row | both(model, call, accelerate_yolo, False, 1, False)
 
 
 def main() -> None:
@@ -131,6 +137,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="peers, separated by commas")
     parser.add_argument("--side", type=int, nargs="+", default=[640])
     parser.add_argument("--batch", type=int, default=64, help="at most so many images")
+    parser.add_argument("--counts", type=int, nargs="+", help="these numbers of objects instead")
     parser.add_argument("--batches", type=int, nargs="+", help="these numbers of images instead")
     parser.add_argument("--objects", type=int, default=5000, help="at most so many in an image")
     parser.add_argument("--repeats", type=int, default=5)
