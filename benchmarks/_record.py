@@ -44,15 +44,13 @@ def _processor() -> str:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores this process may use, threads torch uses, and the GPU if there is one."""
+    """Processor, its cores, threads torch uses, and the GPU if there is one."""
     import torch
 
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
-        "cores": cores,
+        "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpu": gpu,
     }

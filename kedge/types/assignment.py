@@ -166,12 +166,9 @@ class Assignment:
         order = order[torch.argsort(self.weight[order], stable=True)]  # the last write wins
         anchor = self.anchor[order]
         local = (self.target - self.targets.first[self.image])[order]
-        last = torch.zeros_like(out).scatter_reduce_(
-            0, anchor, torch.arange(len(anchor), device=out.device), "amax"
-        )  # an index write with duplicates is undefined on a GPU; the largest position is not
-        if len(anchor):
-            out = torch.where(self.free(), out, local[last.clamp(max=len(anchor) - 1)])
-        return out.view(batch, count)
+        # an index write with duplicates is undefined on a GPU; the largest position is not
+        out.scatter_reduce_(0, anchor, torch.arange(len(anchor), device=out.device), "amax")
+        return out.scatter_(0, anchor, local[out[anchor]]).view(batch, count)
 
 
 class Assigner(Protocol):
