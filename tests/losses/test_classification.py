@@ -115,3 +115,41 @@ def test_distribution_is_smallest_at_the_two_hot_distribution():
         g = torch.Generator().manual_seed(seed)
         other = best + torch.randn(5, generator=g, dtype=torch.float64)
         assert distribution_focal_loss(other, target) > lowest - 1e-9
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_in_blocks_has_the_value_and_the_slope_of_its_formula(gamma, monkeypatch):
+    monkeypatch.setattr("kedge.losses.focal.BLOCK", 3)
+    rng = torch.Generator().manual_seed(0)
+    inputs = 3 * torch.randn(4, 5, generator=rng, dtype=torch.float64)
+    targets = torch.rand(4, 5, generator=rng, dtype=torch.float64)
+    leaves = inputs.requires_grad_(), targets.requires_grad_()
+
+    def formula(x, t):
+        log_p, log_rest = F.logsigmoid(x), F.logsigmoid(-x)
+        positive = -0.3 * t * torch.exp(gamma * log_rest) * log_p
+        return positive - 0.7 * (1 - t) * torch.exp(gamma * log_p) * log_rest
+
+    def ours(x, t):
+        return focal_loss(x, t, alpha=0.3, gamma=gamma, reduction="none")
+
+    torch.testing.assert_close(ours(*leaves), formula(*leaves))
+    for one, other in zip(
+        torch.autograd.grad(ours(*leaves).sum(), leaves),
+        torch.autograd.grad(formula(*leaves).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    assert torch.autograd.gradcheck(ours, leaves)
+
+
+def test_focal_of_far_logits_is_finite_and_right():
+    inputs = torch.tensor([-200.0, -30.0, 0.0, 30.0, 200.0], requires_grad=True)
+    for target, slopes in ((0.0, (0, 0, 0.75, 0.75, 0.75)), (1.0, (-0.25, -0.25, -0.25, 0, 0))):
+        loss = focal_loss(inputs, torch.full((5,), target), gamma=0.0, reduction="none")
+        (slope,) = torch.autograd.grad(loss.sum(), inputs)
+        wanted = torch.tensor(slopes) * torch.tensor([1, 1, 0.5, 1, 1])
+        torch.testing.assert_close(slope, wanted, atol=1e-7, rtol=1e-6)
+        assert torch.isfinite(loss).all()
+    tiny = focal_loss(torch.tensor([-20.0]), torch.zeros(1), alpha=None, gamma=0.0)
+    assert tiny.item() == pytest.approx(2.0611536e-9, rel=1e-6)  # log(1 + e^-20)
