@@ -227,6 +227,13 @@ def main() -> None:
         "128 images of 640 px, 8,400 points, 75,357 objects, at most 4,967 in one image.",
     )
     page += dropin(load, facts)
+    page += plain(
+        "losses_paired",
+        "Kedge's losses beside torchvision's",
+        "One RetinaNet of torchvision at 640 px, the same weights and images, with `accelerate(model, loss=\"kedge\")` and "
+        "without. *losses*: assignment, losses and their gradients, of the head's outputs; *step*: from images to the gradients "
+        "of all weights, most of which is the network. Goal: .8; a whole step misses it on a processor.",
+    )
     page += plain("anchor_design", "Anchor design", design_goals())
     page += plain(
         "anchor_design_full",
