@@ -197,7 +197,10 @@ class Pairs:
     def last_target_per_anchor(self) -> "Pairs":
         """One pair per anchor: the highest target, as where later objects overwrite earlier
         ones."""
-        return self.best_target_per_anchor(by=self.target.double())
+        slot, count = self.slots()
+        last = torch.full((count,), -1, device=slot.device)
+        last.scatter_reduce_(0, slot, self.target, "amax")
+        return self.select(pick(last, slot) == self.target)
 
     def shares_anchor(self, other: "Pairs") -> Tensor:
         """(P,) bool: whether the pair's anchor is also one of ``other``'s."""

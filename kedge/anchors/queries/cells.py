@@ -115,10 +115,14 @@ def join_found(grid: Layout, targets: Targets, found: list[Found]) -> Pairs:
     return Pairs(
         anchors=grid,  # pyright: ignore[reportArgumentType]  # a Grid: only it asks
         targets=targets,
-        anchor=torch.cat([part.anchor for part in found] or [empty]),
-        target=torch.cat([part.target for part in found] or [empty]),
-        _iou=torch.cat(known) if known else None,
+        anchor=_joined([part.anchor for part in found] or [empty]),
+        target=_joined([part.target for part in found] or [empty]),
+        _iou=_joined(known) if known else None,
     )
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def measure(grid: Layout, targets: Targets, cells: Cells, of: Callable) -> Tensor:
