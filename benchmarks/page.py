@@ -230,7 +230,7 @@ def main() -> None:
     page += plain(
         "losses_paired",
         "Kedge's losses beside torchvision's",
-        "One RetinaNet of torchvision at 640 px, the same weights and images, with `accelerate(model, loss=\"kedge\")` and "
+        'One RetinaNet of torchvision at 640 px, the same weights and images, with `accelerate(model, loss="kedge")` and '
         "without. *losses*: assignment, losses and their gradients, of the head's outputs; *step*: from images to the gradients "
         "of all weights, most of which is the network. Goal: .8; a whole step misses it on a processor.",
     )
