@@ -156,11 +156,16 @@ def test_mmdetection_heads_take_it(head, pyramid):
 @needs("Detectron2")
 @pytest.mark.parametrize("offset", [0.0, 0.5])
 @pytest.mark.parametrize("pyramid", [False, True])
-def test_detectron2(offset, pyramid):
+def test_detectron2(offset, pyramid, monkeypatch):
     peers.detectron2()
     import yaml
-    from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
+    from detectron2.modeling.anchor_generator import (
+        ANCHOR_GENERATOR_REGISTRY,
+        DefaultAnchorGenerator,
+    )
 
+    # what the snippet registers is gone afterwards: a name may be registered once
+    monkeypatch.setattr(ANCHOR_GENERATOR_REGISTRY, "_obj_map", {})
     design = report("detectron2", offset, pyramid)
     text, strides = design_snippet(design), [int(s) for s, _ in design.levels]
     if pyramid:
