@@ -31,7 +31,7 @@ def focal_loss(
     give the loss *expected* under the soft label, linear in the target as in NoisyAnchors
     (arXiv:1912.05086); torchvision's is not linear there.
 
-    Raises ValueError when the shapes differ.
+    Differentiable once. Raises ValueError when the shapes differ.
 
     Source: Lin et al., arXiv:1708.02002, eq. 5.
     """
