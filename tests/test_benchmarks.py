@@ -1,5 +1,6 @@
 """The benchmarks' dense forms are the strategies that they are timed against: equal labels."""
 
+import shutil
 import sys
 from dataclasses import replace
 
@@ -143,6 +144,21 @@ def test_noisy_anchors_labels_and_weights_equal_the_strategys(monkeypatch):
         at = found.anchor[mine] % len(grid)
         torch.testing.assert_close(found.weight[mine], expected.weight[at])
         torch.testing.assert_close(found.quality[mine], expected.quality[at])
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the kernel needs a compiler: g++")
+def test_the_native_kernel_labels_as_max_iou_does(tmp_path):
+    """A scene of each kind, with objects of one pixel, over the edge, alike, and in none."""
+    from native import Kernel
+
+    from kedge.assign import MaxIoU
+
+    grid = assign_cases.retinanet(SIZE)
+    kernel, rng = Kernel(grid, tmp_path), torch.Generator().manual_seed(0)
+    images = [objects(count, rng).float() for count in (0, 1, 3, 12, 60, 400)]
+    images.append(images[3].repeat(2, 1))  # every object twice: the lowest is named
+    found = MaxIoU()(grid, Targets.from_list([{"boxes": boxes} for boxes in images]))
+    assert torch.equal(kernel(images), found.dense())
 
 
 def test_the_page_shows_what_edge_measures_and_others_only_with_their_source():
