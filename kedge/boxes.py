@@ -27,7 +27,8 @@ def centres(boxes: Tensor) -> Tensor:
 
 def area(boxes: Tensor) -> Tensor:
     """Area (...) of ``xyxy`` boxes (..., 4)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    wide, tall = sizes(boxes).unbind(-1)
+    return wide * tall
 
 
 def holds(boxes: Tensor, points: Tensor, margin: float = 0.0) -> Tensor:
@@ -73,14 +74,14 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     a, b = at_least_float32(a, b)
     inter = intersection(a, b)
     union = area(a) + area(b) - inter
-    return inter / torch.where(union > 0, union, torch.ones_like(union))
+    return inter / torch.where(union > 0, union, 1)
 
 
 def iof(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over the area of ``a``; shapes as in ``iou``. 0 where ``a`` is empty."""
     a, b = at_least_float32(a, b)
     own = area(a)
-    return intersection(a, b) / torch.where(own > 0, own, torch.ones_like(own))
+    return intersection(a, b) / torch.where(own > 0, own, 1)
 
 
 def shape_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -274,7 +275,7 @@ def kld(a: Tensor, b: Tensor) -> Tensor:
     a, b = at_least_float32(a, b)
     side_a, side_b = sizes(a).clamp(min=SMALLEST_SIDE), sizes(b).clamp(min=SMALLEST_SIDE)
     ratio = side_a / side_b
-    offset = 2 * (centres(a) - centres(b)) / side_b
+    offset = ((a[..., :2] + a[..., 2:]) - (b[..., :2] + b[..., 2:])) / side_b
     terms = ratio.square() + offset.square() - 2 * torch.log(ratio) - 1
     return terms.sum(dim=-1) / 2
 

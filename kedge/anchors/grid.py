@@ -38,6 +38,11 @@ class Grid(Layout):
         boxes = self.boxes().detach()
         return boxes, table.sides_of(boxes, torch.promote_types(boxes.dtype, torch.float32))
 
+    @cached_property
+    def measured(self) -> dict[str, "Grid"]:
+        """The same anchors by other measures, once they have been asked for: with their tables."""
+        return {}
+
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
     ) -> Pairs:

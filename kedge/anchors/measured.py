@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries import table
 from kedge.anchors.queries.cells import (
     Found,
     OfTarget,
@@ -23,6 +24,7 @@ from kedge.anchors.segments import pick, where
 from kedge.types import Targets
 
 SLACK = 1e-5  # relative, and of the logarithm
+COST = 32  # of a pair in a table
 DENORMAL = 1e-37  # below, a measure is a number of few digits
 
 
@@ -68,6 +70,9 @@ class Measured(Grid):
         if not isinstance(min_iou, Tensor) and min_iou <= 0:
             name = type(self).__name__.removeprefix("By")
             raise ValueError(f"{name} is positive everywhere: ask for a threshold above 0")
+        few = self._table(targets, COST)
+        if few is not None:
+            return table.overlapping(self, few, min_iou, among)
         return self._search(targets, asked(self, targets, min_iou, among))
 
     def most_overlapping(self, targets: Targets, k: int) -> Pairs:
@@ -77,11 +82,20 @@ class Measured(Grid):
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest measure, all ties; none where it rounds to 0."""
+        few = self._table(targets, COST)
+        if few is not None:
+            return table.best(self, few)
         top = self.closest(targets, 1, by=self.measure)
         value = self.measure(top.boxes(), top.target_boxes())
         value = torch.where(value > 0, value, torch.inf)
         floor = value.new_full((len(targets),), torch.inf).scatter(0, top.target, value)
         return self._search(targets, OfTarget(floor))
+
+    def _table(self, targets: Targets, cost: int) -> table.Table | None:
+        few = super()._table(targets, cost)
+        if few is not None:
+            few.measure = self.measure
+        return few
 
     def _search(self, targets: Targets, question: Question) -> Pairs:
         found = []

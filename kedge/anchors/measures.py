@@ -25,4 +25,6 @@ def measured(anchors: Anchors[Any], measure: Measure, what: str) -> Anchors[Any]
         raise ValueError(f"{what}.measure is one of {known}, got {measure!r}")
     if not isinstance(anchors, Grid):
         raise ValueError(f"{what}(measure={measure!r}) needs a Grid: boxes stand in no cells")
-    return MEASURES[measure](anchors)
+    if measure not in anchors.measured:
+        anchors.measured[measure] = MEASURES[measure](anchors)
+    return anchors.measured[measure]

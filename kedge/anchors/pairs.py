@@ -108,6 +108,10 @@ class Pairs:
         """(G,) int64 number of pairs."""
         return count_of(self.target, len(self.targets))
 
+    def without_any(self) -> Tensor:
+        """(G,) bool: the targets, no crowds, that have no pair."""
+        return (self.count_per_target() == 0) & ~self.targets.ignore
+
     def max_per_target(self, values: Tensor) -> Tensor:
         """(G,) largest of ``values`` (P,); -inf for a target without pairs."""
         return self._per_target(values, "amax", -torch.inf)
@@ -161,6 +165,15 @@ class Pairs:
         lowest.scatter_reduce_(0, self.target, anchor, "amin")
         return tied & (anchor == pick(lowest, self.target))
 
+    def best_anchors(self) -> "Pairs":
+        """For every target the anchors of largest IoU, all ties, as ``anchors.best`` finds them:
+        among these pairs, where it has any, which must be all with some IoU or more."""
+        top = self.select(self.iou() == pick(self.max_per_target(self.iou()), self.target))
+        rest = self.without_any()
+        if not bool(rest.any()):
+            return top
+        return top.join(self.anchors.best(self.targets.only(rest)))
+
     # -- per anchor
 
     def num_rows(self) -> int:
@@ -171,7 +184,7 @@ class Pairs:
         """(P,) every pair's row in a table of anchors, all of them or only those that occur, and
         how many rows it has."""
         total = self.num_rows()
-        if fits_a_table(total, len(self)):
+        if fits_a_table(total, len(self), self.anchor.device):
             return self.anchor, total
         seen, slot = self.anchor.unique(return_inverse=True)
         return slot, len(seen)

@@ -4,11 +4,11 @@ The same operations as ``Pairs`` has per target, for any other grouping: a level
 image, an anchor.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
-BY_NUMPY = 1 << 13  # rows from which a search on a processor is numpy's, several times faster
+BY_NUMPY = 0  # rows from which numpy looks at a mask on a processor, several times faster
+IN_ORDER = 1 << 13  # rows from which it is faster on a processor to look up what has been sorted
 SAMPLE = 8  # of so many rows one is sampled before many are ranked
 SAMPLED = 1 << 12  # rows from which that pays on a processor
 
@@ -31,7 +31,7 @@ def pick_boxes(values: Tensor, index: Tensor) -> Tensor:
 def where(mask: Tensor) -> Tensor:
     """(K,) rows at which ``mask`` (P,) is true."""
     if len(mask) >= BY_NUMPY and mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+        return torch.from_numpy(mask.numpy().nonzero()[0])
     return mask.nonzero()[:, 0]
 
 
@@ -40,7 +40,7 @@ def search(values: Tensor, asked: Tensor) -> Tensor:
 
     On a processor many are looked up in their order: what is near is in the cache then.
     """
-    if len(asked) < BY_NUMPY or asked.device.type != "cpu":
+    if len(asked) < IN_ORDER or asked.device.type != "cpu":
         return torch.searchsorted(values, asked)
     asked, order = asked.sort()
     found = torch.searchsorted(values, asked)
@@ -53,21 +53,23 @@ def both(mask: Tensor) -> Tensor:
 
 
 TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting those that occur
-SMALL = 1 << 17  # up to here it always is
+SMALL = 1 << 18  # up to here it always is
+ON_A_GPU = 1 << 24  # the same where a fill costs a launch, and sorting ten and a wait
 SORTING = 64  # what an id costs in a sort, in table entries
 
 
-def fits_a_table(total: int, ids: int) -> bool:
+def fits_a_table(total: int, ids: int, device: torch.device) -> bool:
     """Whether a table of ``total`` entries costs less than sorting so many ``ids``."""
-    return total <= max(SMALL, min(TABLE, SORTING * ids), 4 * ids)
+    small = SMALL if device.type == "cpu" else ON_A_GPU
+    return total <= max(small, min(TABLE, SORTING * ids), 4 * ids)
 
 
 def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
     """(P,) bool: which ``ids`` (P,) are in ``of`` (Q,); int64, all below ``total``."""
     if len(of) == 0:
         return torch.zeros_like(ids, dtype=torch.bool)
-    if fits_a_table(total, len(ids) + len(of)):
-        return pick(_marked(of, total), ids)
+    if fits_a_table(total, len(ids) + len(of), ids.device):
+        return pick(marked(of, total), ids)
     of = of.sort().values
     return pick(of, search(of, ids).clamp_(max=len(of) - 1)) == ids
 
@@ -75,13 +77,14 @@ def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
 def difference(ids: Tensor, gone: Tensor, total: int) -> Tensor:
     """(K,) sorted: the distinct ``ids`` (P,) that are not in ``gone`` (Q,); int64, all below
     ``total``."""
-    if fits_a_table(total, len(ids) + len(gone)):
-        return where(_marked(ids, total).index_fill_(0, gone, False))
+    if fits_a_table(total, len(ids) + len(gone), ids.device):
+        return where(marked(ids, total).index_fill_(0, gone, False))
     ids = ids.unique()
     return pick(ids, where(~isin(ids, gone, total)))
 
 
-def _marked(ids: Tensor, total: int) -> Tensor:
+def marked(ids: Tensor, total: int) -> Tensor:
+    """(total,) bool: whether a number is one of ``ids`` (P,)."""
     return torch.zeros(total, dtype=torch.bool, device=ids.device).index_fill_(0, ids, True)
 
 

@@ -1,6 +1,6 @@
 """What an assignment did, in numbers."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -84,7 +84,7 @@ def report(assignment: Assignment) -> Report:
     per_target = torch.bincount(assignment.target, minlength=len(targets))
     per_target = torch.where(targets.ignore, -1, per_target)
     empty = per_target == 0
-    best = anchors.best(replace(targets, ignore=~empty))
+    best = anchors.best(targets.only(empty))
     touched = torch.zeros_like(empty)
     touched[best.target] = True
     taken = torch.zeros_like(empty)

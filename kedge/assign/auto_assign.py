@@ -107,8 +107,10 @@ class AutoAssign(nn.Module):
 
     def _with_nearest(self, pairs: Pairs) -> Pairs:
         """Adds the nearest anchors of targets that have none inside."""
-        lonely = (pairs.count_per_target() == 0) & ~pairs.targets.ignore
-        near = pairs.anchors.nearest(replace(pairs.targets, ignore=~lonely), self.force_k)
+        lonely = pairs.without_any()
+        if not bool(lonely.any()):
+            return pairs
+        near = pairs.anchors.nearest(pairs.targets.only(lonely), self.force_k)
         near = near.select(rank(self._prior(near), near.target, largest=True) < self.force_k)
         return pairs.join(near)
 

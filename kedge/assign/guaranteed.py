@@ -55,7 +55,7 @@ class Guaranteed(nn.Module):
         lost &= count_of(found.target, len(targets)) == 0
         if not bool(lost.any()):
             return found
-        more = _one_each(anchors, replace(targets, ignore=~lost), found.free())
+        more = _one_each(anchors, targets.only(lost), found.free())
         ones = found.weight.new_ones(len(more))
         target, order = torch.cat([found.target, more.target]).sort(stable=True)
         return replace(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import where
 from kedge.assign.shared.costs import checked, focal_gain
 from kedge.assign.shared.matching import cheapest_matching
 from kedge.assign.shared.without_graph import without_graph
@@ -100,7 +101,7 @@ class Hungarian:
         count = anchors.count(targets.batch_size)
         first = (count.cumsum(0) - count).tolist()
         for image in targets.image[~targets.ignore].unique().tolist():
-            rows = ((targets.image == image) & ~targets.ignore).nonzero()[:, 0]
+            rows = where((targets.image == image) & ~targets.ignore)
             rows = rows.repeat_interleave(self.repeat) if self.repeat > 1 else rows
             flat = first[image] + torch.arange(int(count[image]), device=rows.device)
             for group in self._parted(flat):

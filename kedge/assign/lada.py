@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import mean, rank
+from kedge.anchors.segments import mean, rank, where
 from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.without_graph import without_graph
@@ -101,5 +101,5 @@ def deviation(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _keep(pairs: Pairs, cost: Tensor, mask: Tensor) -> tuple[Pairs, Tensor]:
-    rows = mask.nonzero()[:, 0]
+    rows = where(mask)
     return pairs.select(rows), cost[rows]

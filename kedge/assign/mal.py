@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from kedge.anchors.segments import rank
+from kedge.anchors.segments import rank, where
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
 from kedge.assign.shared.without_graph import without_graph
@@ -54,7 +54,7 @@ class MAL:
         score, overlap = pair_scores(predictions, bag)
         left = (bag.count_per_target() * (1 - self.progress)).floor() + 1
         rows = rank(score + self.box_weight * overlap, bag.target, largest=True)
-        rows = (rows < left[bag.target]).nonzero()[:, 0]
+        rows = where(rows < left[bag.target])
         bag, joint = bag.select(rows), (score * overlap)[rows]
         assignment = bag.assignment(weight=mean_max_share(bag, joint))
         unmatched = background_weights(anchors, targets, predictions, self.match_iou)

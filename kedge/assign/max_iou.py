@@ -4,6 +4,8 @@ peers)."""
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import Tensor
+
 from kedge.anchors.measures import Measure, measured
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.without_graph import without_graph
@@ -71,26 +73,29 @@ class MaxIoU:
     def _assign(self, anchors: Anchors, targets: Targets) -> Assignment:
         candidates = anchors.overlapping(targets, self.negative)
         best = candidates.best_target_per_anchor(by=candidates.iou())
-        chosen = best.select(best.iou() >= self.positive)
-        if self.low_quality != "none":
-            rescued = anchors.best(targets)
-            rescued = rescued.select(rescued.iou() >= self.min_low_quality)
+        enough = best.iou() >= self.positive
+        if self.low_quality == "none":
+            chosen = best.select(enough)
+        else:
+            rescued = candidates.best_anchors()
+            if self.min_low_quality > 0:
+                rescued = rescued.select(rescued.iou() >= self.min_low_quality)
             if self.low_quality == "own":
-                rescued = self._own_best(rescued, best)
+                chosen = self._with_own_best(rescued, best, enough)
             else:
                 rescued = rescued.last_target_per_anchor()
-            chosen = chosen.without(rescued).join(rescued)
-        return chosen.assignment(ignored=best.anchor[best.iou() < self.positive])
+                chosen = best.select(enough).without(rescued).join(rescued)
+        return chosen.assignment(ignored=best.anchor[~enough])
 
-    @staticmethod
-    def _own_best(rescued: Pairs, best: Pairs) -> Pairs:
-        """The rescued anchors with their own best target: known, or found among all that touch
-        them."""
-        known = best.shares_anchor(rescued)
-        unknown = rescued.without(best)
-        if len(unknown) == 0:
-            return best.select(known)
+    def _with_own_best(self, rescued: Pairs, best: Pairs, enough: Tensor) -> Pairs:
+        """Of ``best`` the pairs that are good ``enough`` (P,) or whose anchor is ``rescued``; and
+        other rescued anchors with their own best target, found among all that touch them."""
+        chosen = best.select(enough | best.shares_anchor(rescued))
+        low = rescued.select(rescued.iou() < self.negative)
+        if len(low) == 0:  # all are among the candidates
+            return chosen
+        unknown = low.without(best)
         unknown = unknown.best_target_per_anchor(by=unknown.iou())
         # its own best target has at least the IoU of the one that rescued it
         touching = rescued.anchors.overlapping(rescued.targets, unknown.iou(), among=unknown.anchor)
-        return best.select(known).join(touching.best_target_per_anchor(by=touching.iou()))
+        return chosen.join(touching.best_target_per_anchor(by=touching.iou()))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import rank
+from kedge.anchors.segments import rank, where
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.mixture import two_gaussians
 from kedge.assign.shared.without_graph import without_graph
@@ -54,7 +54,7 @@ class PAA:
         loss = focal_cost(predictions, pairs, self.alpha, self.gamma)
         loss = loss + self.box_weight * giou_cost(predictions, pairs)
         levels = pairs.target * anchors.num_levels + pairs.level()
-        rows = (rank(loss, levels) < self.k).nonzero()[:, 0]
+        rows = where(rank(loss, levels) < self.k)
         pairs, loss = pairs.select(rows), loss[rows]
         return pairs.select(low_component(loss, pairs)).assignment()
 
@@ -62,7 +62,7 @@ class PAA:
 def own_targets(anchors: Anchors, targets: Targets, min_iou: float) -> Pairs:
     """Every anchor with its best target, at IoU >= ``min_iou`` or as one of some target's best."""
     pairs = anchors.overlapping(targets, min_iou)
-    rescued = anchors.best(targets).without(pairs).anchor.unique()
+    rescued = pairs.best_anchors().without(pairs).anchor.unique()
     if len(rescued):
         pairs = pairs.join(anchors.overlapping(targets, 0.0, among=rescued))
     return pairs.best_target_per_anchor(by=pairs.iou())

@@ -46,10 +46,11 @@ class SSDMatch:
     ) -> Assignment:
         """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
         del predictions
+        near = anchors.overlapping(targets, self.positive)
         if self.first == "best":
-            taken = anchors.best(targets)
+            taken = near.best_anchors()
             taken = taken.select(taken.top_per_target(taken.iou(), k=1)).last_target_per_anchor()
         else:
             taken = greedy_matching(anchors, targets, self.min_iou)
-        rest = anchors.overlapping(targets, self.positive).without(taken)
+        rest = near.without(taken)
         return taken.join(rest.best_target_per_anchor(by=rest.iou())).assignment()

@@ -1,6 +1,5 @@
 """Why an object has no anchor: how well it is met, where it ranks, and who took its anchors."""
 
-from dataclasses import replace
 from typing import TypedDict
 
 import torch
@@ -56,9 +55,9 @@ def reasons(
     lost = without.nonzero()[:EXPLAINED, 0]
     if len(lost) == 0:
         return []
-    others = torch.ones(len(targets), dtype=torch.bool)
-    others[lost] = False
-    asking = replace(targets, ignore=others)
+    asked_for = torch.zeros(len(targets), dtype=torch.bool)
+    asked_for[lost] = True
+    asking = targets.only(asked_for)
     iou, anchor = _best(grid, asking, lost)
     rank, among = _places(grid, targets, lost, anchor, iou)
     asked = thresholds(rule, grid, asking)

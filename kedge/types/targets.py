@@ -1,6 +1,7 @@
 """Targets: the ground truth of a batch, packed."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -156,6 +157,16 @@ class Targets:
         """(B,) row of the first object of every image."""
         count = self.count
         return count.cumsum(0) - count
+
+    def only(self, mask: Tensor) -> "Targets":
+        """The same rows, of which a query sees those where ``mask`` (G,) is true: the others count
+        as crowds."""
+        part = copy(self)  # which has been checked
+        for known in ("real", "crowds"):
+            part.__dict__.pop(known, None)
+        object.__setattr__(part, "ignore", self.ignore | ~mask)
+        object.__setattr__(part, "all_real", False)
+        return part
 
     def as_one_class(self) -> "Targets":
         """The same objects, all of class 0: what a first stage looks for."""

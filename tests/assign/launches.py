@@ -34,9 +34,12 @@ _WAITS = {
 }
 
 
-OF_A_PROCESSOR = ((segments, "BY_NUMPY"), (segments, "SAMPLED"), (table, "PART"))
-"""What only a processor does from so many rows on: numpy's searches, a sample before a sort, a
-table in pieces."""
+OF_A_PROCESSOR = (
+    *((segments, name) for name in ("BY_NUMPY", "IN_ORDER", "SAMPLED", "SMALL")),
+    (table, "PART"),
+)
+"""What only a processor does from so many rows on: masks by numpy, searches in order, a sample
+before a sort, ids that are sorted, a table in pieces."""
 
 
 class Launches(TorchDispatchMode):

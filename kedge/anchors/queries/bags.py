@@ -39,7 +39,7 @@ def most_overlapping(
     found: list[Pairs] = []
     open_ = ~targets.ignore
     for threshold in LADDER:
-        pairs = anchors.overlapping(replace(targets, ignore=~open_), threshold)
+        pairs = anchors.overlapping(targets.only(open_), threshold)
         done = (pairs.count_per_target() >= k) if threshold > 0 else torch.ones_like(open_)
         pairs = pairs.select(done[pairs.target])
         found.append(pairs.select(pairs.top_per_target(pairs.iou(), k)))
@@ -57,12 +57,12 @@ def most_overlapping_of_grid(grid: Any, targets: Targets, k: int) -> Pairs:
     ladder is taken."""
     floor = _reached(grid, targets, k)
     known = floor > 0
-    pairs = grid.overlapping(replace(targets, ignore=targets.ignore | ~known), floor[:, None])
+    pairs = grid.overlapping(targets.only(known), floor[:, None])
     bag = replace(pairs, targets=targets)
     bag = bag.select(bag.top_per_target(bag.iou(), k))
     open_ = ~(targets.ignore | known)
     if open_.any():
-        rest = most_overlapping(grid, replace(targets, ignore=~open_), k)
+        rest = most_overlapping(grid, targets.only(open_), k)
         bag = bag.join(replace(rest, targets=targets))
     return bag
 

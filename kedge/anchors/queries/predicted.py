@@ -141,7 +141,7 @@ def nearest_predictions(
         return closest(near.anchors, table, k, by)
     known = by(boxes[near.anchor], near.target_boxes()).nan_to_num(nan=-FAR, neginf=-FAR)
     reach = near.min_per_target(known).neg() * (1 + 1e-5) + 1e-3
-    asked = near.count_per_target().nonzero()[:, 0]
+    asked = where(near.count_per_target() > 0)
     middle, reach = centres(targets.boxes[asked]), reach[asked, None]
     windows = torch.cat([middle - reach, middle + reach], dim=1)
     image = near.anchors.image_of(rows)

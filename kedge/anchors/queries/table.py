@@ -28,6 +28,7 @@ NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything
 _forced: list[bool] = []
 
 Answer = tuple[Tensor, Tensor | None]  # (K,) entries of a table, row by row, and their IoU
+Measure = Callable[[Tensor, Tensor], Tensor]
 
 
 @contextmanager
@@ -64,7 +65,8 @@ class Table:
 
     ``boxes`` (N, 4) of every image, or (B, N, 4). A place is a row of the batch's anchors: the
     ``image * N + n``-th, or the one that ``rows`` (B * N,) says. ``sides``: ``sides_of(boxes)``,
-    where the caller keeps them; ``real`` (g,): only these objects.
+    where the caller keeps them; ``real`` (g,): only these objects; ``measure``: what stands in the
+    place of the IoU, of boxes (..., 4) whose leading dimensions broadcast.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class Table:
         rows: Tensor | None = None,
         sides: Tensor | None = None,
         real: Tensor | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self.targets, self.boxes, self.rows = targets, boxes.detach(), rows
+        self.measure = measure
         self.width = boxes.shape[-2]
         self.real = targets.real if real is None else real
         self.every = real is None and targets.all_real
@@ -113,8 +117,16 @@ class Table:
         shared *= (torch.minimum(y2, v2) - torch.maximum(y1, v1)).clamp_(min=0)
         return shared, (x2 - x1) * (y2 - y1) + own
 
+    def by(self, measure: Measure) -> Tensor:
+        """(g, N) a measure of boxes (..., 4)."""
+        same = self.sides.dtype == self.boxes.dtype
+        sides = self.sides[:4] if same else columns(self.boxes)  # in memory as in a table: faster
+        return measure(self.at(sides).movedim(0, -1), self.box[:, None])
+
     def iou(self) -> Tensor:
-        """(g, N), equal to ``kedge.boxes.iou`` bit by bit."""
+        """(g, N), equal to ``kedge.boxes.iou`` bit by bit; or the table's measure."""
+        if self.measure is not None:
+            return self.by(self.measure)
         shared, both = self.areas()
         union = both.sub_(shared)
         return shared.div_(union.masked_fill_(union <= 0, 1))
@@ -128,7 +140,8 @@ class Table:
         found, image = [], self.image.tolist()
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
-            part = Table(self.boxes, self.targets, self.rows, self.sides, self.real[start:stop])
+            real = self.real[start:stop]
+            part = Table(self.boxes, self.targets, self.rows, self.sides, real, self.measure)
             part.only = image[start] if image[start] == image[stop - 1] else None
             at, value = ask(part)
             found.append((at + start * self.width, value))
@@ -200,9 +213,12 @@ def overlapping(
         floor = part.at(by_place)[0]
         return floor if by_object is None else torch.maximum(floor, part.of(by_object))
 
-    if table.whole():
-        value, floor = table.iou(), least(table)
-        return table.pairs(anchors, *_where((value >= floor) & (value > 0), value))
+    def exactly(part: Table) -> Answer:
+        value = part.iou()
+        return _where((value >= least(part)) & (value > 0), value)
+
+    if table.whole() or table.measure is not None:
+        return table.pairs(anchors, *table.entries(exactly, numbers=2))
 
     def ask(part: Table) -> Answer:
         shared, both = part.areas()
@@ -258,15 +274,12 @@ def most_overlapping(anchors: Any, table: Table, k: int) -> Pairs:
     return table.pairs(anchors, *table.entries(ask))
 
 
-def closest(anchors: Any, table: Table, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
+def closest(anchors: Any, table: Table, k: int, by: Measure) -> Pairs:
     """For every target the ``k`` places of largest ``by(boxes, target boxes)``, (g, N) of (g, N, 4)
     or (1, N, 4) and (g, 1, 4); never one without a finite value. Equal values: the lowest place."""
 
-    same = table.sides.dtype == table.boxes.dtype
-    sides = table.sides[:4] if same else columns(table.boxes)  # in memory as in a table: faster
-
     def ask(part: Table) -> Answer:
-        value = by(part.at(sides).movedim(0, -1), part.box[:, None])
+        value = part.by(by)
         finite = torch.isfinite(value)
         return _where(_largest(torch.where(finite, value, -torch.inf), k) & finite)
 

@@ -2,7 +2,6 @@
 the pairs that can be cheap enough, without pricing all."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
-MANY = 1 << 15  # anchors inside from which it pays to look for those that can matter
+MANY = 1 << 13  # anchors inside from which it pays to look for those that can matter
 
 Price = Callable[[Pairs], tuple[Tensor, Tensor]]
 Claim = Callable[[Pairs, Tensor, Tensor], Tensor]
@@ -49,20 +48,24 @@ def affordable(
     if few_launches(inside.targets) or len(inside) < MANY:
         pairs, _ = with_overlapping(inside, predictions)
         return _near(inside, pairs, price, claim, least)
-    targets, valid = inside.targets, anchors_of(inside)[0]
+    targets, valid = inside.targets, anchors_of(inside)
     said = iou(predicted_boxes(predictions, inside), inside.target_boxes())
-    kept, floor = _enough(inside, said, price, k, guess, worth)
-    pairs = inside.select(kept)
-    anchor, target, _ = overlapping_predictions(
+    kept, dearest, least_overlap = _enough(inside, said, price, k, guess)
+    floor = torch.minimum(worth(dearest), least_overlap)
+    floor = torch.where(torch.isfinite(dearest), floor, 0)
+    anchor, target, value = overlapping_predictions(
         inside.anchors, targets, predictions, floor, among=valid
     )
-    pairs, _ = with_more(pairs, anchor, target)
+    near = Pairs(anchors=inside.anchors, targets=targets, anchor=anchor, target=target)
+    matters = ~(guess(near, value) > pick(dearest, target))
+    rows = where(matters | (value >= pick(least_overlap, target)))
+    pairs, _ = with_more(inside.select(kept), pick(anchor, rows), pick(target, rows))
     pairs, overlap, cost, claimed = _near(inside, pairs, price, claim, least)
     lost = pairs.select(claimed)
     lost = lost.select(contested(lost))
     rest = inside.select(inside.shares_anchor(lost))
     anchor, target, _ = overlapping_predictions(
-        inside.anchors, targets, predictions, 0.0, among=anchors_of(lost)[0]
+        inside.anchors, targets, predictions, 0.0, among=anchors_of(lost)
     )
     anchor, target = torch.cat([rest.anchor, anchor]), torch.cat([rest.target, target])
     pairs, overlap, cost, old = _with(pairs, overlap, cost, anchor, target, price)
@@ -91,10 +94,10 @@ def _enough(
     price: Price,
     k: int,
     guess: Callable[[Pairs, Tensor], Tensor],
-    worth: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """(P,) bool: the pairs that can be among the ``k`` cheapest or best overlapping of their
-    target, and (G,) the overlap that any other such pair has at least."""
+    target; (G,) what the former cost at most, infinity where that is not known, and the overlap
+    that the latter have at least."""
     bound, count = guess(inside, said), len(inside.targets)
     first = inside.select(rank_below(bound, inside.target, count, k) < k)
     dearest = first.max_per_target(price(first)[1])
@@ -103,9 +106,8 @@ def _enough(
     dearest = torch.where(full, dearest, torch.inf)
     top = where(rank_below(said, inside.target, count, k, largest=True) < k)
     least = inside.select(top).min_per_target(pick(said, top))
-    floor = torch.where(full, torch.minimum(worth(dearest), least), 0)
     kept = ~(bound > pick(dearest, inside.target))  # NaN stays
-    return kept.index_fill_(0, top, True), floor
+    return kept.index_fill_(0, top, True), dearest, least
 
 
 def _with(
@@ -129,8 +131,7 @@ def _around(inside: Pairs, poor: Tensor, reach: float) -> Pairs:
     """Of the anchors ``inside`` some target those within ``reach`` strides of the ``poor`` ones."""
     targets, strides = inside.targets, inside.anchors.level_strides().to(inside.targets.boxes)
     point = centres(targets.boxes)[:, None].repeat(1, len(strides), 2)
-    asked = replace(targets, ignore=~poor)
-    near = inside.anchors.inside(asked, enlarged(point, 2 * reach * strides))
+    near = inside.anchors.inside(targets.only(poor), enlarged(point, 2 * reach * strides))
     return near.select(near.shares_anchor(inside))
 
 

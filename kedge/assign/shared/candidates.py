@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
-from kedge.anchors.segments import pick, rank_below, total, where, wide
+from kedge.anchors.segments import fits_a_table, marked, pick, rank_below, total, where, wide
 from kedge.assign.shared.costs import anchors_of
 from kedge.types import Predictions
 
@@ -31,7 +31,7 @@ def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Ten
 
     Ordered by target, then anchor. The second value (P,) marks the pairs that were there before.
     """
-    rows, _ = anchors_of(pairs)
+    rows = anchors_of(pairs)
     anchor, target, _ = overlapping_predictions(
         pairs.anchors, pairs.targets, predictions, 0.0, among=rows
     )
@@ -43,6 +43,15 @@ def with_more(pairs: Pairs, anchor: Tensor, target: Tensor) -> tuple[Pairs, Tens
 
     The second value (P,) marks the pairs that were there before.
     """
+    width, targets = pairs.anchors.per_image, pairs.targets
+    size = 0 if width is None else width * len(targets)
+    if width and fits_a_table(size, len(pairs) + len(anchor), anchor.device):
+        first = (targets.image - torch.arange(len(targets), device=anchor.device)) * width
+        own = marked(pairs.anchor - pick(first, pairs.target), size)
+        key = where(own.clone().index_fill_(0, anchor - pick(first, target), True))
+        target = key.div(width, rounding_mode="floor")
+        joined = replace(pairs, anchor=key + pick(first, target), target=target, _iou=None)
+        return joined, pick(own, key)
     anchor, target = torch.cat([pairs.anchor, anchor]), torch.cat([pairs.target, target])
     own = torch.arange(len(anchor), device=anchor.device) < len(pairs)
     key = target * pairs.num_rows() + anchor

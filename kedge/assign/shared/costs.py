@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.segments import marked, pick, where
 from kedge.boxes import at_least_float32, giou, iou, unflip
 from kedge.counted import count
 from kedge.types import Anchors, ClassWeights, Predictions, Targets
@@ -69,23 +70,24 @@ def alignment(predictions: Predictions, pairs: Pairs, alpha: float) -> Tensor:
     return class_logit(predictions, pairs).sigmoid() ** (1 - alpha) * overlap**alpha
 
 
-def anchors_of(pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """The distinct rows (U,) of the pairs, ascending, and every pair's place (P,) there."""
-    seen = torch.zeros(pairs.num_rows(), dtype=torch.bool, device=pairs.anchor.device)
-    seen[pairs.anchor] = True
-    return seen.nonzero()[:, 0], (seen.cumsum(0) - 1)[pairs.anchor]
+def anchors_of(pairs: Pairs) -> Tensor:
+    """The distinct rows (U,) of the pairs, ascending."""
+    return where(marked(pairs.anchor, pairs.num_rows()))
 
 
 def per_anchor(
     predictions: Predictions, pairs: Pairs, cost: Callable[[Tensor, Tensor | None], Tensor]
 ) -> Tensor:
     """(P,) ``cost(logits (u, C), objectness (u,) | None)`` (u,) at every pair's anchor."""
-    flat, place = anchors_of(pairs)
+    flat = anchors_of(pairs)
     values = [
         cost(at_least_float32(predictions.log_odds_at(part))[0], objectness(predictions, part))
         for part in flat.split(max(1, BLOCK // max(predictions.num_classes, 1)))
     ]
-    return torch.cat(values)[place] if len(flat) else predictions.class_rows.new_zeros(0).float()
+    if len(flat) == 0:
+        return predictions.class_rows.new_zeros(0).float()
+    every = values[0].new_empty(pairs.num_rows()).scatter_(0, flat, torch.cat(values))
+    return pick(every, pairs.anchor)
 
 
 def focal_negative(logit: Tensor, alpha: float, gamma: float) -> Tensor:

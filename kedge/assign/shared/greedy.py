@@ -32,7 +32,7 @@ def greedy_matching(anchors: Anchors[Pairs], targets: Targets, min_iou: float) -
         if not short.any():
             break
         k *= DEEPER
-        free = replace(targets, ignore=~short)
+        free = targets.only(short)
         longer = replace(_listed(anchors, free, k, min_iou), targets=targets)
         listed = listed.select(~pick(short, listed.target)).join(longer)
         number = listed.count_per_target()

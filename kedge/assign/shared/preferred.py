@@ -44,7 +44,7 @@ def preferred(
         overlap, cost = price(pairs, torch.zeros_like(old).masked_scatter(old, good))
         wanted = dynamic_k(overlap, pairs.target, len(targets), k)
         return pairs, overlap, cost, cheapest(cost, pairs.target, wanted, k)
-    valid, _ = anchors_of(own)
+    valid = anchors_of(own)
     pairs = own.select(good)
     said = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
     least = _kth_largest(said, pairs.target, len(targets), k)
@@ -69,7 +69,7 @@ def preferred(
     if len(lost):
         rest = own.select(own.shares_anchor(lost))
         anchor, target, _ = overlapping_predictions(
-            pairs.anchors, targets, predictions, 0.0, among=anchors_of(lost)[0]
+            pairs.anchors, targets, predictions, 0.0, among=anchors_of(lost)
         )
         pairs, (good, claimed) = _joined(pairs, rest, anchor, target, good, claimed)
         overlap, cost = price(pairs, good)

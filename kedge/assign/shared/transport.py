@@ -31,7 +31,8 @@ def cheapest_transport(
     lives on the pairs of the regions, and one entry per anchor in them.
     """
     targets = pairs.targets
-    flat, point = anchors_of(pairs)  # u distinct anchors
+    flat = anchors_of(pairs)  # u distinct anchors
+    point = torch.searchsorted(flat, pairs.anchor)
     image, count = pairs.anchors.image_of(flat), pairs.anchors.count(targets.batch_size)
     wide = torch.float32 if cost.device.type == "mps" else torch.float64
     real = pairs.count_per_target() > 0
