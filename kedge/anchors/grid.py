@@ -72,7 +72,7 @@ class Grid(Layout):
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""
         area = centre.region_of(self, targets, region)
-        few = self._table(targets, 16)
+        few = self._table(targets, 12)
         if few is not None:
             return table.inside(self, few, area, margin)
         return centre.inside(self, targets, area, margin)
@@ -80,7 +80,7 @@ class Grid(Layout):
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The anchors of the ``k`` nearest cells on every level."""
         centre.at_least_one(k)
-        few = self._table(targets, 32)
+        few = self._table(targets, 16)
         return centre.nearest(self, targets, k) if few is None else table.nearest(self, few, k)
 
     def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
@@ -91,7 +91,7 @@ class Grid(Layout):
         of the boxes as Gaussians.
         """
         centre.at_least_one(k)
-        few = self._table(targets, 64)
+        few = self._table(targets, 32)
         if few is not None:
             return table.closest(self, few, k, by)
         return centre.closest(self, targets, k, by)

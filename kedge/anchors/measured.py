@@ -24,7 +24,7 @@ from kedge.anchors.segments import pick, where
 from kedge.types import Targets
 
 SLACK = 1e-5  # relative, and of the logarithm
-COST = 32  # of a pair in a table
+COST = 16  # of a pair in a table
 DENORMAL = 1e-37  # below, a measure is a number of few digits
 
 

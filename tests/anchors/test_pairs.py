@@ -4,9 +4,13 @@ import pytest
 import torch
 from anchors.scenes import scenes
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kedge import Grid, Level, Targets
 from kedge.anchors import Pairs
+from kedge.anchors.queries.table import tables
+from kedge.assign.shared import candidates
+from kedge.assign.shared.candidates import with_more
 
 FEW = settings(max_examples=80, deadline=None)
 GRID = Grid((20, 30), [Level(stride=10, shapes=[(10, 10)])])  # six anchors
@@ -161,3 +165,39 @@ def test_no_pairs_at_all():
     assert none.top_per_target(value, 3).tolist() == []
     assert len(none.best_target_per_anchor(by=value)) == 0
     assert none.assignment().dense().tolist() == [[-1] * 6]
+
+
+@pytest.mark.parametrize("always", [True, False], ids=["table", "search"])
+@given(scene=scenes(), floor=st.sampled_from([0.05, 0.4, 0.95]))
+@FEW
+def test_the_best_anchors_are_those_that_a_search_finds(always, scene, floor):
+    """Where an object has a pair it is read off, where it has none it is looked for."""
+    grid, targets = scene
+    with tables(always):
+        near, wanted = grid.overlapping(targets, floor), grid.best(targets)
+        found = near.best_anchors()
+    assert found.targets is targets
+    assert torch.equal(found.target, found.target.sort().values)
+    got = sorted(zip(found.target.tolist(), found.anchor.tolist(), found.iou().tolist()))
+    assert got == sorted(zip(wanted.target.tolist(), wanted.anchor.tolist(), wanted.iou().tolist()))
+    has = set(near.target.tolist())
+    empty = [g for g in range(len(targets)) if g not in has and not targets.ignore[g]]
+    assert near.without_any().nonzero()[:, 0].tolist() == empty
+
+
+@given(scene=scenes(), floor=st.sampled_from([0.1, 0.5]))
+@FEW
+def test_more_pairs_are_joined_in_a_table_as_by_sorting(scene, floor):
+    grid, targets = scene
+    pairs, more = grid.inside(targets), grid.overlapping(targets, floor)
+    found, old = with_more(pairs, more.anchor, more.target)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "fits_a_table", lambda *given: False)
+        wanted, mark = with_more(pairs, more.anchor, more.target)
+    assert torch.equal(found.anchor, wanted.anchor)
+    assert torch.equal(found.target, wanted.target)
+    assert torch.equal(old, mark)
+    own = set(zip(pairs.target.tolist(), pairs.anchor.tolist()))
+    both = sorted(own | set(zip(more.target.tolist(), more.anchor.tolist())))
+    assert list(zip(found.target.tolist(), found.anchor.tolist())) == both
+    assert [pair in own for pair in both] == old.tolist()

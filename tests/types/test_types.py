@@ -54,6 +54,17 @@ class TestTargets:
         with pytest.raises(ValueError, match=r"\(G, 4\) xyxy"):
             Targets(boxes=torch.zeros(2, 5), labels=index, image=index, batch_size=1)
 
+    def test_only_some_are_seen_and_crowds_stay_crowds(self):
+        ignore = torch.tensor([False, True, False])
+        given = targets([BOX, BOX, BOX], [0, 0, 1], ignore=ignore)
+        assert given.real.tolist() == [0, 2]  # kept from here on
+        part = given.only(torch.tensor([False, True, True]))
+        assert part.real.tolist() == [2]
+        assert part.crowds.tolist() == [0, 1]
+        assert not part.all_real
+        assert given.real.tolist() == [0, 2]
+        assert part.boxes is given.boxes
+
     def test_a_box_without_area_is_accepted(self):
         assert len(targets([[3, 3, 3, 3]], [0])) == 1
 

@@ -217,7 +217,9 @@ def overlapping(
         value = part.iou()
         return _where((value >= least(part)) & (value > 0), value)
 
-    if table.whole() or table.measure is not None:
+    if table.whole():
+        return table.pairs(anchors, *exactly(table))
+    if table.measure is not None:
         return table.pairs(anchors, *table.entries(exactly, numbers=2))
 
     def ask(part: Table) -> Answer:
