@@ -18,6 +18,16 @@ QUESTIONS = (
         ("coco", "entropy"),
     ),
     (
+        "learned less fixed, identical shapes, cross-entropy",
+        ("identical", "learned_entropy"),
+        ("identical", "entropy"),
+    ),
+    (
+        "learned from COCO's less one k-means shape, cross-entropy",
+        ("coco", "learned_entropy"),
+        ("one", "entropy"),
+    ),
+    (
         "learned from COCO's less fixed k-means, cross-entropy",
         ("coco", "learned_entropy"),
         ("kmeans", "entropy"),
