@@ -1,5 +1,6 @@
 """Hungarian: one anchor for each target, at the least total cost (DETR)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,14 +8,15 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import where
+from kedge.anchors.queries.table import columns
+from kedge.anchors.segments import pick
 from kedge.assign.shared.costs import checked, focal_gain
 from kedge.assign.shared.matching import cheapest_matching
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import at_least_float32, centres, sizes, unflip
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
-BLOCK = 1 << 17  # (target, anchor) costs that are held at once
+BLOCK, ON_A_GPU = 1 << 17, 1 << 24  # (target, anchor) costs that are held at once
 TINY = 1e-12  # square pixels: what two boxes without area share is 0
 WORST = 1e6  # the cost of a prediction that is not finite
 
@@ -98,16 +100,41 @@ class Hungarian:
         scale = self._scale(anchors, targets.boxes)
         empty = targets.image[:0]
         found = [(empty, empty)]
-        count = anchors.count(targets.batch_size)
-        first = (count.cumsum(0) - count).tolist()
-        for image in targets.image[~targets.ignore].unique().tolist():
-            rows = where((targets.image == image) & ~targets.ignore)
-            rows = rows.repeat_interleave(self.repeat) if self.repeat > 1 else rows
-            flat = first[image] + torch.arange(int(count[image]), device=rows.device)
+        for rows, place, flat, most in self._problems(anchors, targets):
             for group in self._parted(flat):
-                found.append(self._match(rows, group, targets, predictions, scale))
+                found.append(self._match(rows, place, group, most, targets, predictions, scale))
         target, anchor = (torch.cat(part) for part in zip(*found))
+        if self.groups > 1:
+            order = torch.argsort(target, stable=True)
+            target, anchor = pick(target, order), pick(anchor, order)
         return Pairs(anchors=anchors, targets=targets, anchor=anchor, target=target).assignment()
+
+    def _problems(
+        self, anchors: Anchors, targets: Targets
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+        """Targets (R,), the image (R,) below I of each, the anchors (I, N) of the images, and how
+        many targets an image has at most.
+
+        All images together, where all have equally many anchors, and enough; else one by one.
+        """
+        rows = targets.real
+        rows = rows.repeat_interleave(self.repeat) if self.repeat > 1 else rows
+        if len(rows) == 0:
+            return
+        image, place, number = pick(targets.image, rows).unique(
+            return_inverse=True, return_counts=True
+        )
+        wide = anchors.per_image
+        most = int(number.max())
+        if wide is not None and most * self.groups <= wide:
+            flat = image[:, None] * wide + torch.arange(wide, device=rows.device)
+            yield rows, place, flat, most
+            return
+        count = anchors.count(targets.batch_size)
+        first, image = (count.cumsum(0) - count).tolist(), image.tolist()
+        for at, own in zip(image, rows.split(number.tolist())):
+            flat = first[at] + torch.arange(int(count[at]), device=rows.device)
+            yield own, torch.zeros_like(own), flat[None], len(own)
 
     def _scale(self, anchors: Anchors, like: Tensor) -> Tensor:
         size = self.image_size or anchors.image_size
@@ -119,78 +146,110 @@ class Hungarian:
         return like.new_tensor([size[1], size[0], size[1], size[0]])
 
     def _parted(self, flat: Tensor) -> tuple[Tensor, ...]:
-        """The anchors of an image, group by group."""
-        if len(flat) % self.groups:
+        """The anchors (I, N) of images, group by group."""
+        wide = flat.shape[1]
+        if wide % self.groups:
             raise ValueError(
-                f"Hungarian: {len(flat)} anchors an image cannot be parted into {self.groups} "
+                f"Hungarian: {wide} anchors an image cannot be parted into {self.groups} "
                 "groups of equal size"
             )
-        return flat.split(max(1, len(flat) // self.groups))
+        return flat.split(max(1, wide // self.groups), dim=1)
 
     def _match(
         self,
         rows: Tensor,
+        place: Tensor,
         flat: Tensor,
+        most: int,
         targets: Targets,
         predictions: Predictions,
         scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Targets and anchors of one image's matching: of targets ``rows``, anchors ``flat``."""
-        boxes, goal = at_least_float32(unflip(predictions.boxes_at(flat)), targets.boxes[rows])
-        names, label = targets.labels[rows].unique(return_inverse=True)
+        """Targets and anchors of a matching: of targets ``rows`` (R,), ``most`` an image, with the
+        anchors ``flat`` (I, N) of the image at ``place`` (R,); one image where targets are
+        more."""
+        wide = flat.shape[1]
+        boxes = unflip(predictions.boxes_at(flat.flatten()))
+        boxes, goal = at_least_float32(boxes, pick(targets.boxes, rows))
+        scale = scale.to(boxes)
+        sides = columns(torch.cat([boxes, _centred(boxes) / scale], dim=1).view(*flat.shape, 8))
+        key = place * predictions.num_classes + pick(targets.labels, rows)
+        names, label = key.unique(return_inverse=True)
         classes = self._classes(predictions, flat, names).to(boxes)
-        scale, few = scale.to(boxes), len(rows) <= len(flat)
-        less, more = sorted((len(rows), len(flat)))
+        few = len(rows) <= flat.numel()
+        size = BLOCK if rows.device.type == "cpu" else ON_A_GPU
 
         def cheapest(wanted: Tensor, k: int) -> tuple[Tensor, Tensor]:
             """Of some targets the anchors, or, where targets are more, of some anchors the
             targets."""
             column = torch.empty(len(wanted), k, dtype=torch.int64, device=rows.device)
             price = boxes.new_empty(len(wanted), k)
-            step = max(1, BLOCK // more)
+            step = max(1, size // max(wide, 1 if few else len(rows)))
             for first in range(0, len(wanted), step):
                 part = slice(first, first + step)
                 own = wanted[part].to(rows.device)
                 if few:
-                    cost = self._cost(goal[own], label[own], boxes, classes, scale)
+                    at = pick(place, own)
+                    prices = pick(classes, pick(label, own))
+                    cost = self._cost(pick(goal, own), prices, _rows(sides, at), scale)
+                    price[part], column[part] = cost.topk(k, dim=1, largest=False)
+                    column[part] += at[:, None] * wide
                 else:
-                    cost = self._cost(goal, label, boxes[own], classes[:, own], scale).T
-                price[part], column[part] = cost.topk(k, dim=1, largest=False)
+                    prices = pick(classes[:, own], label)
+                    cost = self._cost(goal, prices, sides[:, :, own], scale).T
+                    price[part], column[part] = cost.topk(k, dim=1, largest=False)
             return column, price
 
-        column = cheapest_matching(less, more, cheapest).to(rows.device)
-        return (rows, flat[column]) if few else (rows[column], flat)
+        less, more = sorted((len(rows), flat.numel()))
+        column = cheapest_matching(less, more, cheapest, most if few else less).to(rows.device)
+        every = flat.flatten()
+        return (rows, pick(every, column)) if few else (pick(rows, column), every)
 
     def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
-        """(K, N) cost of the classes ``names`` (K,); of a product minus their scores."""
-        if self.classification == "softmax":
-            logits = at_least_float32(predictions.logits_at(flat))[0]
-            return -logits.softmax(-1).T.index_select(0, names)
-        logits = at_least_float32(predictions.log_odds_at(flat))[0]
-        logits = logits.T.index_select(0, names)
+        """(K, N) cost of the classes ``names`` (K,), which are image * classes + class, at the
+        anchors ``flat`` (I, N); of a product minus their scores."""
+        place = names.div(predictions.num_classes, rounding_mode="floor")
+        label = names - place * predictions.num_classes
+        softmax = self.classification == "softmax"
+        logits = (predictions.logits_at if softmax else predictions.log_odds_at)(flat.flatten())
+        logits = at_least_float32(logits)[0].view(*flat.shape, -1)
+        if softmax:
+            return -logits.softmax(-1)[place, :, label]
+        logits = logits[place, :, label]
         if self.cost == "product":
             return -logits.sigmoid()
         return focal_gain(logits, 0.25, 2.0)
 
-    def _cost(
-        self, goal: Tensor, labels: Tensor, boxes: Tensor, classes: Tensor, scale: Tensor
-    ) -> Tensor:
-        """(g, N) cost of a block of targets; ``labels`` (g,) are rows of ``classes`` (K, N)."""
+    def _cost(self, goal: Tensor, classes: Tensor, sides: Tensor, scale: Tensor) -> Tensor:
+        """(g, N) cost of targets (g, 4), whose classes cost (g, N), at anchors ``sides`` (8, 1, N)
+        or (8, g, N): x1, y1, x2, y2, and relative to the image the centre and the size."""
         if self.cost == "product":
-            shared, union = _shared_and_union(goal, boxes)
-            cost = shared.div_(union.clamp_(min=TINY)).pow_(self.iou_power).mul_(classes[labels])
+            shared, union = _shared_and_union(goal, sides)
+            cost = shared.div_(union.clamp_(min=TINY)).pow_(self.iou_power).mul_(classes)
             return torch.nan_to_num(cost, nan=WORST)
-        cost = torch.cdist(_centred(goal) / scale, _centred(boxes) / scale, p=1)
-        cost.mul_(self.box_weight).add_(classes[labels], alpha=self.class_weight)
-        cost.add_(1 - _pairwise_giou(goal, boxes), alpha=self.giou_weight)
+        own = (_centred(goal) / scale).T[:, :, None]
+        cost = (sides[4] - own[0]).abs_()
+        for theirs, mine in zip(sides[5:], own[1:]):
+            cost += (theirs - mine).abs_()
+        cost.mul_(self.box_weight).add_(classes, alpha=self.class_weight)
+        cost.add_(1 - _pairwise_giou(goal, sides), alpha=self.giou_weight)
         return torch.nan_to_num(cost, nan=WORST, posinf=WORST, neginf=WORST).clamp_(max=WORST)
 
 
+def _rows(sides: Tensor, image: Tensor) -> Tensor:
+    """(8, 1, N) or (8, g, N) of (8, I, N): those of every target's ``image`` (g,), ascending."""
+    if sides.shape[1] == 1:
+        return sides
+    if image.device.type == "cpu" and image[0] == image[-1]:
+        return sides[:, int(image[0]), None]
+    return sides.index_select(1, image)
+
+
 def _pairwise_giou(a: Tensor, b: Tensor) -> Tensor:
-    """(g, N) GIoU of boxes (g, 4) and (N, 4), column by column; several times faster than
-    ``boxes.giou`` on (g, N, 4)."""
+    """(g, N) GIoU of boxes (g, 4) with the columns ``b`` (4 and more, 1 or g, N); several times
+    faster than ``boxes.giou`` on (g, N, 4)."""
     x1, y1, x2, y2 = a.T[:, :, None]
-    u1, v1, u2, v2 = b.T
+    u1, v1, u2, v2 = b[:4]
     shared, union = _shared_and_union(a, b)
     hull = torch.maximum(x2, u2).sub_(torch.minimum(x1, u1))
     hull.mul_(torch.maximum(y2, v2).sub_(torch.minimum(y1, v1)))
@@ -199,9 +258,9 @@ def _pairwise_giou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _shared_and_union(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """(g, N) areas of intersection and union of boxes (g, 4) and (N, 4)."""
+    """(g, N) areas of intersection and union of boxes (g, 4) with the columns ``b``."""
     x1, y1, x2, y2 = a.T[:, :, None]
-    u1, v1, u2, v2 = b.T
+    u1, v1, u2, v2 = b[:4]
     shared = torch.minimum(x2, u2).sub_(torch.maximum(x1, u1)).clamp_(min=0)
     shared.mul_(torch.minimum(y2, v2).sub_(torch.maximum(y1, v1)).clamp_(min=0))
     return shared, ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1)).sub_(shared)

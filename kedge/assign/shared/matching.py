@@ -18,18 +18,22 @@ ROUNDING = 1e-12  # of the largest cost: what two sums of costs may differ by
 Cheapest = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
-def cheapest_matching(count: int, width: int, cheapest: Cheapest) -> Tensor:
+def cheapest_matching(
+    count: int, width: int, cheapest: Cheapest, deepest: int | None = None
+) -> Tensor:
     """(count,) int64: the column of every row in a matching of least total cost.
 
     ``width >= count`` columns. ``cheapest(rows (R,), k)`` gives columns and finite costs (R, k) of
-    these rows' ``k`` cheapest edges, ascending. No row is asked for more than ``count``: if it had
-    a dearer one, one of its ``count`` cheapest would not be used by the ``count - 1`` other rows.
+    these rows' ``k`` cheapest edges, ascending. No row is asked for more than ``deepest``, the rows
+    that have columns in common, all of them unless given: if it had a dearer one, one of its
+    ``deepest`` cheapest would not be used by the ``deepest - 1`` other rows.
 
     Solved on the CPU in double precision, with scipy where it is installed, else with
     `shortest_paths`, exact as well. Where several matchings cost the same, which one is taken may
     depend on that. Memory grows with the edges looked at, ``FIRST * count`` as a rule.
     """
-    depth = np.full(count, min(FIRST, count))
+    deepest = count if deepest is None else deepest
+    depth = np.full(count, min(FIRST, deepest))
     again = np.arange(count)
     column = np.zeros((0,), dtype=np.int64)
     row, price, dearest = column, column.astype(float), np.zeros(count)
@@ -48,9 +52,9 @@ def cheapest_matching(count: int, width: int, cheapest: Cheapest) -> Tensor:
         row, column, price = row[order], column[order], price[order]
         mate = _solved(row, column, price, count, width)
         deeper = True if mate is None else _paid(row, column, price, mate, width) > dearest
-        again = np.flatnonzero(deeper & (depth < count))
-        depth[again] = np.minimum(2 * depth[again], count)
-    assert mate is not None  # every row with `count` edges has a column of its own
+        again = np.flatnonzero(deeper & (depth < deepest))
+        depth[again] = np.minimum(2 * depth[again], deepest)
+    assert mate is not None  # every row with `deepest` edges has a column of its own
     return torch.from_numpy(mate)
 
 
