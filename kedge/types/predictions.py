@@ -174,7 +174,16 @@ class Predictions:
 
     def boxes_at(self, rows: Tensor, labels: Tensor | None = None) -> Tensor:
         """(P, 4) predicted boxes of rows (P,); at least float32. ``labels`` as for ``codes_at``."""
-        codes = self.codes_at(rows, labels)
+        return self._decoded(self.codes_at(rows, labels), rows)
+
+    def every_box(self) -> Tensor:
+        """(M, 4) predicted boxes of all rows, as ``boxes_at`` gives them, without picking any."""
+        rows = torch.arange(len(self), device=self.codes.device)
+        if self.class_specific:
+            return self.boxes_at(rows)  # which says what is missing
+        return self._decoded(self.codes.flatten(0, len(self.shape) - 1), rows)
+
+    def _decoded(self, codes: Tensor, rows: Tensor) -> Tensor:
         codes = codes.to(torch.promote_types(codes.dtype, torch.float32))
         if self.coder is None or self.anchors is None:
             return codes

@@ -40,7 +40,8 @@ def overlapping_predictions(
         found = overlapping(anchors, table, least, among if whole else None)
         return found.anchor, found.target, found.iou()
     asked = every_row(anchors, targets) if among is None else among
-    boxes, image = unflip(predictions.boxes_at(asked)), anchors.image_of(asked)
+    boxes = predictions.every_box() if among is None else predictions.boxes_at(among)
+    boxes, image = unflip(boxes), anchors.image_of(asked)
     least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
     side = sizes(boxes).amax(1).clamp(min=1)
     octave = torch.where(torch.isfinite(side), side.log2().ceil(), 0).long()
@@ -81,7 +82,7 @@ def _table(
             return Table(boxes, targets, rows), False
     if wide is None or not fits(wide, targets):
         return None, True
-    boxes = unflip(predictions.boxes_at(every_row(anchors, targets)))
+    boxes = unflip(predictions.every_box())
     return Table(boxes.view(batch, wide, 4), targets), True
 
 
@@ -134,8 +135,7 @@ def nearest_predictions(
     that is asked about. The farthest of *their* predictions bounds how far the k nearest of all can
     be, so only centres in a window need a look.
     """
-    targets, rows = near.targets, every_row(near.anchors, near.targets)
-    boxes, wide = predictions.boxes_at(rows), near.anchors.per_image
+    targets, boxes, wide = near.targets, predictions.every_box(), near.anchors.per_image
     if wide is not None and fits(wide, targets):
         table = Table(boxes.view(targets.batch_size, wide, 4), targets)
         return closest(near.anchors, table, k, by)
@@ -144,7 +144,7 @@ def nearest_predictions(
     asked = where(near.count_per_target() > 0)
     middle, reach = centres(targets.boxes[asked]), reach[asked, None]
     windows = torch.cat([middle - reach, middle + reach], dim=1)
-    image = near.anchors.image_of(rows)
+    image = near.anchors.image_of(every_row(near.anchors, targets))
     anchor, target = [near.anchor[:0]], [near.target[:0]]
     for i, j in points_in_windows(centres(boxes), image, windows, targets.image[asked]):
         close = -by(boxes[j], targets.boxes[asked[i]]) <= reach[i, 0]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, pick_boxes, where
-from kedge.boxes import area, iou
+from kedge.boxes import area
 from kedge.types import Targets
 
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
@@ -226,20 +226,25 @@ def overlapping(
         shared, both = part.areas()
         floor = least(part) * (1 - SLACK)
         if not isinstance(floor, Tensor) and floor <= 0:
-            return _where(shared > 0)
-        return _where(shared * ((1 + floor) / floor) >= both)
+            near = shared > 0
+        else:
+            near = shared * ((1 + floor) / floor) >= both
+        at = where(near.flatten())
+        shared = pick(shared.flatten(), at)
+        union = pick(both.flatten(), at) - shared
+        return at, shared.div_(union.masked_fill_(union <= 0, 1))
 
-    entries, _ = table.entries(ask)
-    g, place = table.place(entries)
-    row = place if table.boxes.ndim == 3 else entries - g * table.width
-    value = iou(pick_boxes(table.sides[:4].flatten(1).T, row), pick_boxes(table.box, g))
+    entries, value = table.entries(ask)
+    assert value is not None
     keep = value > 0
-    if by_place is not None:
-        keep &= value >= pick(by_place.flatten(), place)
-    if by_object is not None:
-        keep &= value >= pick(pick(by_object[:, 0], table.real), g)
-    elif by_place is None:
+    if by_place is None and by_object is None:
         keep &= value >= min_iou
+    else:
+        g, place = table.place(entries)
+        if by_place is not None:
+            keep &= value >= pick(by_place.flatten(), place)
+        if by_object is not None:
+            keep &= value >= pick(pick(by_object[:, 0], table.real), g)
     rows = where(keep)
     return table.pairs(anchors, pick(entries, rows), pick(value, rows))
 
