@@ -169,10 +169,13 @@ class Hungarian:
         anchors ``flat`` (I, N) of the image at ``place`` (R,); one image where targets are
         more."""
         wide = flat.shape[1]
-        boxes = unflip(predictions.boxes_at(flat.flatten()))
-        boxes, goal = at_least_float32(boxes, pick(targets.boxes, rows))
+        all_rows = flat.numel() == len(predictions)
+        boxes = predictions.every_box() if all_rows else predictions.boxes_at(flat.flatten())
+        boxes, goal = at_least_float32(unflip(boxes), pick(targets.boxes, rows))
         scale = scale.to(boxes)
-        sides = columns(torch.cat([boxes, _centred(boxes) / scale], dim=1).view(*flat.shape, 8))
+        if self.cost == "sum":
+            boxes = torch.cat([boxes, _centred(boxes) / scale], dim=1)
+        sides = columns(boxes.view(*flat.shape, -1))
         key = place * predictions.num_classes + pick(targets.labels, rows)
         names, label = key.unique(return_inverse=True)
         classes = self._classes(predictions, flat, names).to(boxes)
@@ -210,19 +213,20 @@ class Hungarian:
         anchors ``flat`` (I, N); of a product minus their scores."""
         place = names.div(predictions.num_classes, rounding_mode="floor")
         label = names - place * predictions.num_classes
-        softmax = self.classification == "softmax"
-        logits = (predictions.logits_at if softmax else predictions.log_odds_at)(flat.flatten())
-        logits = at_least_float32(logits)[0].view(*flat.shape, -1)
-        if softmax:
-            return -logits.softmax(-1)[place, :, label]
-        logits = logits[place, :, label]
+        all_rows = flat.numel() == len(predictions)
+        raw = predictions.class_rows if all_rows else predictions.logits_at(flat.flatten())
+        if self.classification == "softmax":
+            scores = at_least_float32(raw)[0].softmax(-1)
+            return -scores.view(*flat.shape, -1)[place, :, label]
+        logits = predictions.classes.log_odds(raw).view(*flat.shape, -1)[place, :, label]
+        logits = at_least_float32(logits)[0]
         if self.cost == "product":
             return -logits.sigmoid()
         return focal_gain(logits, 0.25, 2.0)
 
     def _cost(self, goal: Tensor, classes: Tensor, sides: Tensor, scale: Tensor) -> Tensor:
-        """(g, N) cost of targets (g, 4), whose classes cost (g, N), at anchors ``sides`` (8, 1, N)
-        or (8, g, N): x1, y1, x2, y2, and relative to the image the centre and the size."""
+        """(g, N) cost of targets (g, 4), whose classes cost (g, N), at anchors ``sides`` (D, 1, N)
+        or (D, g, N): x1, y1, x2, y2, and for a sum, relative to the image, centre and size."""
         if self.cost == "product":
             shared, union = _shared_and_union(goal, sides)
             cost = shared.div_(union.clamp_(min=TINY)).pow_(self.iou_power).mul_(classes)
@@ -237,7 +241,7 @@ class Hungarian:
 
 
 def _rows(sides: Tensor, image: Tensor) -> Tensor:
-    """(8, 1, N) or (8, g, N) of (8, I, N): those of every target's ``image`` (g,), ascending."""
+    """(D, 1, N) or (D, g, N) of (D, I, N): those of every target's ``image`` (g,), ascending."""
     if sides.shape[1] == 1:
         return sides
     if image.device.type == "cpu" and image[0] == image[-1]:

@@ -50,6 +50,10 @@ def cheapest_matching(
             dearest[rows] = cost.reshape(-1, k)[:, -1]
         order = np.argsort(row, kind="stable")
         row, column, price = row[order], column[order], price[order]
+        first = column[np.searchsorted(row, np.arange(count))]
+        if len(np.unique(first)) == count:  # every row has its cheapest edge
+            mate = first
+            break
         mate = _solved(row, column, price, count, width)
         deeper = True if mate is None else _paid(row, column, price, mate, width) > dearest
         again = np.flatnonzero(deeper & (depth < deepest))
