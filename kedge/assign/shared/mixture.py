@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-6  # added to every variance, as scikit-learn's reg_covar
-BURST = 10  # iterations between looks at which rows have converged
+BURST = 5  # iterations between looks at which rows have converged
 
 
 class Mixture(NamedTuple):
@@ -32,14 +32,14 @@ def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 
     x = torch.where(real, values.to(wide), 0)
     last = x.gather(1, (count - 1).clamp(min=0)[:, None]) if x.shape[1] else x.new_zeros(len(x), 1)
     first = x[:, :1] if x.shape[1] else last
-    half, ones = torch.full_like(last, 0.5), torch.ones_like(last)
-    fit = torch.stack([half, half, first, last, ones, ones])  # weights, means, variances: (6, G, 1)
+    mean = torch.stack([first, last])
+    fit = torch.stack([torch.full_like(mean, 0.5), mean, torch.ones_like(mean)])  # (3, 2, G, 1)
     rows = torch.arange(len(x), device=x.device)  # those that have not converged
     previous = torch.full_like(last, -math.inf)
     while steps > 0 and len(rows):
         burst = min(steps, BURST)
-        fit[:, rows], previous, moving = _climb(
-            x[rows], real[rows], fit[:, rows], previous, burst, tol
+        fit[:, :, rows], previous, moving = _climb(
+            x[rows], real[rows], fit[:, :, rows], previous, burst, tol
         )
         rows, previous = rows[moving], previous[moving]
         steps -= burst
@@ -50,7 +50,8 @@ def two_gaussians(values: Tensor, count: Tensor, steps: int = 100, tol: float = 
 def _climb(
     x: Tensor, real: Tensor, fit: Tensor, previous: Tensor, steps: int, tol: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``steps`` iterations: the new fit (6, g, 1), its likelihood, which rows still move (g,)."""
+    """``steps`` iterations: the new fit (3, 2, g, 1), its likelihood, which rows still move
+    (g,)."""
     moving = torch.ones(len(x), 1, dtype=torch.bool, device=x.device)
     size = real.sum(1, keepdim=True).clamp(min=1)
     for _ in range(steps):
@@ -62,23 +63,18 @@ def _climb(
     return fit, previous, moving[:, 0]
 
 
-def _log_joint(x: Tensor, fit: Tensor) -> tuple[Tensor, Tensor]:
-    """(G, K) log of weight times density, for each component."""
-    weight, mean, variance = fit[:2], fit[2:4], fit[4:]
+def _log_joint(x: Tensor, fit: Tensor) -> Tensor:
+    """(2, G, K) log of weight times density, for each component; ``fit`` (3, 2, G, 1) are the
+    weights, the means and the variances of both."""
+    weight, mean, variance = fit
     height = weight.log() - 0.5 * (2 * math.pi * variance).log()
-    a, b = (h - (x - m) ** 2 / (2 * v) for h, m, v in zip(height, mean, variance))
-    return a, b
+    return height - (x - mean) ** 2 / (2 * variance)
 
 
 def _maximise(x: Tensor, real: Tensor, odds: Tensor) -> Tensor:
-    """The fit (6, G, 1) for the log odds (G, K) of the first component."""
-    parts = []
-    for log_odds in (odds, -odds):
-        share = log_odds.sigmoid() * real
-        mass = share.sum(1, keepdim=True) + 10 * torch.finfo(x.dtype).eps
-        mean = (share * x).sum(1, keepdim=True) / mass
-        variance = (share * (x - mean) ** 2).sum(1, keepdim=True) / mass + FLOOR
-        parts.append((mass, mean, variance))
-    (mass_a, mean_a, variance_a), (mass_b, mean_b, variance_b) = parts
-    total = mass_a + mass_b
-    return torch.stack([mass_a / total, mass_b / total, mean_a, mean_b, variance_a, variance_b])
+    """The fit (3, 2, G, 1) for the log odds (G, K) of the first component."""
+    share = torch.stack([odds, -odds]).sigmoid() * real
+    mass = share.sum(2, keepdim=True) + 10 * torch.finfo(x.dtype).eps
+    mean = (share * x).sum(2, keepdim=True) / mass
+    variance = (share * (x - mean) ** 2).sum(2, keepdim=True) / mass + FLOOR
+    return torch.stack([mass / mass.sum(0), mean, variance])
