@@ -134,7 +134,8 @@ class TAL:
     def _place_among_all(
         self, predictions: Predictions, pairs: Pairs, metric: Tensor, region: Tensor
     ) -> Tensor:
-        """(P,) the place among the target's pairs with *all* anchors of the ``k`` first inside.
+        """(P,) the place among the target's pairs with *all* anchors of the ``k`` first inside;
+        where no anchor outside is better, any below ``k``.
 
         Of the anchors outside those matter whose t is above the least of these.
         """
@@ -144,6 +145,8 @@ class TAL:
         more = overlapping_outside(pairs, predictions, region, floor)
         value = self._alignment(predictions, more)[0]
         rivals = where(value > pick(least, more.target))
+        if len(rivals) == 0:
+            return torch.zeros_like(pairs.target)  # below k, as they are inside
         every = torch.cat([metric, pick(value, rivals)])
         owner = torch.cat([pairs.target, pick(more.target, rivals)])
         return rank(every, owner, largest=True)[: len(pairs)]
