@@ -53,7 +53,7 @@ IMAGES = {
 }  # fmt: skip
 COUNTS = (8, 50, 300, 1000, 5000, 50_000)
 FEW = (1, 8, 20, 50)
-GROUPS = ("max_iou", "fixed", "predictions", "few", "peers", "million")
+GROUPS = ("max_iou", "fixed", "predictions", "few", "few_wide", "peers", "million")
 PEER_CASES = {"Uniform": "Uniform, predictions"}  # whose rule reads predictions
 warnings.filterwarnings("ignore", message="index_reduce")
 LEFT_OUT = ("RPN",)  # variants with other thresholds
@@ -231,9 +231,9 @@ def plans(group: str) -> list[dict]:
         return [plan(n) for n, c in CASES.items() if not c.predictions and n != "MaxIoU"]
     if group == "predictions":
         return [plan(n) for n, c in CASES.items() if c.predictions]
-    if group == "few":
-        small = {"image": "640x640", "counts": FEW}
-        return [plan(name, batch=batch, **small) for name in CASES for batch in (1, 8)]
+    if group in ("few", "few_wide"):
+        small = {"image": "640x640" if group == "few" else "800x1333", "counts": FEW}
+        return [plan(name, batch=batch, **small) for name in CASES for batch in (1, 8, 16)]
     if group == "peers":
         chosen = [key for key in PEERS if not key[1].endswith(LEFT_OUT)]
         chosen = [key for key in chosen if key[1] != "torchvision" or key[0] == "FCOS"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from _record import ROOT, table
 
+FEW = ("few", "few_wide")
 TITLES = {
     "max_iou": "MaxIoU against torchvision",
     "fixed": "Fixed rules",
@@ -74,10 +75,13 @@ def compared(group: str, facts: Callable[[dict], str]) -> str:
 
 
 def few(facts: Callable[[dict], str]) -> str:
-    """The ratios for few objects: a line a strategy, a column for each batch and number of them."""
-    result = load("few")
-    if result is None:
-        return ""
+    """The ratios for few objects, at every size that was measured."""
+    tables = [few_at(result, facts) for name in FEW if (result := load(name)) is not None]
+    return "\n### Few objects\n\n" + "\n\n".join(tables) if tables else ""
+
+
+def few_at(result: dict, facts: Callable[[dict], str]) -> str:
+    """A line a strategy, a column for each batch and number of objects."""
     rows = [row for row in result["rows"] if "times" in row]
     lines: dict[str, dict] = {}
     for row in sorted(rows, key=lambda row: (row["strategy"], row["batch"], row["objects"])):
@@ -86,9 +90,9 @@ def few(facts: Callable[[dict], str]) -> str:
     slower = sorted({row["strategy"] for row in rows if row["times"] < 1})
     said = f"Kedge is slower in {sum(row['times'] < 1 for row in rows)} of {len(rows)} places"
     said += f": {', '.join(f'`{name}`' for name in slower)}." if slower else "."
+    size = rows[0]["image"].replace("x", " x ")
     return (
-        "\n### Few objects\n\n"
-        "Time of the dense form over Kedge's at 640 x 640 px: images x objects in each. "
+        f"Time of the dense form over Kedge's at {size} px: images x objects in each. "
         f"Goal: nowhere below 1. {said}\n\n{table(list(lines.values()))}\n\n{facts(result)}"
     )
 
