@@ -11,7 +11,7 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.interop.undo import Undo
 from kedge.types import BACKGROUND, IGNORED, Targets
 
-TABLE = 400_000  # anchors x objects of a batch up to which the peer's own table is taken
+TABLE = 200_000  # anchors x objects of a batch up to which the peer's own table is taken
 
 
 def peer_of(kind: type, name: str) -> type | None:

@@ -18,7 +18,7 @@ from kedge.detectors.stage import largest_iou
 from kedge.interop.carried import Carried, require_carried
 from kedge.types import Assigner, Assignment, Predictions, Targets
 
-TABLE = 400_000  # priors x objects up to which the peer's own table is taken: RetinaNet's limit
+TABLE = 200_000  # priors x objects up to which the peer's own table is taken: RetinaNet's limit
 CARRIES: frozenset[Carried] = frozenset({"ignored", "outside"})
 
 

@@ -23,6 +23,7 @@ class RetinaNetLoss(Seam):
     peer = RetinaNet
     method = "compute_loss"
     arguments = ("targets", "head_outputs", "anchors")
+    table = 200_000
 
     def __call__(self, targets: list[Any], head_outputs: Losses, anchors: list[Tensor]) -> Losses:
         if self.few([t["boxes"] for t in targets], anchors):
