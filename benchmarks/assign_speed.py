@@ -26,12 +26,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from _record import ROOT, record, table
+from _record import ROOT, record, table, with_earlier, with_earlier_command
 from torch import Tensor
 
 sys.path.insert(0, str(ROOT))
@@ -269,6 +270,15 @@ def run(group: str, options: argparse.Namespace) -> list[dict]:
     return rows
 
 
+KEYS = ("strategy", "against", "image", "batch", "sizes", "objects")
+
+
+def place(row: Mapping[str, Any]) -> tuple:
+    """Where a row stands among those of its group."""
+    order = [*CASES, row["strategy"]]
+    return order.index(row["strategy"]), *(row[key] for key in KEYS[1:])
+
+
 def main() -> None:
     """Measures, prints and writes ``results/assign_speed_<group>.json``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -281,6 +291,7 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=10, help="memory of a dense form, at most")
     parser.add_argument("--seconds", type=float, default=40, help="time of a dense form, at most")
     parser.add_argument("--no-record", action="store_true")
+    parser.add_argument("--add", action="store_true", help="to the rows that are there")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -294,8 +305,12 @@ def main() -> None:
         if not rows:
             continue
         print(table(rows))
+        name, made = f"assign_speed_{group}", command
+        if options.add:
+            rows, made = with_earlier(name, rows, *KEYS), with_earlier_command(name, command)
+            rows = sorted(rows, key=place)
         if not options.no_record:
-            record(f"assign_speed_{group}", command, rows, options.seed, threads=options.threads)
+            record(name, made, rows, options.seed, threads=options.threads)
 
 
 if __name__ == "__main__":
