@@ -21,6 +21,7 @@ import argparse
 import ctypes
 import gc
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -261,7 +262,8 @@ def run(group: str, options: argparse.Namespace) -> list[dict]:
     settings = {key: getattr(options, key) for key in keys}
     rows = []
     for plan in plans(group):
-        if options.strategies and plan["strategy"] not in options.strategies.split(","):
+        chosen = re.split(r",(?! )", options.strategies)  # a name may hold ", "
+        if (options.strategies and plan["strategy"] not in chosen) or plan["batch"] > options.batch:
             continue
         plan["counts"] = [n for n in plan["counts"] if n <= options.objects]
         for row in in_a_process(group, plan, settings):
@@ -285,6 +287,7 @@ def main() -> None:
     parser.add_argument("--group", choices=GROUPS, action="append", help="default: all but peers")
     parser.add_argument("--strategies", default="", help="only these, separated by commas")
     parser.add_argument("--objects", type=int, default=1_000_000, help="at most so many")
+    parser.add_argument("--batch", type=int, default=16, help="at most so many images")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
