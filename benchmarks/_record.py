@@ -100,7 +100,9 @@ def with_earlier(
 ) -> list[Mapping[str, Any]]:
     """``rows``, and those that ``results/<name>.json`` holds of others, told apart by ``keys``."""
     path = ROOT / "results" / f"{name}.json"
-    earlier = json.loads(path.read_text())["rows"] if path.exists() else []
+    held = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    marked = any("commit" in row for row in rows)
+    earlier = [{"commit": held["commit"]} | row if marked else row for row in held["rows"]]
     mine = {tuple(row[key] for key in keys) for row in rows}
     return [row for row in earlier if tuple(row[key] for key in keys) not in mine] + list(rows)
 

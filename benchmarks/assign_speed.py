@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _record import ROOT, record, table, with_earlier, with_earlier_command
+from _record import ROOT, commit, record, table, with_earlier, with_earlier_command
 from torch import Tensor
 
 sys.path.insert(0, str(ROOT))
@@ -281,6 +281,11 @@ def place(row: Mapping[str, Any]) -> tuple:
     return order.index(row["strategy"]), *(row[key] for key in KEYS[1:])
 
 
+def at_commit(rows: list[dict]) -> list[dict]:
+    """The rows with the commit that they are of: beside those of another."""
+    return [row | {"commit": commit()} for row in rows]
+
+
 def main() -> None:
     """Measures, prints and writes ``results/assign_speed_<group>.json``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -310,8 +315,8 @@ def main() -> None:
         print(table(rows))
         name, made = f"assign_speed_{group}", command
         if options.add:
-            rows, made = with_earlier(name, rows, *KEYS), with_earlier_command(name, command)
-            rows = sorted(rows, key=place)
+            made = with_earlier_command(name, command)
+            rows = sorted(with_earlier(name, at_commit(rows), *KEYS), key=place)
         if not options.no_record:
             record(name, made, rows, options.seed, threads=options.threads)
 

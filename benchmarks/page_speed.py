@@ -71,7 +71,25 @@ def compared(group: str, facts: Callable[[dict], str]) -> str:
     rows = sorted(result["rows"], key=lambda row: [row[key] for key in keys])
     lines = [line(row, extra) for row in rows]
     note = NOTES.get(group, "")
-    return f"\n### {TITLES[group]}\n\n{note}{table(lines)}\n\n{facts(result)}"
+    return f"\n### {TITLES[group]}\n\n{note}{table(lines)}\n\n{facts(result)}{of_commits(rows)}"
+
+
+def of_commits(rows: list[dict]) -> str:
+    """Which rows are of which commit, where they are of several: by numbers of objects, or else by
+    strategy."""
+    of: dict[str, list[dict]] = {}
+    for row in rows:
+        of.setdefault(row.get("commit", ""), []).append(row)
+    if len(of) < 2:
+        return ""
+    counts = {at: {row["objects"] for row in mine} for at, mine in of.items()}
+    apart = sum(map(len, counts.values())) == len(set().union(*counts.values()))
+    key = "objects" if apart else "strategy"
+    parts = []
+    for at, mine in of.items():
+        names = [f"{v:,}" if apart else f"`{v}`" for v in sorted({row[key] for row in mine})]
+        parts.append(f"at {at} those of {', '.join(names)}{' objects' if apart else ''}")
+    return f"\nOf these rows {'; '.join(parts)}.\n"
 
 
 def few(facts: Callable[[dict], str]) -> str:
@@ -94,6 +112,7 @@ def few_at(result: dict, facts: Callable[[dict], str]) -> str:
     return (
         f"Time of the dense form over Kedge's at {size} px: images x objects in each. "
         f"Goal: nowhere below 1. {said}\n\n{table(list(lines.values()))}\n\n{facts(result)}"
+        f"{of_commits(rows)}"
     )
 
 
