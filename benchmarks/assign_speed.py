@@ -277,8 +277,9 @@ KEYS = ("strategy", "against", "image", "batch", "sizes", "objects")
 
 def place(row: Mapping[str, Any]) -> tuple:
     """Where a row stands among those of its group."""
-    order = [*CASES, row["strategy"]]
-    return order.index(row["strategy"]), *(row[key] for key in KEYS[1:])
+    order, images = [*CASES, row["strategy"]], list(IMAGES)
+    where = images.index(row["image"]), row["batch"], row["sizes"] != "scene", row["objects"]
+    return order.index(row["strategy"]), row["against"], *where
 
 
 def at_commit(rows: list[dict]) -> list[dict]:
