@@ -260,9 +260,8 @@ def run(group: str, options: argparse.Namespace) -> list[dict]:
     """The rows of a group, printed as they come."""
     keys = ("threads", "repeats", "seed", "gb", "seconds")
     settings = {key: getattr(options, key) for key in keys}
-    rows = []
+    rows, chosen = [], re.split(r",(?! )", options.strategies)  # a name may hold ", "
     for plan in plans(group):
-        chosen = re.split(r",(?! )", options.strategies)  # a name may hold ", "
         if (options.strategies and plan["strategy"] not in chosen) or plan["batch"] > options.batch:
             continue
         plan["counts"] = [n for n in plan["counts"] if n <= options.objects]
@@ -284,7 +283,8 @@ def place(row: Mapping[str, Any]) -> tuple:
 
 def at_commit(rows: list[dict]) -> list[dict]:
     """The rows with the commit that they are of: beside those of another."""
-    return [row | {"commit": commit()} for row in rows]
+    here = commit()
+    return [row | {"commit": here} for row in rows]
 
 
 def main() -> None:

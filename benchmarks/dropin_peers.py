@@ -36,6 +36,16 @@ def objects(count: int, side: int, rng: torch.Generator) -> dict[str, Tensor]:
     return {"boxes": torch.cat([corner, corner + size], 1), "labels": labels}
 
 
+def given_to_loss(model: Any, images: list, targets: list) -> tuple:
+    """What ``compute_loss`` of one of torchvision's detectors is called with, without a graph."""
+    seen: list[tuple] = []
+    with torch.no_grad():
+        model.compute_loss = lambda *given: seen.append(given) or {}
+        model(images, [dict(target) for target in targets])
+        del model.compute_loss
+    return seen[0]
+
+
 def torchvision_calls(name: str, count: int, batch: int, side: int, step: bool, seed: int):
     """(model, a call that assigns or trains a step) of one of torchvision's detectors."""
     torch.manual_seed(seed)
@@ -53,13 +63,8 @@ def torchvision_calls(name: str, count: int, batch: int, side: int, step: bool, 
         return model, train
     model.eval()
     model.training = model.transform.training = True
-    seen: list[tuple] = []
-    with torch.no_grad():  # the network once; then its losses alone, without the head's
-        model.compute_loss = lambda *given: seen.append(given) or {}
-        model(list(images[:1]), [dict(t) for t in targets[:1]])
-        del model.compute_loss
-    model.head.compute_loss = lambda *given: {}
-    _, outputs, (anchors,), *rest = seen[0]
+    _, outputs, (anchors,), *rest = given_to_loss(model, list(images[:1]), targets[:1])
+    model.head.compute_loss = lambda *given: {}  # the detector's losses alone, without the head's
     outputs = {name: rows.repeat(batch, 1, 1) for name, rows in outputs.items()}
     return model, lambda: model.compute_loss(targets, outputs, [anchors] * batch, *rest)
 

@@ -9,9 +9,7 @@ must agree but for torchvision's box loss, which rounds otherwise. Goal: .8 of t
 """
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
@@ -19,10 +17,11 @@ from typing import Any
 
 import torch
 from _record import ROOT, record, table
+from turns import in_turns
 
 sys.path.insert(0, str(ROOT))
 
-from dropin_peers import TORCHVISION, objects
+from dropin_peers import TORCHVISION, given_to_loss, objects
 
 from kedge.interop.torchvision import accelerate
 
@@ -31,12 +30,7 @@ SIDE = 640
 
 def losses_of(model: Any, images: list, targets: list) -> Callable[[], dict]:
     """A call that assigns, loses and goes back to the head's outputs, which are computed here."""
-    seen: list[tuple] = []
-    with torch.no_grad():
-        model.compute_loss = lambda *given: seen.append(given) or {}
-        model(images, targets)
-        del model.compute_loss
-    goals, outputs, *rest = seen[0]
+    goals, outputs, *rest = given_to_loss(model, images, targets)
     outputs = {name: values.requires_grad_() for name, values in outputs.items()}
 
     def call() -> dict:
@@ -62,18 +56,16 @@ def step_of(model: Any, images: list, targets: list) -> Callable[[], dict]:
 def paired(model: Any, call: Callable[[], dict], turns: int) -> dict:
     """ms of both, their ratio, and by how much of itself the summed loss differs."""
     inside = {"torchvision": nullcontext, "kedge": partial(accelerate, model, loss="kedge")}
-    times: dict[str, list[float]] = {who: [] for who in inside}
-    total = {}
-    for turn in range(turns + 1):  # the first warms up
-        for who, enter in inside.items():
-            with enter():
-                start = time.process_time()
-                found = call()
-                spent = time.process_time() - start
-            if turn:
-                times[who].append(1e3 * spent)
-            total[who] = sum(float(value.detach()) for value in found.values())
-    row = {f"{who} ms": statistics.median(spent) for who, spent in times.items()}
+    found: dict[str, dict] = {}
+
+    def run(who: str) -> None:
+        found[who] = call()
+
+    row: dict[str, Any] = in_turns({who: partial(run, who) for who in inside}, turns, inside)
+    total = {
+        who: sum(float(value.detach()) for value in losses.values())
+        for who, losses in found.items()
+    }
     row["kedge / torchvision"] = row["kedge ms"] / row["torchvision ms"]
     row["losses differ by"] = abs(total["kedge"] / total["torchvision"] - 1)
     return row

@@ -10,12 +10,9 @@ that any could win there. Median processor time, in turns. Writes ``results/nati
 
 import argparse
 import ctypes
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from typing import Any
 import torch
 from _record import ROOT, record, table
 from torch import Tensor
+from turns import in_turns
 
 sys.path.insert(0, str(ROOT))
 
@@ -96,18 +94,6 @@ class Known:
         if self.found is None:
             self.found = self.strategy(*given)
         return self.found
-
-
-def in_turns(calls: dict[str, Callable[[], object]], turns: int) -> dict[str, float]:
-    """Median ms of processor time of every call."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(turns + 1):  # the first warms up
-        for name, call in calls.items():
-            start = time.process_time()
-            call()
-            if turn:
-                times[name].append(1e3 * (time.process_time() - start))
-    return {f"{name} ms": statistics.median(spent) for name, spent in times.items()}
 
 
 def kernel_row(kernel: Kernel, grid: Grid, batch: int, count: int, turns: int, seed: int) -> dict:

@@ -16,8 +16,8 @@ def dropin(load: Load, facts: Facts) -> str:
         rows_of(load("dropin_step"), facts, "Whole steps of training, image to gradient."),
         rows_of(
             load("dropin_crossover"), facts,
-            "Few objects, always without the peer's table: where ratios are below 1, the adapter "
-            "leaves the batch to the peer.",
+            "Few objects, always without the peer's table: from these ratios come the limits, in "
+            "anchors times objects, up to which an adapter leaves a batch to the peer.",
         ),
         rows_of(
             load("dropin_crowd"), facts,

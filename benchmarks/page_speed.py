@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from _record import ROOT, table
 
 FEW = ("few", "few_wide")
+# seconds of a million objects: half of what each took when first measured, on another machine
+HALF = {"MaxIoU": 12.0, "ATSS": 6.0, "FCOS": 4.35}
 TITLES = {
     "max_iou": "MaxIoU against torchvision",
     "fixed": "Fixed rules",
@@ -22,10 +24,15 @@ NOTES = {
 }
 
 
-def load(group: str) -> dict | None:
-    """The results of a group, if it has been measured."""
-    path = ROOT / "results" / f"assign_speed_{group}.json"
+def results(name: str) -> dict | None:
+    """The results of this name, if they have been measured."""
+    path = ROOT / "results" / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def load(group: str) -> dict | None:
+    """Those of a group of ``assign_speed.py``."""
+    return results(f"assign_speed_{group}")
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -118,10 +125,9 @@ def few_at(result: dict, facts: Callable[[dict], str]) -> str:
 
 def on_a_gpu(facts: Callable[[dict], str]) -> str:
     """The estimate of ``gpu_estimate.py``, and which rules it puts below their dense form."""
-    path = ROOT / "results" / "gpu_estimate.json"
-    if not path.exists():
+    result = results("gpu_estimate")
+    if result is None:
         return ""
-    result = json.loads(path.read_text())
     shown: dict[str, dict] = {}
     for row in result["rows"]:
         line = shown.setdefault(row["rule"], {"strategy": row["rule"]})
@@ -140,10 +146,9 @@ def on_a_gpu(facts: Callable[[dict], str]) -> str:
 
 def native(facts: Callable[[dict], str]) -> str:
     """What a kernel in C++ wins, alone and in a step, and what follows."""
-    path = ROOT / "results" / "native.json"
-    if not path.exists():
+    result = results("native")
+    if result is None:
         return ""
-    result = json.loads(path.read_text())
     kernels, steps = ([r for r in result["rows"] if r["what"] == w] for w in ("kernel", "step"))
     alone, most = [row["times"] for row in kernels], max(row["times"] for row in steps)
     differ = sum(row["differ"] for row in kernels)
@@ -169,10 +174,6 @@ def native(facts: Callable[[dict], str]) -> str:
 
 def _without(row: dict, key: str) -> dict:
     return {name: value for name, value in row.items() if name != key}
-
-
-# seconds: half of what each took when first measured, on another machine
-HALF = {"MaxIoU": 12.0, "ATSS": 6.0, "FCOS": 4.35}
 
 
 def million(facts: Callable[[dict], str]) -> str:

@@ -25,12 +25,14 @@ class Grid(Layout):
     Errors: ``ValueError`` for an empty pyramid, an image without area, or levels on several
     devices."""
 
-    def _table(self, targets: Targets, cost: int) -> table.Table | None:
-        """All pairs, where they are few; ``cost`` as in ``table.fits``."""
+    def _table(
+        self, targets: Targets, cost: int, measure: table.Measure | None = None
+    ) -> table.Table | None:
+        """All pairs, where they are few; ``cost`` as in ``table.fits``, ``measure`` as there."""
         if not table.fits(len(self), targets, cost):
             return None
         boxes, sides = self._every_box
-        return table.Table(boxes, targets, sides=sides)
+        return table.Table(boxes, targets, sides=sides, measure=measure)
 
     @cached_property
     def _every_box(self) -> tuple[Tensor, Tensor]:

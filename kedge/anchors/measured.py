@@ -70,7 +70,7 @@ class Measured(Grid):
         if not isinstance(min_iou, Tensor) and min_iou <= 0:
             name = type(self).__name__.removeprefix("By")
             raise ValueError(f"{name} is positive everywhere: ask for a threshold above 0")
-        few = self._table(targets, COST)
+        few = self._table(targets, COST, self.measure)
         if few is not None:
             return table.overlapping(self, few, min_iou, among)
         return self._search(targets, asked(self, targets, min_iou, among))
@@ -82,7 +82,7 @@ class Measured(Grid):
     @torch.no_grad()
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest measure, all ties; none where it rounds to 0."""
-        few = self._table(targets, COST)
+        few = self._table(targets, COST, self.measure)
         if few is not None:
             return table.best(self, few)
         top = self.closest(targets, 1, by=self.measure)
@@ -90,12 +90,6 @@ class Measured(Grid):
         value = torch.where(value > 0, value, torch.inf)
         floor = value.new_full((len(targets),), torch.inf).scatter(0, top.target, value)
         return self._search(targets, OfTarget(floor))
-
-    def _table(self, targets: Targets, cost: int) -> table.Table | None:
-        few = super()._table(targets, cost)
-        if few is not None:
-            few.measure = self.measure
-        return few
 
     def _search(self, targets: Targets, question: Question) -> Pairs:
         found = []

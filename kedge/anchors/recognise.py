@@ -35,7 +35,8 @@ class ListedGrid(Grid):
         """The same cells on another list ``boxes`` (N, 4) of the same anchors."""
         out = copy.copy(self)
         object.__setattr__(out, "listed", boxes)
-        out.__dict__.pop("_every_box", None)  # that of the list before
+        for kept in ("_every_box", "measured"):  # those of the list before
+            out.__dict__.pop(kept, None)
         return out
 
     def with_shapes(self, shapes: Tensor) -> Grid:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -169,8 +169,12 @@ class Hungarian:
         anchors ``flat`` (I, N) of the image at ``place`` (R,); one image where targets are
         more."""
         wide = flat.shape[1]
-        all_rows = flat.numel() == len(predictions)
-        boxes = predictions.every_box() if all_rows else predictions.boxes_at(flat.flatten())
+        if flat.numel() == len(predictions):  # all rows, which need not be picked
+            boxes, raw = predictions.every_box(), predictions.class_rows
+        else:
+            boxes, raw = (
+                of(flat.flatten()) for of in (predictions.boxes_at, predictions.logits_at)
+            )
         boxes, goal = at_least_float32(unflip(boxes), pick(targets.boxes, rows))
         scale = scale.to(boxes)
         if self.cost == "sum":
@@ -178,7 +182,8 @@ class Hungarian:
         sides = columns(boxes.view(*flat.shape, -1))
         key = place * predictions.num_classes + pick(targets.labels, rows)
         names, label = key.unique(return_inverse=True)
-        classes = self._classes(predictions, flat, names).to(boxes)
+        raw = raw.view(*flat.shape, -1)
+        classes = self._classes(predictions, raw, names).to(boxes)
         few = len(rows) <= flat.numel()
         size = BLOCK if rows.device.type == "cpu" else ON_A_GPU
 
@@ -208,17 +213,14 @@ class Hungarian:
         every = flat.flatten()
         return (rows, pick(every, column)) if few else (pick(rows, column), every)
 
-    def _classes(self, predictions: Predictions, flat: Tensor, names: Tensor) -> Tensor:
-        """(K, N) cost of the classes ``names`` (K,), which are image * classes + class, at the
-        anchors ``flat`` (I, N); of a product minus their scores."""
+    def _classes(self, predictions: Predictions, raw: Tensor, names: Tensor) -> Tensor:
+        """(K, N) cost of the classes ``names`` (K,), which are image * classes + class, by the raw
+        outputs (I, N, W) of the anchors; of a product minus their scores."""
         place = names.div(predictions.num_classes, rounding_mode="floor")
         label = names - place * predictions.num_classes
-        all_rows = flat.numel() == len(predictions)
-        raw = predictions.class_rows if all_rows else predictions.logits_at(flat.flatten())
         if self.classification == "softmax":
-            scores = at_least_float32(raw)[0].softmax(-1)
-            return -scores.view(*flat.shape, -1)[place, :, label]
-        logits = predictions.classes.log_odds(raw).view(*flat.shape, -1)[place, :, label]
+            return -at_least_float32(raw)[0].softmax(-1)[place, :, label]
+        logits = predictions.classes.log_odds(raw)[place, :, label]
         logits = at_least_float32(logits)[0]
         if self.cost == "product":
             return -logits.sigmoid()

@@ -62,8 +62,9 @@ class PAA:
 def own_targets(anchors: Anchors, targets: Targets, min_iou: float) -> Pairs:
     """Every anchor with its best target, at IoU >= ``min_iou`` or as one of some target's best."""
     pairs = anchors.overlapping(targets, min_iou)
-    rescued = pairs.best_anchors().without(pairs).anchor.unique()
-    if len(rescued):
+    alone = pairs.without_any()  # the best anchors of all others are among the pairs
+    if bool(alone.any()):
+        rescued = anchors.best(targets.only(alone)).without(pairs).anchor.unique()
         pairs = pairs.join(anchors.overlapping(targets, 0.0, among=rescued))
     return pairs.best_target_per_anchor(by=pairs.iou())
 

@@ -178,15 +178,18 @@ class Predictions:
 
     def every_box(self) -> Tensor:
         """(M, 4) predicted boxes of all rows, as ``boxes_at`` gives them, without picking any."""
-        rows = torch.arange(len(self), device=self.codes.device)
         if self.class_specific:
-            return self.boxes_at(rows)  # which says what is missing
-        return self._decoded(self.codes.flatten(0, len(self.shape) - 1), rows)
+            return self.boxes_at(self._every_row())  # which says what is missing
+        return self._decoded(self.codes.flatten(0, len(self.shape) - 1), None)
 
-    def _decoded(self, codes: Tensor, rows: Tensor) -> Tensor:
+    def _every_row(self) -> Tensor:
+        return torch.arange(len(self), device=self.codes.device)
+
+    def _decoded(self, codes: Tensor, rows: Tensor | None) -> Tensor:
         codes = codes.to(torch.promote_types(codes.dtype, torch.float32))
         if self.coder is None or self.anchors is None:
             return codes
+        rows = self._every_row() if rows is None else rows
         return self.coder.decode(self.anchors.boxes(rows), codes, self.anchors.stride(rows))
 
     def detach(self) -> "Predictions":

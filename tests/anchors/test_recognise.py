@@ -8,6 +8,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBo
 from torchvision.models.detection.image_list import ImageList
 
 from kedge import Grid, Level, MaxIoU, Targets
+from kedge.anchors.measures import measured
 from kedge.anchors.recognise import GridReader, NotAGrid, recognise
 
 SIZES = [(64, 96), (224, 320), (333, 500), (800, 1344), (1333, 800)]
@@ -120,3 +121,12 @@ def test_other_shapes_make_a_plain_grid():
     wider = found.with_shapes(found.shapes * 2)
     assert type(wider) is Grid
     assert torch.equal(wider.shape_of(), found.shape_of() * 2)
+
+
+def test_another_list_on_the_same_cells_keeps_nothing_of_the_list_before():
+    grid = recognise(Grid((40, 56), [Level(stride=8, shapes=[(9, 7)])]).boxes())
+    targets = Targets.from_list([{"boxes": torch.tensor([[3.0, 4, 12, 15]])}])
+    grid.overlapping(targets, 0.1)
+    measured(grid, "nwd", "a test")
+    assert {"_every_box", "measured"} <= set(vars(grid))
+    assert not {"_every_box", "measured"} & set(vars(grid.on(grid.boxes() + 1)))
