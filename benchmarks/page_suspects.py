@@ -2,8 +2,8 @@
 
 import statistics
 
-from _record import table
-from page_study import Rows, fit, of, same, section, spread, unique
+from page_shapes import learned_shapes
+from page_study import Rows, of, same, section, spread, unique
 from paired import paired
 
 # (what is asked, one side, the other), each a (start, anchors)
@@ -25,44 +25,7 @@ def suspects(rows: Rows) -> str:
         "cross-entropy; `light`: background weighs a fifth; `certain`: the goal is 1, not the IoU of the predicted box. AP50 in "
         "points, mean and standard deviation over seeds; differences are paired by seed, with a 95 % bootstrap interval.",
         rows, lines, answers,
-    ) + learned(rows)  # fmt: skip
-
-
-def learned(rows: Rows) -> str:
-    """Learned shapes against fixed ones where the objectness bears them: a line for each start."""
-    table_of = []
-    for data, detector, start in unique(
-        (row["data"], row["detector"], row["start"])
-        for row in rows
-        if row["anchors"] == "learned_entropy"
-    ):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
-        fixed, moved = of(mine, start, "entropy"), of(mine, start, "learned_entropy")
-        ours = same(start, "learned_entropy")
-        less = {
-            "less fixed from the same start": (start, "entropy"),
-            "less fixed k-means": ("kmeans", "entropy"),
-            "less one k-means shape": ("one", "entropy"),
-        }
-        found = {name: paired(mine, ours, same(*other)) for name, other in less.items()}
-        table_of.append(
-            {
-                "data": data,
-                "start": start,
-                "seeds": len(moved),
-                "fit, fixed": fit(fixed, "final"),
-                "fit, learned": fit(moved, "final"),
-                "AP50, learned": spread(moved),
-                **{name: str(value or "-") for name, value in found.items()},
-            }
-        )
-    if not table_of:
-        return ""
-    return (
-        "\n### Learned against fixed shapes\n\nObjectness by cross-entropy, five shapes unless said, AP50 in points, paired by seed. "
-        "The annealed warm-up forgets where it started, so that runs of one seed from different starts can be equal to the "
-        f"last bit.\n\n{table(table_of)}\n"
-    )
+    ) + learned_shapes(rows)  # fmt: skip
 
 
 def lines(rows: Rows) -> Rows:

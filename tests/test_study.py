@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 sys.path.append(str(REPOSITORY / "benchmarks"))
 import paired
 import study
+from page_shapes import learned_shapes
 from page_strategies import strategies_study
 from page_study import study as page
 from page_study import study_rows
@@ -143,6 +144,36 @@ def test_the_page_of_suspects_answers_what_was_run():
     assert "less one, cross-entropy" not in text  # never run
     assert "8 runs" in text
     assert suspects([]) == ""
+
+
+def test_the_page_of_learned_shapes_has_each_aid_and_each_number():
+    def row(start, anchors, seed, score):
+        return {
+            "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
+            "scores": {"AP50": score}, "fit": {"initial": 0.4, "final": 0.6},
+        }  # fmt: skip
+
+    rows = [row("kmeans", "entropy", s, 0.5) for s in range(3)]
+    rows += [row("three", "entropy", s, 0.51 + s / 100) for s in range(3)]
+    rows += [row("three", "learned_entropy", s, 0.56 + s / 100) for s in range(3)]
+    assert learned_shapes(rows).count("###") == 1  # two numbers are no table, and no aid was tried
+    rows += [row("nine", "entropy", 0, 0.48)]
+    text = learned_shapes(rows)
+    assert "Which aid" not in text
+    found = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    kept = [line for line in found if len(line) == 9 and line[0] == "d"]
+    assert [line[1] for line in kept[-3:]] == ["3", "5", "9"]
+    three, five, nine = kept[-3:]
+    assert three[5] == "+2.0 [+1.0, +3.0]"  # less five
+    assert three[8] == "+5.0 [+5.0, +5.0]"  # learned less k-means
+    assert (five[5], five[8]) == ("", "-")
+    assert nine[5] == "-2.0 (1 seed: no interval)"
+    rows = [row("identical", kind, 0, 0.5) for kind in ("entropy", "learned_entropy", "bare")]
+    rows += [row("identical", "hard", 0, 0.45)]
+    lines = [line for line in learned_shapes(rows).splitlines() if "gradient:" in line]
+    assert [line.count("-5.0 (1 seed: no interval)") for line in lines] == [2]
+    assert "the detector's gradient alone" in learned_shapes(rows)
+    assert learned_shapes([]) == ""
 
 
 def test_the_page_of_strategies_orders_and_says_how_sure_it_is():
