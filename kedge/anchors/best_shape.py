@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.types import Targets
@@ -35,7 +36,7 @@ class BestShape(Grid):
         for name, value in (("squares", squares), ("sampled", sampled)):
             object.__setattr__(self, name, value)
 
-    @torch.no_grad()
+    @detached
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
     ) -> Pairs:
@@ -48,7 +49,7 @@ class BestShape(Grid):
             min_iou = min_iou.repeat_interleave(each)
         return self._by_cell(self.sampled.overlapping(targets, min_iou, among=rows))
 
-    @torch.no_grad()
+    @detached
     def best(self, targets: Targets) -> Pairs:
         """For every target the cells whose best shape has the largest IoU, all ties."""
         return self._by_cell(self.sampled.best(targets))

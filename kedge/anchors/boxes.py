@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.box_list import BoxList
+from kedge.anchors.detached import detached
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import bags, table
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
@@ -92,7 +93,7 @@ class Boxes(BoxList):
         for i, j, value in overlapping_boxes(targets.boxes[ids], asked, boxes, mine, min_iou):
             yield ids[i], j, value
 
-    @torch.no_grad()
+    @detached
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
     ) -> Pairs:
@@ -127,7 +128,7 @@ class Boxes(BoxList):
             found.append((ids[i[enough]], self.place(among[j[enough]])))
         return self._pairs(targets, found)
 
-    @torch.no_grad()
+    @detached
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest IoU, all ties; none where that IoU is 0."""
         few = self._table(targets)
@@ -147,7 +148,7 @@ class Boxes(BoxList):
         """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
         return bags.most_overlapping(self, targets, k, self._table(targets))
 
-    @torch.no_grad()
+    @detached
     def inside(self, targets: Targets, region: Tensor | None = None, margin: float = 0.0) -> Pairs:
         """Pairs whose anchor centre is inside the target, or ``region`` (G, 4) or (G, L, 4)."""
         box = targets.boxes if region is None else region
@@ -189,7 +190,7 @@ class Boxes(BoxList):
         """
         return self._closest(targets, k, by, by_level=False)
 
-    @torch.no_grad()
+    @detached
     def _closest(
         self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor], by_level: bool
     ) -> Pairs:
@@ -214,7 +215,7 @@ class Boxes(BoxList):
         """A list has no cells: ``ValueError``."""
         raise self.no_cells()
 
-    @torch.no_grad()
+    @detached
     def covered(self, targets: Targets, min_iof: float = 0.5) -> Tensor:
         """Rows, unique, of the anchors that a crowd covers by ``min_iof`` of their area."""
         if min_iof <= 0:

@@ -52,6 +52,7 @@ class Maps(NamedTuple):
     pitch: Tensor  # (L, 2) anchors from a cell to the next one, and to the next row's
     cells: Tensor  # (L, 2) columns, rows
     step: Tensor  # (L, 2) from cell to cell, x, y in the grid's dtype
+    stride: Tensor  # (L, 2) x, y; the step unless that is measured
     offset: Tensor  # (L, 1)
     extent: float  # the farthest coordinate of the image or of a cell
     finest: float  # the smallest step
@@ -188,6 +189,7 @@ class Layout:
             pitch=torch.stack([per, cells[:, 0] * per], dim=1),
             cells=cells,
             step=step,
+            stride=rows.stride[first],
             offset=rows.offset[first, None],
             extent=rows.extent,
             finest=float(step.amin()),
@@ -316,7 +318,7 @@ class Layout:
 
     def level_strides(self) -> Tensor:
         """(L, 2) cell size x, y of every level."""
-        return self.rows.stride[self.rows.start_row]
+        return self.maps.stride
 
     def cells(self, rows: Tensor) -> Tensor:
         """(P, 2) columns and rows of the map that an anchor stands on."""

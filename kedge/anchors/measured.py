@@ -5,6 +5,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import table
@@ -62,7 +63,7 @@ class Measured(Grid):
         """
         raise NotImplementedError
 
-    @torch.no_grad()
+    @detached
     def overlapping(
         self, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
     ) -> Pairs:
@@ -79,7 +80,7 @@ class Measured(Grid):
         """For every target the ``k`` anchors of largest measure; equal: the lowest anchor."""
         return self.closest(targets, k, by=self.measure)
 
-    @torch.no_grad()
+    @detached
     def best(self, targets: Targets) -> Pairs:
         """For every target the anchors of largest measure, all ties; none where it rounds to 0."""
         few = self._table(targets, COST, self.measure)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.segments import (
     count_of,
     difference,
@@ -43,7 +44,7 @@ class Pairs:
     _iou: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
-        return len(self.anchor)
+        return self.anchor.shape[0]
 
     # -- geometry
 
@@ -71,7 +72,7 @@ class Pairs:
         """(P, 2) anchor centres."""
         return self.anchors.points(self.anchor)
 
-    @torch.no_grad()
+    @detached
     def iou(self) -> Tensor:
         """(P,) IoU of anchor and target, without a graph; computed once, by the query or here."""
         if self._iou is None:
@@ -80,7 +81,7 @@ class Pairs:
         assert self._iou is not None
         return self._iou
 
-    @torch.no_grad()
+    @detached
     def shape_iou(self) -> Tensor:
         """(P,) IoU of anchor and target moved onto one centre: a matter of the shapes alone."""
         return shape_iou(self.anchors.shape_of(self.anchor), sizes(self.target_boxes()))

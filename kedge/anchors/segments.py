@@ -23,14 +23,14 @@ def pick_boxes(values: Tensor, index: Tensor) -> Tensor:
     computed of many boxes then reads in order. Picking rows from that again is slow.
 
     Few of many stay as they are, for all would be copied first."""
-    if len(values) > len(index) and not values.T.is_contiguous():
+    if values.shape[0] > index.shape[0] and not values.T.is_contiguous():
         return pick(values, index)
     return values.T.index_select(1, index).T
 
 
 def where(mask: Tensor) -> Tensor:
     """(K,) rows at which ``mask`` (P,) is true."""
-    if len(mask) >= BY_NUMPY and mask.device.type == "cpu":
+    if mask.device.type == "cpu" and mask.shape[0] >= BY_NUMPY:
         return torch.from_numpy(mask.numpy().nonzero()[0])
     return mask.nonzero()[:, 0]
 

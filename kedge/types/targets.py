@@ -132,7 +132,7 @@ class Targets:
         )
 
     def __len__(self) -> int:
-        return len(self.boxes)
+        return self.boxes.shape[0]  # which is cheaper than the length of a tensor
 
     @cached_property
     def real(self) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import table
@@ -21,7 +22,7 @@ FITTING = 2  # shapes of a grid that are tried about an object's centre
 LADDER = (0.6, 0.35, 0.15, 0.05, 0.0)
 
 
-@torch.no_grad()
+@detached
 def most_overlapping(
     anchors: Anchors[Pairs], targets: Targets, k: int, few: Table | None = None
 ) -> Pairs:
@@ -50,7 +51,7 @@ def most_overlapping(
     return replace(bag, targets=targets)
 
 
-@torch.no_grad()
+@detached
 def most_overlapping_of_grid(grid: Any, targets: Targets, k: int) -> Pairs:
     """The same on a ``Grid``: what the cells around an object's centre reach is a floor that ``k``
     anchors are not below, so one query finds them all. Where there are too few such cells, the

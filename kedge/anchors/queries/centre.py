@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.cells import (
@@ -36,7 +37,7 @@ def region_of(anchors: Any, targets: Targets, region: Tensor | None) -> Tensor:
     return area.detach()
 
 
-@torch.no_grad()
+@detached
 def inside(grid: Layout, targets: Targets, area: Tensor, margin: float) -> Pairs:
     """Pairs whose anchor centre is more than ``margin`` inside ``area`` (G, 4) or (G, L, 4).
 
@@ -143,7 +144,7 @@ def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
     return keep
 
 
-@torch.no_grad()
+@detached
 def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
     """The anchors of the ``k`` cells of every level nearest to the object's centre, with their IoU.
 
@@ -165,7 +166,7 @@ def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
     return join_found(grid, targets, found)
 
 
-@torch.no_grad()
+@detached
 def closest(grid: Layout, targets: Targets, k: int, by: Callable) -> Pairs:
     """For every object the ``k`` anchors of all levels with the largest ``by(anchors, boxes)``.
 
@@ -189,7 +190,7 @@ def closest(grid: Layout, targets: Targets, k: int, by: Callable) -> Pairs:
     return join_found(grid, targets, found)
 
 
-@torch.no_grad()
+@detached
 def in_cell(grid: Layout, targets: Targets) -> Pairs:
     """All anchors of the cell that holds the object's centre, on every level.
 
@@ -197,8 +198,7 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
     """
     rows, target = grid.rows, targets.real
     centre = centres(pick(targets.boxes, target)).detach()[:, None]
-    cell = (centre / rows.step).floor().long().clamp(min=0)
-    cell = torch.minimum(cell, rows.cells - 1)
+    cell = torch.minimum((centre / rows.step).clamp(min=0).long(), rows.cells - 1)
     local = rows.first + (cell[..., 1] * rows.columns + cell[..., 0]) * rows.per  # (g, S)
     first = grid.first_of(pick(targets.image, target))[:, None]
     target = target[:, None].expand_as(local).flatten()

@@ -10,6 +10,7 @@ Work and memory grow with the pairs that are returned, never with anchors x obje
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.cells import (
@@ -67,7 +68,7 @@ def _overlap_runs(grid: Layout, block: Block, need: Tensor) -> Runs:
     return Runs(pick(pick(block.target, g), source), row, y, x, count)
 
 
-@torch.no_grad()
+@detached
 def overlapping(
     grid: Layout, targets: Targets, min_iou: float | Tensor, among: Tensor | None = None
 ) -> Pairs:
@@ -91,7 +92,7 @@ def overlapping(
     return join_found(grid, targets, found)
 
 
-@torch.no_grad()
+@detached
 def covered(grid: Layout, targets: Targets, min_iof: float) -> Tensor:
     """Flat ids, unique, of anchors of which one ``ignore`` object covers the share ``min_iof``."""
     if min_iof <= 0:
@@ -134,7 +135,7 @@ def _placed(grid: Layout, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return shared / (area - shared), along_x, along_y
 
 
-@torch.no_grad()
+@detached
 def best(grid: Layout, targets: Targets) -> Pairs:
     """For every object the anchors of largest IoU, with all ties, and that IoU; none where it is 0.
 

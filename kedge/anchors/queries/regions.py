@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kedge.anchors.detached import detached
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import both, pick, where
 from kedge.boxes import centres, holds, sizes
@@ -23,7 +24,7 @@ def in_centre(pairs: Pairs, radius: float) -> Tensor:
     return both(away < radius * pairs.stride())
 
 
-@torch.no_grad()
+@detached
 def inside_and_centre(anchors: Anchors, targets: Targets, radius: float) -> Pairs:
     """Pairs whose anchor centre is in the target and within ``radius`` strides of its centre."""
     centre = centres(targets.boxes)[:, None]
@@ -35,7 +36,7 @@ def inside_and_centre(anchors: Anchors, targets: Targets, radius: float) -> Pair
     return pairs.select(in_centre(pairs, radius))
 
 
-@torch.no_grad()
+@detached
 def inside_or_centre(anchors: Anchors, targets: Targets, radius: float) -> tuple[Pairs, Tensor]:
     """Pairs whose anchor centre is inside the target, or within ``radius`` strides of its centre.
 
