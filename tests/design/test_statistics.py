@@ -255,6 +255,18 @@ def test_numbers_of_a_table_are_its_classes(tmp_path):
         count_shards(["toy"], lambda shard: count_shard(shard, recipe), by="class")
 
 
+def test_an_npz_names_its_classes_where_it_numbers_them(tmp_path):
+    boxes = {"x": [1.0, 2], "y": [1.0, 2], "w": [9.0, 9], "h": [9.0, 9], "image_id": [0, 0]}
+    boxes |= {"width": [99, 99], "height": [99, 99], "category_names": ["cat", "dog"]}
+    for ids, names in (([1, 1], {"dog"}), ([1, 5], {"dog", "category 5"})):
+        np.savez(tmp_path / "a.npz", **boxes, category_id=np.array(ids))
+        found = count_shard(str(tmp_path / "a.npz"), letterbox(640), by_class=True)
+        assert set(found.classes.values()) == names
+    np.savez(tmp_path / "a.npz", **boxes, category_id=["dog", "dog"])  # numbered as they sort
+    found = count_shard(str(tmp_path / "a.npz"), letterbox(640), by_class=True)
+    assert set(found.classes.values()) == {"category 0"}
+
+
 def test_without_ray_it_says_what_to_install(tmp_path, capsys, monkeypatch):
     table(0, 50).write_csv(tmp_path / "a.csv")
     monkeypatch.setitem(sys.modules, "ray", None)
