@@ -80,8 +80,6 @@ def assign(
     address
         Of the Ray cluster; by default one is started on this machine.
     """
-    from kedge.assign.by_name import STRATEGIES
-    from kedge.assign.by_name import strategy as by_name
     from kedge.batches import Cached
     from kedge.data import read, said
     from kedge.data.sources import choose_split
@@ -124,14 +122,7 @@ def assign(
     )
     if len(scene.objects.fair) == 0:
         raise ValueError(f"{found.source}: holds no object: nothing to assign")
-    chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
-    strategies = {name: by_name(name) for name in listed(chosen)}
-    kept = {
-        name: Cached(rule, cache)
-        for name, rule in strategies.items()
-        if cache is not None and name.partition(":")[0] in GEOMETRIC.split(",")
-    }
-    strategies |= kept
+    strategies = _asked(strategy, run, cache)
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]
@@ -145,8 +136,28 @@ def assign(
     objects = count(len(scene.objects.fair), "object")
     console.print(f"{found.source}: {len(records):,} of {count(len(found), 'image')}, {objects}")
     _show(console, rows, scene.title)
-    say(f"{name}: {rule.summary()}" for name, rule in kept.items())
+    say(
+        f"{name}: {rule.summary()}" for name, rule in strategies.items() if isinstance(rule, Cached)
+    )
     return 0
+
+
+def _asked(strategy: str | None, run: Path | None, cache: Path | None) -> dict[str, Any]:
+    """The strategies by name; those of geometry keep their answers where there is a ``cache``."""
+    from kedge.assign.by_name import STRATEGIES
+    from kedge.assign.by_name import strategy as by_name
+    from kedge.batches import Cached
+    from kedge.parts import listed
+
+    chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
+    rules = {name: by_name(name) for name in listed(chosen)}
+    if cache is None:
+        return rules
+    geometric = GEOMETRIC.split(",")
+    return {
+        name: Cached(rule, cache) if name.partition(":")[0] in geometric else rule
+        for name, rule in rules.items()
+    }
 
 
 def _over_shards(
