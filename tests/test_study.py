@@ -150,7 +150,7 @@ def test_the_page_of_learned_shapes_has_each_aid_and_each_number():
     def row(start, anchors, seed, score):
         return {
             "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
-            "scores": {"AP50": score}, "fit": {"initial": 0.4, "final": 0.6},
+            "scores": {"AP50": score, "AP": score}, "fit": {"initial": 0.4, "final": 0.6},
         }  # fmt: skip
 
     rows = [row("kmeans", "entropy", s, 0.5) for s in range(3)]
