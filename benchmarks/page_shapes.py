@@ -27,7 +27,7 @@ def learned(rows: Rows) -> str:
     for data, detector, start in unique(
         (row["data"], row["detector"], row["start"])
         for row in rows
-        if row["anchors"] == "learned_entropy"
+        if row["anchors"] == "learned_entropy" and row["start"] not in COUNTS
     ):
         mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
         fixed, moved = of(mine, start, "entropy"), of(mine, start, "learned_entropy")

@@ -16,7 +16,7 @@ def strategies_study(rows: Rows) -> str:
         "## Which strategy when?\n\nEach rule in the detector that it was published in, with its own head, losses and branch, "
         "on one small network under one budget (`benchmarks/plans/strategies.yaml`); unlike in the table of strategies below, where "
         "every rule has RetinaNet's head and loss. Points: AP50 with its standard deviation over seeds, AP, AP by size, "
-        "average recall; ms: what a step took, beside other work on the machine, so read it roughly.",
+        "average recall.",
         [row | {"rule": row["detector"], "detector": "every rule"} for row in rows], lines, answers,
     )  # fmt: skip
 
@@ -34,7 +34,6 @@ def lines(rows: Rows) -> Rows:
                 "AP": mean(mine, "AP"),
                 **{size: mean(mine, key) for size, key in SIZES.items()},
                 "AR@100": mean(mine, "AR100"),
-                "ms": 1000 * statistics.mean(row["seconds"] / row["steps"] for row in mine),
             }
         )
     return sorted(out, key=lambda line: -line["AP"])

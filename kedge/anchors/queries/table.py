@@ -21,7 +21,9 @@ from kedge.types import Targets
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
 # on how cheap the search is which it replaces; on a GPU, where launches count, it is estimated
 ON_A_PROCESSOR, ON_A_GPU = 1 << 20, 1 << 23
-PER_IMAGE = 48  # objects up to which a table joins boxes that lie anywhere, whatever their number
+# objects, or pairs, of an image up to which a table joins boxes that lie anywhere, whatever their
+# number
+PER_IMAGE, PAIRS_PER_IMAGE = 48, 3 << 17
 PART = 1 << 17  # pairs of a table that a processor's cache holds
 SLACK = 1e-5  # relative; more than rounding moves an IoU
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
@@ -50,8 +52,9 @@ def fits(columns: int, targets: Targets, cost: int = 1) -> bool:
         return _forced[-1]
     pairs = columns * len(targets)
     if targets.boxes.device.type == "cpu":
-        joined = cost == 1 and len(targets) <= PER_IMAGE * targets.batch_size
-        return joined or cost * pairs <= ON_A_PROCESSOR
+        few = len(targets) <= PER_IMAGE * targets.batch_size
+        few = few or pairs <= PAIRS_PER_IMAGE * targets.batch_size
+        return (cost == 1 and few) or cost * pairs <= ON_A_PROCESSOR
     return pairs <= ON_A_GPU
 
 
