@@ -239,7 +239,8 @@ def plans(group: str) -> list[dict]:
     if group == "peers":
         chosen = [key for key in PEERS if not key[1].endswith(LEFT_OUT)]
         chosen = [key for key in chosen if key[1] != "torchvision" or key[0] == "FCOS"]
-        return [plan(*key, counts=(8, 300, 1000, 5000)) for key in chosen]
+        many = [plan(*key, counts=(*FEW, 300, 1000, 5000)) for key in chosen]
+        return many + [plan(*key, batch=batch, counts=FEW) for key in chosen for batch in (8, 16)]
     names = ("FCOS", "ATSS", "MaxIoU")
     return [plan(n, image="20000x20000", counts=(1_000_000,)) for n in names]
 

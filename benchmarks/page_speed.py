@@ -73,12 +73,28 @@ def compared(group: str, facts: Callable[[dict], str]) -> str:
     result = load(group)
     if result is None:
         return ""
-    extra = {"max_iou": ("image", "batch", "sizes"), "peers": ("against",)}.get(group, ())
+    extra = {"max_iou": ("image", "batch", "sizes"), "peers": ("against", "batch")}.get(group, ())
     keys = ("strategy", "image", "batch", "sizes", "against", "objects")
     rows = sorted(result["rows"], key=lambda row: [row[key] for key in keys])
     lines = [line(row, extra) for row in rows]
-    note = NOTES.get(group, "")
+    note = NOTES.get(group, "") + (slower(rows) if group == "peers" else "")
     return f"\n### {TITLES[group]}\n\n{note}{table(lines)}\n\n{facts(result)}{of_commits(rows)}"
+
+
+def slower(rows: list[dict]) -> str:
+    """Where a peer's own code is faster: the goal is nowhere."""
+    timed = [row for row in rows if "times" in row]
+    behind = [
+        f"{row['strategy']} ({row['against']}) {row['batch']} x {row['objects']} "
+        f"{number(row['times'])}"
+        for row in timed
+        if row["times"] < 1
+    ]
+    said = f": {'; '.join(behind)}" if behind else ""
+    return (
+        "Goal: never slower than the peer. Kedge is slower in "
+        f"{len(behind)} of {len(timed)} places (images x objects in each){said}.\n\n"
+    )
 
 
 def of_commits(rows: list[dict]) -> str:
