@@ -1,8 +1,10 @@
 """The page's tables about learned shapes where the objectness bears them, from the rows of the
 suspects alone: against fixed ones, which aid does what, and how many."""
 
+from typing import Any
+
 from _record import table
-from page_study import Rows, fit, of, same, spread, unique
+from page_study import Rows, by_data, fit, of, same, spread, starts_of
 from paired import paired
 
 AIDS = {
@@ -23,36 +25,12 @@ def learned_shapes(rows: Rows) -> str:
 
 def learned(rows: Rows) -> str:
     """Learned shapes against fixed ones where the objectness bears them: a line for each start."""
-    table_of = []
-    for data, detector, start in unique(
-        (row["data"], row["detector"], row["start"])
-        for row in rows
-        if row["anchors"] == "learned_entropy" and row["start"] not in COUNTS
-    ):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
-        fixed, moved = of(mine, start, "entropy"), of(mine, start, "learned_entropy")
-        ours = same(start, "learned_entropy")
-        less = {
-            "less fixed from the same start": (start, "entropy"),
-            "less fixed k-means": ("kmeans", "entropy"),
-            "less one k-means shape": ("one", "entropy"),
-        }
-        found = {name: paired(mine, ours, same(*other)) for name, other in less.items()}
-        found |= {
-            f"AP {name}": paired(mine, ours, same(*less[name]), "AP")
-            for name in ("less fixed from the same start", "less fixed k-means")
-        }
-        table_of.append(
-            {
-                "data": data,
-                "start": start,
-                "seeds": len(moved),
-                "fit, fixed": fit(fixed, "final"),
-                "fit, learned": fit(moved, "final"),
-                "AP50, learned": spread(moved),
-                **{name: str(value or "-") for name, value in found.items()},
-            }
-        )
+    table_of = [
+        against_fixed(data, mine, start)
+        for data, _, mine in by_data(rows)
+        for start in starts_of(mine, "learned_entropy")
+        if start not in COUNTS
+    ]
     if not table_of:
         return ""
     return (
@@ -62,32 +40,40 @@ def learned(rows: Rows) -> str:
     )
 
 
+def against_fixed(data: str, rows: Rows, start: str) -> dict[str, Any]:
+    """A line of it."""
+    fixed, moved = of(rows, start, "entropy"), of(rows, start, "learned_entropy")
+    less = {
+        "less fixed from the same start": (start, "entropy"),
+        "less fixed k-means": ("kmeans", "entropy"),
+        "less one k-means shape": ("one", "entropy"),
+    }
+
+    def gain(name: str, score: str = "AP50") -> str:
+        ours, other = same(start, "learned_entropy"), same(*less[name])
+        return str(paired(rows, ours, other, score) or "-")
+
+    return {
+        "data": data,
+        "start": start,
+        "seeds": len(moved),
+        "fit, fixed": fit(fixed, "final"),
+        "fit, learned": fit(moved, "final"),
+        "AP50, learned": spread(moved),
+        **{name: gain(name) for name in less},
+        **{f"AP {name}": gain(name, "AP") for name in list(less)[:2]},
+    }
+
+
 def aids(rows: Rows) -> str:
     """The ablation: what each way to warm up came to, a line for each data set and start."""
-    table_of = []
-    for data, detector, start in unique(
-        (row["data"], row["detector"], row["start"]) for row in rows if row["anchors"] == "bare"
-    ):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
-        for kind, words in AIDS.items():
-            found = of(mine, start, kind)
-            if not found:
-                continue
-            ours = same(start, kind)
-            annealed = paired(mine, ours, same(start, "learned_entropy"))
-            table_of.append(
-                {
-                    "data": data,
-                    "start": start,
-                    "warm-up": words,
-                    "seeds": len(found),
-                    "fit before": fit(found, "initial"),
-                    "fit after": fit(found, "final"),
-                    "AP50": spread(found),
-                    "less fixed": str(paired(mine, ours, same(start, "entropy")) or "-"),
-                    "less annealed": "" if kind == "learned_entropy" else str(annealed or "-"),
-                }
-            )
+    table_of = [
+        by_aid(data, mine, start, kind)
+        for data, _, mine in by_data(rows)
+        for start in starts_of(mine, "bare")
+        for kind in AIDS
+        if of(mine, start, kind)
+    ]
     if not table_of:
         return ""
     return (
@@ -96,11 +82,27 @@ def aids(rows: Rows) -> str:
     )
 
 
+def by_aid(data: str, rows: Rows, start: str, kind: str) -> dict[str, Any]:
+    """A line of it."""
+    found, ours = of(rows, start, kind), same(start, kind)
+    annealed = paired(rows, ours, same(start, "learned_entropy"))
+    return {
+        "data": data,
+        "start": start,
+        "warm-up": AIDS[kind],
+        "seeds": len(found),
+        "fit before": fit(found, "initial"),
+        "fit after": fit(found, "final"),
+        "AP50": spread(found),
+        "less fixed": str(paired(rows, ours, same(start, "entropy")) or "-"),
+        "less annealed": "" if kind == "learned_entropy" else str(annealed or "-"),
+    }
+
+
 def counts(rows: Rows) -> str:
     """Fixed and learned shapes by how many there are."""
     table_of = []
-    for data, detector in unique((row["data"], row["detector"]) for row in rows):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+    for data, _, mine in by_data(rows):
         known = [start for start in COUNTS if of(mine, start, "entropy")]
         if len(known) < 3:
             continue

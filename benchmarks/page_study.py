@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,26 @@ def section(
     if not rows:
         return ""
     parts = []
-    for data, detector in unique((row["data"], row["detector"]) for row in rows):
-        mine = [row for row in rows if (row["data"], row["detector"]) == (data, detector)]
+    for data, detector, mine in by_data(rows):
         parts.append(f"### `{data}`, `{detector}`\n\n{table(lines(mine))}\n\n{said(mine)}")
     commits = ", ".join(unique(row["commit"] for row in rows))
     made = f"{len(rows)} runs, `results/study.jsonl`, at {commits}.\n"
     return f"\n{text}\n\n" + "\n".join(parts) + f"\n{made}"
+
+
+def by_data(rows: Rows) -> Iterator[tuple[str, str, Rows]]:
+    """Data set, detector, and the rows of each such two."""
+    for data, detector in unique((row["data"], row["detector"]) for row in rows):
+        yield (
+            data,
+            detector,
+            [row for row in rows if (row["data"], row["detector"]) == (data, detector)],
+        )
+
+
+def starts_of(rows: Rows, anchors: str) -> list[str]:
+    """The starts of the runs of this kind."""
+    return unique(row["start"] for row in rows if row["anchors"] == anchors)
 
 
 def spread(rows: Rows) -> str:

@@ -7,7 +7,6 @@ from kedge.data import said
 from kedge.data.readers import npz
 from kedge.data.sources import choose_split, read_data
 from kedge.design.table import TABLES, BoxTable, read_table, table_from_records
-from kedge.parse import read_npz
 
 
 def read_boxes(source: str, split: str | None = None, root: Path | None = None) -> BoxTable:
@@ -23,21 +22,11 @@ def read_boxes(source: str, split: str | None = None, root: Path | None = None) 
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
         if root is not None:
             raise ValueError(f"{source}: of a table no image is looked at: leave out --root")
-        return _named(path)
+        return read_table(path)
     chosen = choose_split(source, split)
     tables = npz.find(path) if path.is_dir() else {}
     if chosen in tables:
-        return _named(tables[chosen])
+        return read_table(tables[chosen])
     data = read_data(source, chosen, check_images=False, root=root)
     table = table_from_records(data.records)
     return replace(table, said=tuple(said(data)), classes=data.classes)
-
-
-def _named(path: Path) -> BoxTable:
-    """The boxes of a table, and its classes' names where it is an .npz that numbers them."""
-    table = read_table(path)
-    if path.suffix != ".npz":
-        return table
-    numbers = read_npz(path, ["category_id"]).get("category_id")
-    whole = numbers is not None and numbers.dtype.kind in "iu"
-    return replace(table, classes=npz.classes(path)) if whole else table

@@ -1,7 +1,7 @@
 """Boxes of a data set as arrays, and where to read them from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def table_from_records(records: Iterable[Any], crowd: bool = False) -> BoxTable:
 def read_table(path: str | Path, crowd: bool = False) -> BoxTable:
     """Boxes of an ``.npz``, ``.csv``, ``.parquet`` or ``.jsonl`` file, one row per box.
 
+    An ``.npz`` whose ``category_id`` are numbers may name them: ``category_names``.
     Columns: x, y, w, h (top left corner; or x1, y1, x2, y2) in pixels or in shares of the image,
     width and height of the image, image_id; optional category_id and iscrowd; or what TensorFlow,
     Roboflow, Open Images and others call them (``kedge.parse.boxes_table``). Bad boxes are kept
@@ -101,16 +102,19 @@ def read_table(path: str | Path, crowd: bool = False) -> BoxTable:
     """
     path = Path(path)
     if path.suffix == ".npz":
-        columns = read_npz(path, KNOWN)
+        columns = read_npz(path, KNOWN | {"category_names"})
+        names = columns.pop("category_names", ())
         if len({len(column) if column.ndim == 1 else -1 for column in columns.values()}) > 1:
             raise ValueError(f"{path}: its columns are not of one length")
         rows = len(next(iter(columns.values()), ()))
         found = boxes_of(Table(file=path, columns=columns, line=range(rows)), sized=True)
+        numbered = "category_id" in columns and columns["category_id"].dtype.kind in "iu"
+        classes = tuple(str(name) for name in names) if numbered else ()
     elif path.suffix in TABLES:
-        found = read_boxes_table(path, sized=True)
+        found, classes = read_boxes_table(path, sized=True), ()
     else:
         raise ValueError(f"{path}: expected one of .npz, {', '.join(TABLES)}")
-    table = _table(found)
+    table = replace(_table(found), classes=classes)
     keep = ~found.blank if crowd else ~(found.blank | found.crowd)
     return table if keep.all() else table[keep]
 

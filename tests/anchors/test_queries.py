@@ -190,6 +190,14 @@ def test_in_cell_is_every_shape_of_one_cell_on_every_level(scene):
     assert ids(grid.in_cell(targets)) == sorted(want)
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12, 1e30])
+def test_an_object_however_far_belongs_to_the_nearest_cell(far):
+    grid = Grid(image_size=(64, 96), levels=[Level(stride=16, shapes=[(16, 16)])])
+    box = torch.tensor([[far, far, 1.5 * far, 1.5 * far], [-1.5 * far, -1.5 * far, -far, -far]])
+    targets = Targets.from_list([{"boxes": box}])
+    assert grid.in_cell(targets).anchor.tolist() == [len(grid) - 1, 0]
+
+
 @FEW
 @given(any_scene(), st.sampled_from([0.1, 0.5, 0.9, 1.0]))
 def test_covered_is_the_share_of_the_anchor_that_one_crowd_covers(scene, share):

@@ -26,6 +26,8 @@ from kedge.anchors.segments import pick, where
 from kedge.boxes import centres
 from kedge.types import Targets
 
+BEYOND = 1 << 31  # cells; farther than any map reaches, and still a whole number
+
 
 def region_of(anchors: Any, targets: Targets, region: Tensor | None) -> Tensor:
     """The region that is asked about, (G, 4) or (G, L, 4), or the targets' boxes; ``ValueError``
@@ -198,7 +200,8 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
     """
     rows, target = grid.rows, targets.real
     centre = centres(pick(targets.boxes, target)).detach()[:, None]
-    cell = torch.minimum((centre / rows.step).clamp(min=0).long(), rows.cells - 1)
+    cell = (centre / rows.step).clamp(min=0, max=BEYOND).long()
+    cell = torch.minimum(cell, rows.cells - 1)
     local = rows.first + (cell[..., 1] * rows.columns + cell[..., 0]) * rows.per  # (g, S)
     first = grid.first_of(pick(targets.image, target))[:, None]
     target = target[:, None].expand_as(local).flatten()

@@ -52,8 +52,8 @@ def fits(columns: int, targets: Targets, cost: int = 1) -> bool:
         return _forced[-1]
     pairs = columns * len(targets)
     if targets.boxes.device.type == "cpu":
-        few = len(targets) <= PER_IMAGE * targets.batch_size
-        few = few or pairs <= PAIRS_PER_IMAGE * targets.batch_size
+        batch = targets.batch_size
+        few = len(targets) <= PER_IMAGE * batch or pairs <= PAIRS_PER_IMAGE * batch
         return (cost == 1 and few) or cost * pairs <= ON_A_PROCESSOR
     return pairs <= ON_A_GPU
 

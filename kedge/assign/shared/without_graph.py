@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 
 import torch
 
+from kedge.anchors.detached import detached
+
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 
@@ -16,7 +18,7 @@ def without_graph(call: Call) -> Call:
     Its results have as many rows as the data want, which a graph would have to guess: traced, a
     rule falls into dozens of small graphs that are made anew for other numbers of objects.
     """
-    alone = torch.no_grad()(call)
+    alone = detached(call)
     stopped: list[Any] = []  # once it is needed
 
     @wraps(call)
