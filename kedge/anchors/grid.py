@@ -82,8 +82,7 @@ class Grid(Layout):
     def nearest(self, targets: Targets, k: int) -> Pairs:
         """The anchors of the ``k`` nearest cells on every level."""
         centre.at_least_one(k)
-        few = self._table(targets, 16)
-        return centre.nearest(self, targets, k) if few is None else table.nearest(self, few, k)
+        return centre.nearest(self, targets, k)
 
     def closest(self, targets: Targets, k: int, by: Callable[[Tensor, Tensor], Tensor]) -> Pairs:
         """For every target the ``k`` anchors with the largest ``by(anchor boxes, target boxes)``.

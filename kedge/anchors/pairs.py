@@ -15,10 +15,12 @@ from kedge.anchors.segments import (
     difference,
     fits_a_table,
     isin,
+    largest,
     mean,
     pick,
     pick_boxes,
     rank,
+    smallest,
     total,
     where,
     wide,
@@ -101,10 +103,6 @@ class Pairs:
 
     # -- per target
 
-    def _per_target(self, values: Tensor, reduce: str, start: float) -> Tensor:
-        out = torch.full((len(self.targets),), start, dtype=values.dtype, device=values.device)
-        return out.scatter_reduce(0, self.target, values, reduce, include_self=True)
-
     def count_per_target(self) -> Tensor:
         """(G,) int64 number of pairs."""
         return count_of(self.target, len(self.targets))
@@ -115,11 +113,11 @@ class Pairs:
 
     def max_per_target(self, values: Tensor) -> Tensor:
         """(G,) largest of ``values`` (P,); -inf for a target without pairs."""
-        return self._per_target(values, "amax", -torch.inf)
+        return largest(values, self.target, len(self.targets))
 
     def min_per_target(self, values: Tensor) -> Tensor:
         """(G,) smallest of ``values`` (P,); inf for a target without pairs."""
-        return self._per_target(values, "amin", torch.inf)
+        return smallest(values, self.target, len(self.targets))
 
     def sum_per_target(self, values: Tensor) -> Tensor:
         """(G,) sum of ``values`` (P,); 0 for a target without pairs.
@@ -135,9 +133,10 @@ class Pairs:
     def mean_and_std_per_target(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """(G,) ``mean_per_target`` and unbiased standard deviation (n - 1) of ``values``, 0 with
         fewer than two pairs."""
-        middle = mean(values, self.target, len(self.targets))
-        spread = total((values - pick(middle, self.target)) ** 2, self.target, len(self.targets))
-        spread = spread / (self.count_per_target() - 1).clamp(min=1)
+        rows, count = self.count_per_target(), len(self.targets)
+        middle = mean(values, self.target, count, rows)
+        spread = total((values - pick(middle, self.target)).square_(), self.target, count)
+        spread = spread / (rows - 1).clamp_(min=1)
         return middle.to(values.dtype), spread.sqrt().to(values.dtype)
 
     def softmax_per_target(self, values: Tensor) -> Tensor:
@@ -190,19 +189,15 @@ class Pairs:
         seen, slot = self.anchor.unique(return_inverse=True)
         return slot, len(seen)
 
-    @staticmethod
-    def _largest(values: Tensor, slot: Tensor, count: int) -> Tensor:
-        out = torch.full((count,), -torch.inf, dtype=values.dtype, device=values.device)
-        return pick(out.scatter_reduce_(0, slot, values, "amax"), slot)
-
     def max_per_anchor(self, values: Tensor) -> Tensor:
         """(P,) the largest of ``values`` over all pairs of the same anchor."""
-        return self._largest(values, *self.slots())
+        slot, count = self.slots()
+        return pick(largest(values, slot, count), slot)
 
     def best_target_per_anchor(self, by: Tensor) -> "Pairs":
         """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
         slot, count = self.slots()
-        best = by >= self._largest(by, slot, count)
+        best = by >= pick(largest(by, slot, count), slot)
         target = torch.where(best, self.target, len(self.targets))  # the losers stand behind all
         lowest = torch.full((count,), len(self.targets), device=slot.device)
         lowest.scatter_reduce_(0, slot, target, "amin")

@@ -139,7 +139,7 @@ def count_of(segment: Tensor, count: int) -> Tensor:
 
 def total(values: Tensor, segment: Tensor, count: int) -> Tensor:
     """(count,) sum of ``values`` per segment; 0 for an empty one."""
-    return values.new_zeros(count).index_add(0, segment, values)
+    return values.new_zeros(count).index_add_(0, segment, values)
 
 
 def wide(values: Tensor) -> Tensor:
@@ -147,25 +147,26 @@ def wide(values: Tensor) -> Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
-def mean(values: Tensor, segment: Tensor, count: int) -> Tensor:
-    """(count,) mean per segment, in double precision; 0 for an empty one.
+def mean(values: Tensor, segment: Tensor, count: int, rows: Tensor | None = None) -> Tensor:
+    """(count,) mean per segment, in double precision; 0 for an empty one. ``rows`` (count,): of
+    every segment, where they are known.
 
     Exact where all values of a segment are equal: it is taken of what exceeds the smallest.
     """
-    rows = count_of(segment, count).clamp(min=1)
-    base = smallest(values, segment, count)
-    base = torch.where(torch.isfinite(base), base, 0)
-    return base + total(wide(values - base[segment]), segment, count) / rows
+    rows = count_of(segment, count) if rows is None else rows
+    base = smallest(values, segment, count).nan_to_num_(nan=0, posinf=0, neginf=0)
+    above = total(wide(values - pick(base, segment)), segment, count)
+    return base + above / rows.clamp(min=1)
 
 
 def largest(values: Tensor, segment: Tensor, count: int) -> Tensor:
     """(count,) maximum per segment; -inf for an empty one."""
-    return values.new_full((count,), -torch.inf).scatter_reduce(0, segment, values, "amax")
+    return values.new_full((count,), -torch.inf).scatter_reduce_(0, segment, values, "amax")
 
 
 def smallest(values: Tensor, segment: Tensor, count: int) -> Tensor:
     """(count,) minimum per segment; inf for an empty one."""
-    return values.new_full((count,), torch.inf).scatter_reduce(0, segment, values, "amin")
+    return values.new_full((count,), torch.inf).scatter_reduce_(0, segment, values, "amin")
 
 
 def logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import count_of, difference, where
+from kedge.anchors.segments import count_of, difference, pick, where
 from kedge.assign.shared.candidates import with_more
 from kedge.assign.shared.matching import heaviest_matching
 from kedge.assign.shared.without_graph import without_graph
@@ -73,7 +73,7 @@ def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
 
     Among n targets none is ever left with less than its n best, so no more are looked at.
     """
-    wanted = int((~targets.ignore).sum())
+    wanted = len(targets.real)
     possible = _possible(anchors, targets, free)
     inside = anchors.inside(targets)
     inside = inside.select(free[inside.anchor])
@@ -83,7 +83,7 @@ def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
         near = near.select(free[near.anchor])
         pairs, own = with_more(inside, near.anchor, near.target)
         away = torch.hypot(*(pairs.points() - centres(pairs.target_boxes())).unbind(1))
-        worth = pairs.iou().double() + 2 * own + 1e-6 / (1 + away)  # below 4
+        worth = torch.add(pairs.iou().double(), own, alpha=2) + 1e-6 / (1 + away)  # below 4
         mate = heaviest_matching(pairs.target, pairs.anchor, 4 * wanted + worth, len(targets))
         if int(mate.sum()) == possible:
             break
@@ -93,7 +93,7 @@ def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
 def _possible(anchors: Anchors[Any], targets: Targets, free: Tensor) -> int:
     """How many of the targets can have a ``free`` (M,) anchor of their own at all."""
     batch = targets.batch_size
-    asked = count_of(targets.image[~targets.ignore], batch)
+    asked = count_of(pick(targets.image, targets.real), batch)
     there = count_of(anchors.image_of(where(free)), batch)
     return int(torch.minimum(asked, there).sum())
 

@@ -82,7 +82,7 @@ def test_few_rows_are_put_into_a_table_of_their_own(monkeypatch):
     monkeypatch.setattr(
         predicted,
         "Table",
-        lambda boxes, *rest: widths.append(boxes.shape[1]) or table(boxes, *rest),
+        lambda boxes, *rest, **how: widths.append(boxes.shape[1]) or table(boxes, *rest, **how),
     )
     for among in (torch.tensor([0, 3, 250]), torch.arange(anchors.total(3))):
         predicted.overlapping_predictions(anchors, targets, predictions, 0.1, among)

@@ -37,9 +37,10 @@ _WAITS = {
 OF_A_PROCESSOR = (
     *((segments, name) for name in ("BY_NUMPY", "IN_ORDER", "SAMPLED", "SMALL")),
     (table, "PART"),
+    (table, "LISTED"),
 )
 """What only a processor does from so many rows on: masks by numpy, searches in order, a sample
-before a sort, ids that are sorted, a table in pieces."""
+before a sort, ids that are sorted, a table in pieces, ties in a list."""
 
 
 class Launches(TorchDispatchMode):

@@ -130,15 +130,6 @@ def measure(grid: Layout, targets: Targets, cells: Cells, of: Callable) -> Tenso
     return of(grid.boxes_at(cells.row, cells.y, cells.x), pick_boxes(targets.boxes, cells.target))
 
 
-def all_shapes(grid: Layout, cells: Cells) -> Cells:
-    """Every shape at ``cells``, which stand at their level's first shape."""
-    if grid.num_shapes == grid.num_levels:
-        return cells
-    source, step = spread(pick(grid.rows.per, cells.row))
-    target, row, y, x = (pick(column, source) for column in cells)
-    return Cells(target, row + step, y, x)
-
-
 def product(sides: Tensor) -> Tensor:
     """(...) product of the last dimension of two; ``prod`` is slow on so short a dimension."""
     return sides[..., 0] * sides[..., 1]

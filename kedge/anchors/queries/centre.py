@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,9 +15,6 @@ from kedge.anchors.queries.cells import (
     BLOCK,
     Cells,
     Found,
-    all_shapes,
-    blocks,
-    flat,
     join_found,
     measure,
     wide_dtype,
@@ -84,45 +82,51 @@ def _within(grid: Layout, low: Tensor, high: Tensor, margin: float) -> tuple[Ten
     return begin, (end - begin + 1).clamp(min=0)
 
 
-def _nearest_on_axis(grid: Layout, centre: Tensor, axis: int, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest columns (axis 0) or rows (1) of every level, and their distance: (g, L, k).
+def _nearest_on_axes(grid: Layout, centre: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest columns and rows of every level, and their distance: (g, L, 2, k) each.
 
     Equal distances: the lower one first. Beyond the map's edge the distance is infinite.
     """
-    first_row = grid.rows.start_row
-    stride, offset = grid.rows.step[first_row, axis], grid.rows.offset[first_row]
-    cells = grid.rows.cells[first_row, axis]
-    start = (centre[:, None] / stride - offset).floor() - (k + 1) // 2
-    start = torch.minimum(start, (cells - k - 2).to(start.dtype)).clamp(min=0).long()
+    maps, centre = grid.maps, centre[:, None]
+    cells, step, offset = maps.cells[..., None], maps.step[..., None], maps.offset[..., None]
+    start = (centre / maps.step - maps.offset).floor() - (k + 1) // 2
+    start = torch.minimum(start, maps.cells - (k + 2)).clamp(min=0).long()
     index = start[..., None] + torch.arange(k + 2, device=grid.device)
-    place = (index.to(stride.dtype) + offset[:, None]) * stride[:, None]
-    away = (place.to(centre.dtype) - centre[:, None, None]).abs()
-    away = torch.where(index < cells[:, None], away, torch.inf)
+    away = ((index.to(step.dtype) + offset) * step - centre[..., None]).abs()
+    away = away.masked_fill_(index >= cells, torch.inf)
     away, order = away.sort(dim=-1, stable=True)
     return index.gather(-1, order)[..., :k], away[..., :k]
 
 
-def _around(grid: Layout, targets: Targets, k: int) -> Iterator[tuple[Tensor, ...]]:
-    """Block by block the rows of targets (g,), and y, x and distances along both axes (g, L, M).
+@lru_cache
+def _ranks(k: int, extra: int) -> list[int]:
+    """The M ranks along x, then those along y, of the cells that can be among the ``k`` nearest:
+    the i-th nearest column and j-th nearest row have i * j cells at least as near. Ranks along y
+    are counted on from the last along x, the ``k + extra``-th."""
+    before = [max(i + 1 - extra, 1) for i in range(k + extra)]
+    rank = [(i, j) for j, b in enumerate(before) for i, a in enumerate(before) if a * b <= k]
+    return [i for i, _ in rank] + [k + extra + j for _, j in rank]
 
-    The cell at the i-th nearest column and j-th nearest row has i * j cells at least as near, so
-    only the M with i * j <= k can be among the k nearest, by any measure of distance that grows
+
+def _around(grid: Layout, targets: Targets, k: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Block by block the rows of targets (g,), and column and row of cells, and how far they are
+    along both axes: (g, L, 2, M) each.
+
+    Only the M cells that can be among the ``k`` nearest, by any measure of distance that grows
     along both axes. Beyond the map's edge the distance is infinite.
 
     In double precision two rows at both sides of a centre can be apart by less than their squared
     distances tell, and the farther one may be the lower: there one rank more is looked at.
     """
+    if len(targets.real) == 0:
+        return
     twin = int(grid.shapes.dtype == torch.float64)
-    before = [max(i + 1 - twin, 1) for i in range(k + twin)]
-    rank = [(i, j) for j, b in enumerate(before) for i, a in enumerate(before) if a * b <= k]
-    at_x, at_y = torch.tensor(rank, device=grid.device).unbind(1)
-    for block in blocks(grid, targets, targets.real, len(rank) * grid.num_shapes):
-        centre = (block.boxes[:, :2] + block.boxes[:, 2:]) / 2
-        xs, away_x = _nearest_on_axis(grid, centre[:, 0], 0, k + twin)
-        ys, away_y = _nearest_on_axis(grid, centre[:, 1], 1, k + twin)
-        ys, away_y = (of_row.index_select(-1, at_y) for of_row in (ys, away_y))
-        xs, away_x = (of_column.index_select(-1, at_x) for of_column in (xs, away_x))
-        yield block.target, ys, xs, away_y, away_x
+    ranks = torch.tensor(_ranks(k, twin), device=grid.device)
+    for target in targets.real.split(max(1, BLOCK // (len(ranks) // 2 * grid.num_shapes))):
+        box = pick(targets.boxes, target).detach().to(wide_dtype(grid.device))
+        found = _nearest_on_axes(grid, centres(box), k + twin)
+        cell, away = (v.flatten(2).index_select(2, ranks).unflatten(2, (2, -1)) for v in found)
+        yield target, cell, away
 
 
 def at_least_one(k: int) -> None:
@@ -131,19 +135,22 @@ def at_least_one(k: int) -> None:
         raise ValueError(f"k must be at least 1, got {k}")
 
 
-def _k_largest(values: Tensor, ids: Tensor, k: int) -> Tensor:
-    """(R, K) mask of the ``k`` largest ``values`` (R, K) of every row; equal values: the lowest of
-    ``ids`` (R, K)."""
-    if k >= values.shape[1]:
-        return torch.ones_like(values, dtype=torch.bool)
-    keep = values >= values.topk(k, dim=1).values[:, -1:]
+def _k_largest(values: Tensor, ids: Tensor, k: int, full: bool) -> Tensor:
+    """Entries (K,) of the ``k`` largest ``values`` (R, K) of every row that are not -inf; equal
+    values: the lowest of ``ids`` (R, K). ``full``: every row has as many, and seldom more."""
+    keep = values >= values.topk(min(k, values.shape[1]), dim=1).values[:, -1:]
+    some = values > -torch.inf
+    if full:
+        at = where((keep & some).flatten())
+        if len(at) == k * len(values):
+            return at
     tied = where(keep.sum(1) > k)  # more than k reach the k-th value
     if len(tied):
         by_id = pick(ids, tied).argsort(dim=1)
         order = pick(values, tied).gather(1, by_id).argsort(dim=1, descending=True, stable=True)
         first = torch.zeros_like(by_id, dtype=torch.bool)
         keep[tied] = first.scatter_(1, by_id.gather(1, order[:, :k]), True)
-    return keep
+    return where((keep & some).flatten())
 
 
 @detached
@@ -152,20 +159,35 @@ def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
 
     Fewer on a small map. Equal distances: the lower anchor first.
     """
-    first_row = grid.rows.start_row
-    columns = pick(grid.rows.columns, first_row)[:, None]
-    found = []
-    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
-        away, cell = (v.flatten(0, 1) for v in (away_x**2 + away_y**2, ys * columns + xs))
-        at = where((_k_largest(-away, cell, k) & torch.isfinite(away)).flatten())
-        pair = at.div(away.shape[1], rounding_mode="floor")
-        g = pair.div(grid.num_levels, rounding_mode="floor")
-        row = pick(first_row, pair - g * grid.num_levels)
-        cells = Cells(pick(target, g), row, pick(ys.flatten(), at), pick(xs.flatten(), at))
-        cells = all_shapes(grid, cells)
+    maps, smallest, found = grid.maps, min(h * w for h, w in grid.sizes), []
+    for target, cell, away in _around(grid, targets, k):
+        first = grid.first_of(pick(targets.image, target))[:, None] + maps.start
+        anchor = (cell * maps.pitch[..., None]).sum(2).add_(first[..., None]).flatten(0, 1)
+        near = away.square().sum(2).neg_().flatten(0, 1)  # (g * L, M)
+        at = _k_largest(near, anchor, k, full=smallest >= k)
+        window = at.div(anchor.shape[1], rounding_mode="floor")
+        target = pick(target, window.div(grid.num_levels, rounding_mode="floor"))
+        row = pick(grid.rows.start_row, window % grid.num_levels)
+        x, y, anchor = (pick(of.flatten(), at) for of in (*cell.unbind(2), anchor))
+        cells = Cells(target, row, y, x)
+        if grid.num_shapes > grid.num_levels:  # every shape of a cell; the next ones follow
+            source, shape = _shapes_at(grid, row)
+            target, row, y, x = (pick(column, source) for column in cells)
+            cells, anchor = Cells(target, row + shape, y, x), pick(anchor, source) + shape
         value = measure(grid, targets, cells, grid.measure)
-        found.append(Found(cells.target, flat(grid, targets, cells), value))
+        found.append(Found(cells.target, anchor, value))
     return join_found(grid, targets, found)
+
+
+def _shapes_at(grid: Layout, row: Tensor) -> tuple[Tensor, Tensor]:
+    """For cells (P,) of a level's first ``row``: the source (T,) of each of their shapes, and which
+    one it is."""
+    per = grid.shapes_per_level
+    if min(per) < max(per):
+        return spread(pick(grid.rows.per, row))
+    every = torch.arange(len(row) * per[0], device=row.device)
+    source = every.div(per[0], rounding_mode="floor")
+    return source, every - source * per[0]
 
 
 @detached
@@ -177,15 +199,15 @@ def closest(grid: Layout, targets: Targets, k: int, by: Callable) -> Pairs:
     """
     level, row = grid.rows.level, torch.arange(grid.num_shapes, device=grid.device)[:, None]
     found = []
-    for target, ys, xs, away_y, away_x in _around(grid, targets, k):
-        y, x, real = (c.index_select(1, level) for c in (ys, xs, torch.isfinite(away_x + away_y)))
+    for target, cell, away in _around(grid, targets, k):
+        x, y = cell.index_select(1, level).unbind(2)
+        real = (away.amax(2) < torch.inf).index_select(1, level)
         own = row.expand_as(y)  # (g, S, M), as all of these
         box = pick(targets.boxes, target).repeat_interleave(own[0].numel(), 0)
         value = by(grid.boxes_at(own.flatten(), y.flatten(), x.flatten()), box).view_as(y)
         value = torch.where(real, value, -torch.inf).flatten(1)
         ids = grid.index(own.flatten(), y.flatten(), x.flatten()).view_as(value)
-        keep = _k_largest(value, ids, k) & real.flatten(1)
-        at = where(keep.flatten())
+        at = _k_largest(value, ids, k, full=False)
         target = pick(target, at.div(value.shape[1], rounding_mode="floor"))
         first = grid.first_of(pick(targets.image, target))
         found.append(Found(target, first + pick(ids.flatten(), at)))
@@ -200,9 +222,9 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
     """
     rows, target = grid.rows, targets.real
     centre = centres(pick(targets.boxes, target)).detach()[:, None]
-    cell = (centre / rows.step).clamp(min=0, max=BEYOND).long()
-    cell = torch.minimum(cell, rows.cells - 1)
-    local = rows.first + (cell[..., 1] * rows.columns + cell[..., 0]) * rows.per  # (g, S)
+    cell = (centre / rows.step).clamp_(min=0, max=BEYOND).long()
+    x, y = torch.minimum(cell, rows.cells - 1).unbind(-1)
     first = grid.first_of(pick(targets.image, target))[:, None]
-    target = target[:, None].expand_as(local).flatten()
-    return join_found(grid, targets, [Found(target, (first + local).flatten())])
+    anchor = (y * rows.columns + x) * rows.per + rows.first + first  # (g, S)
+    target = target[:, None].expand_as(anchor)
+    return join_found(grid, targets, [Found(target.flatten(), anchor.flatten())])

@@ -77,13 +77,13 @@ def _table(
         count = count_of(anchors.image_of(among), batch)
         width = int(count.max())
         if worth_it(width):
-            boxes, place = padded(unflip(predictions.boxes_at(among)), count, width)
+            boxes, place = padded(predictions.boxes_at(among), count, width)
             rows = pick(among, place) if len(among) else place
-            return Table(boxes, targets, rows), False
+            return Table(boxes, targets, rows, flipped=True), False
     if wide is None or not fits(wide, targets):
         return None, True
-    boxes = unflip(predictions.every_box())
-    return Table(boxes.view(batch, wide, 4), targets), True
+    boxes = predictions.every_box().view(batch, wide, 4)
+    return Table(boxes, targets, flipped=True), True
 
 
 def every_row(anchors: Anchors, targets: Targets) -> Tensor:
@@ -122,7 +122,7 @@ def well_predicted(
     """Rows, possibly repeated, of anchors whose *predicted* box has IoU > ``above`` with an object:
     YOLO's ignore rule."""
     anchor, _, value = overlapping_predictions(anchors, targets, predictions, above)
-    return anchor[value > above]
+    return pick(anchor, where(value > above))
 
 
 def nearest_predictions(

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, pick_boxes, where
-from kedge.boxes import area
+from kedge.anchors.segments import pick, pick_boxes, rank, where
+from kedge.boxes import unflip
 from kedge.types import Targets
 
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
@@ -25,6 +25,7 @@ ON_A_PROCESSOR, ON_A_GPU = 1 << 20, 1 << 23
 # number
 PER_IMAGE, PAIRS_PER_IMAGE = 48, 3 << 17
 PART = 1 << 17  # pairs of a table that a processor's cache holds
+LISTED = 1 << 15  # pairs from which a processor breaks ties in a list, and a GPU in the table
 SLACK = 1e-5  # relative; more than rounding moves an IoU
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
 _forced: list[bool] = []
@@ -69,7 +70,8 @@ class Table:
     ``boxes`` (N, 4) of every image, or (B, N, 4). A place is a row of the batch's anchors: the
     ``image * N + n``-th, or the one that ``rows`` (B * N,) says. ``sides``: ``sides_of(boxes)``,
     where the caller keeps them; ``real`` (g,): only these objects; ``measure``: what stands in the
-    place of the IoU, of boxes (..., 4) whose leading dimensions broadcast.
+    place of the IoU, of boxes (..., 4) whose leading dimensions broadcast; ``flipped``: whether a
+    box may have negative sides, which are then raised to zero.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class Table:
         sides: Tensor | None = None,
         real: Tensor | None = None,
         measure: Measure | None = None,
+        flipped: bool = False,
     ) -> None:
         self.targets, self.boxes, self.rows = targets, boxes.detach(), rows
-        self.measure = measure
+        self.measure, self.flipped = measure, flipped
         self.width = boxes.shape[-2]
         self.real = targets.real if real is None else real
         self.every = real is None and targets.all_real
@@ -90,7 +93,7 @@ class Table:
         wide = torch.promote_types(self.box.dtype, self.boxes.dtype)
         self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
         known = sides is not None and sides.dtype == self.dtype  # else areas would be rounded
-        self.sides = sides if sides is not None and known else sides_of(self.boxes, self.dtype)
+        self._sides = sides if known else None
         self.only: int | None = None  # the one image of all objects, where that is known
 
     def __len__(self) -> int:
@@ -104,6 +107,16 @@ class Table:
         """(g, ...) of values (G, ...) of all objects."""
         return values if self.every else pick(values, self.real)
 
+    @property
+    def sides(self) -> Tensor:
+        """(5, 1, N) or (5, g, N) what ``sides_of`` gives of the boxes of every object's image."""
+        if self._sides is None:
+            boxes = self.boxes
+            if self.only is not None and boxes.ndim == 3:  # of that image alone, while in a cache
+                boxes = boxes[self.only]
+            self._sides = sides_of(boxes, self.dtype, self.flipped)
+        return self.at(self._sides)
+
     def at(self, values: Tensor) -> Tensor:
         """(D, 1, N) or (D, g, N), of columns (D, 1, N) or (D, B, N)."""
         if self.only is not None and values.shape[1] > 1:
@@ -115,16 +128,18 @@ class Table:
     def areas(self) -> tuple[Tensor, Tensor]:
         """(g, N) shared by both boxes, and the sum of their own; NaN for boxes that are."""
         x1, y1, x2, y2 = self.box.to(self.dtype)[..., None].unbind(1)
-        u1, v1, u2, v2, own = self.at(self.sides)
+        u1, v1, u2, v2, own = self.sides
         shared = (torch.minimum(x2, u2) - torch.maximum(x1, u1)).clamp_(min=0)
         shared *= (torch.minimum(y2, v2) - torch.maximum(y1, v1)).clamp_(min=0)
         return shared, (x2 - x1) * (y2 - y1) + own
 
     def by(self, measure: Measure) -> Tensor:
         """(g, N) a measure of boxes (..., 4)."""
-        same = self.sides.dtype == self.boxes.dtype
-        sides = self.sides[:4] if same else columns(self.boxes)  # in memory as in a table: faster
-        return measure(self.at(sides).movedim(0, -1), self.box[:, None])
+        if self.dtype == self.boxes.dtype:
+            sides = self.sides[:4]  # in memory as in a table: faster
+        else:
+            sides = self.at(columns(unflip(self.boxes) if self.flipped else self.boxes))
+        return measure(sides.movedim(0, -1), self.box[:, None])
 
     def iou(self) -> Tensor:
         """(g, N), equal to ``kedge.boxes.iou`` bit by bit; or the table's measure."""
@@ -140,12 +155,18 @@ class Table:
         if self.whole(numbers):
             return ask(self)
         size = max(1, PART // max(numbers * self.width, 1))
-        found, image = [], self.image.tolist()
+        found, image, last = [], self.image.tolist(), None
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
-            real = self.real[start:stop]
-            part = Table(self.boxes, self.targets, self.rows, self.sides, real, self.measure)
-            part.only = image[start] if image[start] == image[stop - 1] else None
+            only = image[start] if image[start] == image[stop - 1] else None
+            if self._sides is None and only is None:
+                self._sides = sides_of(self.boxes, self.dtype, self.flipped)
+            sides = last._sides if last is not None and last.only == only else self._sides
+            part = Table(
+                self.boxes, self.targets, self.rows, sides, self.real[start:stop], self.measure,
+                self.flipped,
+            )  # fmt: skip
+            part.only, last = only, part
             at, value = ask(part)
             found.append((at + start * self.width, value))
         at, value = (list(column) for column in zip(*found))
@@ -182,20 +203,28 @@ def padded(boxes: Tensor, count: Tensor, width: int) -> tuple[Tensor, Tensor]:
 
 def columns(values: Tensor) -> Tensor:
     """(D, 1, N) or (D, B, N) contiguous, of (N, D) or (B, N, D)."""
-    values = values.movedim(-1, 0).contiguous()
+    values = values.movedim(-1, 0)
+    values = values if values.is_contiguous() else torch.stack(values.unbind())  # not copied: slow
     return values[:, None] if values.ndim == 2 else values
 
 
-def sides_of(boxes: Tensor, dtype: torch.dtype) -> Tensor:
-    """(5, 1, N) or (5, B, N) columns of boxes (N, 4) or (B, N, 4), and their area."""
-    boxes = boxes.to(dtype)  # before the area is taken: float16 overflows at 256 px
-    sides = torch.cat([boxes.movedim(-1, 0), area(boxes)[None]])
+def sides_of(boxes: Tensor, dtype: torch.dtype, flipped: bool = False) -> Tensor:
+    """(5, 1, N) or (5, B, N) columns of boxes (N, 4) or (B, N, 4), and their area; ``flipped``: as
+    ``Table`` has it."""
+    sides = torch.empty(5, *boxes.shape[:-1], dtype=dtype, device=boxes.device)
+    low, high, own = sides.split((2, 2, 1))
+    # before the area is taken, float16 overflows at 256 px; stacking is faster than a copy
+    torch.stack(boxes.to(dtype).unbind(-1), out=sides[:4])
+    if flipped:
+        torch.maximum(low, high, out=high)
+    wide, tall = high - low
+    torch.mul(wide, tall, out=own[0])
     return sides[:, None] if sides.ndim == 2 else sides
 
 
-def _where(mask: Tensor, value: Tensor | None = None) -> Answer:
+def _where(mask: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     at = where(mask.flatten())
-    return at, None if value is None else pick(value.flatten(), at)
+    return at, pick(value.flatten(), at)
 
 
 def overlapping(
@@ -278,8 +307,7 @@ def most_overlapping(anchors: Any, table: Table, k: int) -> Pairs:
     """For every target the ``k`` anchors of largest IoU > 0; equal IoU: the lowest anchor."""
 
     def ask(part: Table) -> Answer:
-        value = part.iou()
-        return _where(_largest(value, k) & (value > 0), value)
+        return _largest(part.iou(), k, above=0)
 
     return table.pairs(anchors, *table.entries(ask))
 
@@ -289,35 +317,27 @@ def closest(anchors: Any, table: Table, k: int, by: Measure) -> Pairs:
     or (1, N, 4) and (g, 1, 4); never one without a finite value. Equal values: the lowest place."""
 
     def ask(part: Table) -> Answer:
-        value = part.by(by)
-        finite = torch.isfinite(value)
-        return _where(_largest(torch.where(finite, value, -torch.inf), k) & finite)
+        never = dict.fromkeys(("nan", "posinf", "neginf"), -torch.inf)
+        return _largest(part.by(by).nan_to_num(**never), k, above=-torch.inf)[0], None
 
     return table.pairs(anchors, *table.entries(ask, numbers=2))
 
 
-def nearest(anchors: Any, table: Table, k: int) -> Pairs:
-    """The anchors of the ``k`` cells of every level nearest to the target's centre; equal
-    distances: the lower anchor. The table's boxes are all of ``anchors``, a grid."""
-    points = columns(anchors.points().detach()).double()
-
-    def ask(part: Table) -> Answer:
-        box, (u, v) = part.box.double(), part.at(points)
-        x, y = ((box[:, :2] + box[:, 2:]) / 2)[..., None].unbind(1)
-        near = ((u - x).square() + (v - y).square()).neg()
-        levels = zip(near.split(anchors.per_level, dim=1), anchors.shapes_per_level)
-        return _where(torch.cat([_largest(one, k * per) for one, per in levels], dim=1))
-
-    return table.pairs(anchors, *table.entries(ask))
-
-
-def _largest(value: Tensor, k: int) -> Tensor:
-    """(g, N) bool: the ``k`` largest of every row, the lowest place among equals."""
-    if k >= value.shape[1]:
-        return torch.ones_like(value, dtype=torch.bool)
-    least = value.topk(k, dim=1).values[:, -1:]
-    above, level = value > least, value == least
-    return above | (level & (level.cumsum(1) <= k - above.sum(1, keepdim=True)))
+def _largest(value: Tensor, k: int, above: float) -> tuple[Tensor, Tensor]:
+    """Entries (K,) of the ``k`` largest values ``above`` a number of every row (g, N), the lowest
+    place among equals; and those values."""
+    least = value.topk(min(k, value.shape[1]), dim=1).values[:, -1:]
+    if value.device.type == "cpu" and value.numel() >= LISTED:
+        at, found = _where(value >= least, value)
+        keep = found > above
+        if len(at) > k * len(value):  # ties
+            row = at.div(value.shape[1], rounding_mode="floor")
+            keep &= rank(found, row, largest=True) < k
+        rows = where(keep)
+        return pick(at, rows), pick(found, rows)
+    more, level = value > least, value == least
+    keep = more | (level & (level.cumsum(1) <= k - more.sum(1, keepdim=True)))
+    return _where(keep & (value > above), value)
 
 
 def inside(anchors: Any, table: Table, region: Tensor, margin: float) -> Pairs:
@@ -334,7 +354,9 @@ def inside(anchors: Any, table: Table, region: Tensor, margin: float) -> Pairs:
             sides = sides[..., None]
         u, v = part.at(points)
         x1, y1, x2, y2 = sides
-        held = (u - x1 > margin) & (x2 - u > margin)
-        return _where(held & (v - y1 > margin) & (y2 - v > margin))
+        within = u - x1
+        for distance in (x2 - u, v - y1, y2 - v):
+            within = torch.minimum(within, distance, out=within)
+        return where((within > margin).flatten()), None
 
     return table.pairs(anchors, *table.entries(ask))

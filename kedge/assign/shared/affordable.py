@@ -18,7 +18,7 @@ from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
-MANY = 1 << 13  # anchors inside from which it pays to look for those that can matter
+MANY = 1 << 14  # anchors inside from which it pays to look for those that can matter
 
 Price = Callable[[Pairs], tuple[Tensor, Tensor]]
 Claim = Callable[[Pairs, Tensor, Tensor], Tensor]

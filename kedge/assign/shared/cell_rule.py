@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 
 from kedge.anchors.queries.predicted import well_predicted
+from kedge.anchors.segments import pick
+from kedge.boxes import shape_iou, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 Siblings = Literal["background", "ignored", "positive"]
@@ -24,14 +26,17 @@ def best_shape_in_cell(
     more than ``ignore_above`` are ignored; without predictions that rule rests. ``siblings``: what
     becomes of the cell's other anchors whose shape has an IoU of ``similar`` with the object.
     """
-    cell = anchors.in_cell(targets)
-    fit = cell.shape_iou()
-    chosen = cell.select(cell.top_per_target(fit, k=1)).last_target_per_anchor()
+    cell = anchors.in_cell(targets)  # for every object all S shapes, the lowest anchor first
+    shapes = anchors.shapes
+    assert shapes is not None  # else there were no cells
+    fit = shape_iou(shapes, sizes(pick(targets.boxes, targets.real))[:, None])  # (g, S)
+    best = fit.argmax(1) + torch.arange(0, len(cell), len(shapes), device=fit.device)
+    chosen = cell.select(best).last_target_per_anchor()
     ignored = None
     if predictions is not None:
         ignored = well_predicted(anchors, targets, predictions.detach(), ignore_above)
     if siblings != "background":
-        alike = cell.select(fit >= similar).without(chosen)
+        alike = cell.select(fit.flatten() >= similar).without(chosen)
         if siblings == "positive":
             chosen = chosen.join(alike.last_target_per_anchor())
         else:
