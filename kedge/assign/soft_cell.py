@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kedge.anchors.segments import pick, where
 from kedge.assign.shared.without_graph import without_graph
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -35,8 +36,10 @@ class SoftCell:
     ) -> Assignment:
         """Assigns a whole batch; ``predictions`` are not read."""
         del predictions
-        cell = anchors.in_cell(targets)
-        score = -cell.log_residual().square().sum(1) / self.temperature
-        share = cell.softmax_per_target(score)
-        keep = share >= self.negligible
-        return cell.select(keep).assignment(weight=share[keep])
+        cell = anchors.in_cell(targets)  # for every object all S shapes
+        shapes = anchors.shapes
+        assert shapes is not None  # else there were no cells
+        score = cell.log_residual().square().sum(1).div(-self.temperature)
+        share = score.view(-1, len(shapes)).softmax(1).flatten()
+        keep = where(share >= self.negligible)
+        return cell.select(keep).assignment(weight=pick(share, keep))

@@ -63,9 +63,10 @@ class Assignment:
     likelihood: Likelihood | None = None
 
     def __post_init__(self) -> None:
-        ones = torch.ones(self.anchor.shape, device=self.anchor.device)
-        for name in ("weight", "quality"):
-            if getattr(self, name) is None:
+        plain = [name for name in ("weight", "quality") if getattr(self, name) is None]
+        if plain:
+            ones = torch.ones(self.anchor.shape, device=self.anchor.device)
+            for name in plain:
                 object.__setattr__(self, name, ones)
         if self.ignored is None:
             object.__setattr__(self, "ignored", self.anchor[:0])

@@ -141,6 +141,10 @@ class Targets:
             return torch.arange(len(self), device=self.boxes.device)
         return (~self.ignore).nonzero()[:, 0]
 
+    def of_real(self, values: Tensor) -> Tensor:
+        """(g, ...) of values (G, ...): those of the objects that are no crowds."""
+        return values if self.all_real else values.index_select(0, self.real)
+
     @cached_property
     def crowds(self) -> Tensor:
         """(c,) rows of the crowds."""

@@ -108,15 +108,15 @@ def flat(grid: Layout, targets: Targets, cells: Cells) -> Tensor:
 
 def join_found(grid: Layout, targets: Targets, found: list[Found]) -> Pairs:
     """Joins the blocks' results into one set of pairs."""
-    empty = torch.zeros(0, dtype=torch.int64, device=grid.device)
-    known = [part.iou for part in found if part.iou is not None]
     if not found:
-        known = [torch.zeros(0, dtype=grid.shapes.dtype, device=grid.device)]
+        none = torch.zeros(0, dtype=torch.int64, device=grid.device)
+        found = [Found(none, none, none.to(grid.shapes.dtype))]
+    known = [part.iou for part in found if part.iou is not None]
     return Pairs(
         anchors=grid,  # pyright: ignore[reportArgumentType]  # a Grid: only it asks
         targets=targets,
-        anchor=_joined([part.anchor for part in found] or [empty]),
-        target=_joined([part.target for part in found] or [empty]),
+        anchor=_joined([part.anchor for part in found]),
+        target=_joined([part.target for part in found]),
         _iou=_joined(known) if known else None,
     )
 

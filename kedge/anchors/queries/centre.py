@@ -220,11 +220,11 @@ def in_cell(grid: Layout, targets: Targets) -> Pairs:
 
     A centre outside the map belongs to the nearest cell.
     """
-    rows, target = grid.rows, targets.real
-    centre = centres(pick(targets.boxes, target)).detach()[:, None]
+    rows = grid.rows
+    centre = centres(targets.of_real(targets.boxes)).detach()[:, None]
     cell = (centre / rows.step).clamp_(min=0, max=BEYOND).long()
     x, y = torch.minimum(cell, rows.cells - 1).unbind(-1)
-    first = grid.first_of(pick(targets.image, target))[:, None]
+    first = grid.first_of(targets.of_real(targets.image))[:, None]
     anchor = (y * rows.columns + x) * rows.per + rows.first + first  # (g, S)
-    target = target[:, None].expand_as(anchor)
+    target = targets.real[:, None].expand_as(anchor)
     return join_found(grid, targets, [Found(target.flatten(), anchor.flatten())])

@@ -97,6 +97,8 @@ def covered(grid: Layout, targets: Targets, min_iof: float) -> Tensor:
     """Flat ids, unique, of anchors of which one ``ignore`` object covers the share ``min_iof``."""
     if min_iof <= 0:
         raise ValueError(f"min_iof must be positive, got {min_iof}")
+    if len(targets.crowds) == 0:
+        return targets.crowds
     found = []
     for block in blocks(grid, targets, targets.crowds, grid.num_shapes):
         shape = grid.shapes.detach().to(block.boxes.dtype) - block.hair[:, None, None]
@@ -104,8 +106,7 @@ def covered(grid: Layout, targets: Targets, min_iof: float) -> Tensor:
         cells = fill(_overlap_runs(grid, block, need))
         cells, _ = kept(cells, measure(grid, targets, cells, iof) >= min_iof)
         found.append(flat(grid, targets, cells))
-    empty = torch.zeros(0, dtype=torch.int64, device=grid.device)
-    return torch.cat(found).unique() if found else empty
+    return torch.cat(found).unique()
 
 
 def placed_iou(grid: Layout, boxes: Tensor) -> Tensor:

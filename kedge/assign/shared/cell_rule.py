@@ -5,7 +5,6 @@ from typing import Literal
 import torch
 
 from kedge.anchors.queries.predicted import well_predicted
-from kedge.anchors.segments import pick
 from kedge.boxes import shape_iou, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
@@ -29,7 +28,7 @@ def best_shape_in_cell(
     cell = anchors.in_cell(targets)  # for every object all S shapes, the lowest anchor first
     shapes = anchors.shapes
     assert shapes is not None  # else there were no cells
-    fit = shape_iou(shapes, sizes(pick(targets.boxes, targets.real))[:, None])  # (g, S)
+    fit = shape_iou(shapes, sizes(targets.of_real(targets.boxes))[:, None])  # (g, S)
     best = fit.argmax(1) + torch.arange(0, len(cell), len(shapes), device=fit.device)
     chosen = cell.select(best).last_target_per_anchor()
     ignored = None
