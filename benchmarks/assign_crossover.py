@@ -21,7 +21,7 @@ from kedge.anchors.queries.table import tables
 assign_speed.IMAGES["320x320"] = (320, 320)
 STRATEGIES = (
     "MaxIoU",
-    "ATSS",
+    "Ranked",
     "FCOS",
     "RFLA",
     "FreeAnchor",

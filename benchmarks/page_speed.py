@@ -156,7 +156,9 @@ def on_a_gpu(facts: Callable[[dict], str]) -> str:
         "\n### On a GPU, estimated\n\nNot measured: no GPU was at hand. How many times as long the dense form would take, image "
         f"by image, from kernels launched ({used['launch us']:g} us each) and waits of the host ({used['wait us']:g} us), which "
         "are counted; the kernels' own time is left out. Batch x objects an image, 640 x 640 px.\n\n"
-        f"{table(list(shown.values()))}\n\nBelow 1 by this estimate: {', '.join(slow) or 'none'}.\n\n{facts(result)}"
+        f"{table(list(shown.values()))}\n\nBelow 1 by this estimate: {', '.join(slow) or 'none'}. "
+        "Hungarian solves on the host, by the cheapest anchors that are copied there: neither is counted.\n\n"
+        f"{facts(result)}"
     )
 
 

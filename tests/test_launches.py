@@ -49,7 +49,7 @@ BUDGET = {
     "AutoAssign": (136, 2, 196, 3),
     "DW": (140, 2, 200, 3),
     "DynamicSoftLabel": (280, 11, 2392, 99),
-    "Hungarian": (190, 6, 190, 6),
+    "Hungarian": (124, 4, 124, 4),
     "MaxIoU, SimD": (143, 10, 271, 13),
     "Ranked": (142, 4, 333, 8),
     "SizeIoU": (77, 5, 221, 8),
@@ -60,7 +60,7 @@ BUDGET = {
     "AlignedOTA": (292, 11, 1436, 65),
     "YOLOv7": (315, 11, 1689, 71),
     "Hungarian, repeated": (582, 12, 582, 12),
-    "Hungarian, product": (114, 6, 114, 6),
+    "Hungarian, product": (78, 4, 78, 4),
     "MaxIoU, guaranteed": (408, 19, 608, 23),
 }
 # what the table of speeds does not have: strategy, grid, reads predictions

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kedge.anchors import segments
 from kedge.anchors.queries import table
+from kedge.assign import hungarian
 
 # operations that only look at memory in another way, make it without filling it, or ask for a type
 _VIEWS = {
@@ -38,9 +39,10 @@ OF_A_PROCESSOR = (
     *((segments, name) for name in ("BY_NUMPY", "IN_ORDER", "SAMPLED", "SMALL")),
     (table, "PART"),
     (table, "LISTED"),
+    (hungarian, "BLOCK"),
 )
 """What only a processor does from so many rows on: masks by numpy, searches in order, a sample
-before a sort, ids that are sorted, a table in pieces, ties in a list."""
+before a sort, ids that are sorted, a table in pieces, ties in a list, costs in blocks."""
 
 
 class Launches(TorchDispatchMode):
