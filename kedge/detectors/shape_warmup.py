@@ -16,6 +16,9 @@ from kedge.ranks import gathered
 from kedge.types import Targets
 
 
+LEAST_MASS = 1e-9  # of a shape, of all objects
+
+
 class AnnealedWarmup(nn.Module):
     """Online expectation maximisation of the shapes over the objects of the batches, as T falls.
 
@@ -27,6 +30,11 @@ class AnnealedWarmup(nn.Module):
     outcome hardly depends on the start: the first step forgets it altogether. A trace of ``noise``
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
     smallest.
+
+    ``placed``: a shape also costs an object what the cells of its level cost (``unplaced``), so that
+    coarse levels are left to the objects that they can hold; shapes are kept in order within a level
+    only. Without it a pyramid deals small objects, where there are many, to levels whose cells are
+    farther apart than the objects are long. On one level it changes nothing.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
@@ -48,6 +56,7 @@ class AnnealedWarmup(nn.Module):
         memory: float = 24.0,
         temperature: tuple[float, float] = (2.0, 0.01),
         noise: float = 0.1,
+        placed: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -56,7 +65,7 @@ class AnnealedWarmup(nn.Module):
         if not 0 < temperature[1] <= temperature[0]:
             raise ValueError(f"temperature must fall from a to b > 0, got {temperature}")
         self.steps, self.memory, self.temperature = steps, memory, temperature
-        self.noise, self.seed = noise, seed
+        self.noise, self.placed, self.seed = noise, placed, seed
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("mass", torch.zeros(num_shapes))
         self.register_buffer("total", torch.zeros(num_shapes, 2))
@@ -87,17 +96,36 @@ class AnnealedWarmup(nn.Module):
         spread = (self.moments[1] - self.moments[0].square()).sum().clamp(min=1e-6)
         start, end = self.temperature
         heat = spread * start * (end / start) ** done
-        centre = self.moments[0].expand_as(self.total) if fresh else self.total / self.mass[:, None]
+        middle = self.moments[0].expand_as(self.total) if fresh else self.total / self.mass[:, None]
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        jitter = torch.randn(centre.shape, generator=random).to(centre)
-        centre = centre + self.noise * heat.sqrt() * jitter
-        share = (-(log[:, None] - centre).square().sum(-1) / heat).softmax(dim=1)
-        self.mass.lerp_(share.mean(0), rate).clamp_(min=1e-9)
+        jitter = torch.randn(middle.shape, generator=random).to(middle)
+        centre = middle + self.noise * heat.sqrt() * jitter
+        cost = (log[:, None] - centre).square().sum(-1)
+        level = anchors.level_of_shape.to(cost.device)
+        if self.placed:
+            cost = cost + unplaced(size, anchors.strides.to(size))[:, level]
+        share = (-cost / heat).softmax(dim=1)
+        self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)
-        by_area = (self.total / self.mass[:, None]).sum(1).argsort(stable=True)
-        self.mass.copy_(self.mass[by_area])
-        self.total.copy_(self.total[by_area])
+        starved = (self.mass == LEAST_MASS)[:, None]  # by all objects: such a shape stays
+        self.total.copy_(torch.where(starved, middle * LEAST_MASS, self.total))
+        order = (self.total / self.mass[:, None]).sum(1).argsort(stable=True)
+        if self.placed:
+            order = order[level[order].argsort(stable=True)]
+        self.mass.copy_(self.mass[order])
+        self.total.copy_(self.total[order])
         anchors.set_shapes_((self.total / self.mass[:, None]).exp())
+
+
+def unplaced(size: Tensor, strides: Tensor) -> Tensor:
+    """(n, L) what the cells of levels with ``strides`` (L, 2), x then y, cost objects of ``size``
+    (n, 2): minus the logarithm of the IoU with an anchor of the object's own shape at the nearest
+    cell, by the mean overlap along each axis over all places of the object."""
+    half, side = strides / 2, size[:, None]
+    reach = torch.minimum(half, side)  # how far off the overlap lasts
+    overlap = (reach - reach.square() / (2 * side)) / half  # of a side that is 1
+    shared = overlap.prod(-1)
+    return -(shared / (2 - shared)).log()
 
 
 class GradientWarmup(nn.Module):

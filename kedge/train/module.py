@@ -67,8 +67,10 @@ class DetectionModule(LightningModule):
         if config.warmup == "none":
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
-        if config.warmup == "annealed":
-            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(shapes))
+        if config.warmup in ("annealed", "placed"):
+            return AnnealedWarmup(
+                steps=self.warmup_steps, num_shapes=len(shapes), placed=config.warmup == "placed"
+            )
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
