@@ -1,10 +1,12 @@
 """Learned anchors in every detector that has shapes, from a bad start: all shapes alike.
 
-The same budget and data; the shapes stay as they are, or are learned. Mean and standard deviation
+The same budget and data; the shapes stay as they are, or are learned, after a warm-up that is
+annealed, or placed, which is another one on several maps. Mean and standard deviation
 over the seeds; of seed 0 also on which maps the objects of the scored split are answered. Finished
 runs are kept in ``--runs`` and not trained again; rows of detectors that are not named stay.
 
     python benchmarks/learned_detectors.py
+    python benchmarks/learned_detectors.py --anchors placed
 """
 
 import argparse
@@ -27,15 +29,18 @@ WITH_SHAPES = (
     *("yolov2", "ssd", "yolov3", "retinanet", "faster_rcnn", "faster_rcnn_c4", "cascade_rcnn"),
     *("rfcn", "refinedet", "metaanchor"),
 )
+ONE_MAP = ("yolov2", "faster_rcnn_c4", "rfcn")  # where both warm-ups are the same
+KINDS = ("fixed", "learned", "placed")
 
 
-def run(args: argparse.Namespace, detector: str, learn: bool, seed: int) -> tuple[RunResult, str]:
+def run(args: argparse.Namespace, detector: str, kind: str, seed: int) -> tuple[RunResult, str]:
     """One run, made now or before, and the commit that it was made at."""
-    name = f"{detector}-{'learned' if learn else 'fixed'}-{seed}"
+    name = f"{detector}-{kind}-{seed}"
     config = TrainConfig(
         data=args.data, eval_split=args.split, image_size=tuple(args.image_size),
-        detector=detector, anchors="identical", num_anchors=3, learn_anchors=learn,
-        epochs=args.epochs, lr=args.lr, precision=args.precision, seed=seed, out=args.runs / name,
+        detector=detector, anchors="identical", num_anchors=3, learn_anchors=kind != "fixed",
+        warmup="placed" if kind == "placed" else "annealed", epochs=args.epochs,
+        lr=args.lr, precision=args.precision, seed=seed, out=args.runs / name,
     )  # fmt: skip
     print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
     note, at = config.out / "commit.txt", commit()
@@ -45,11 +50,11 @@ def run(args: argparse.Namespace, detector: str, learn: bool, seed: int) -> tupl
     return result, note.read_text()
 
 
-def row(args: argparse.Namespace, detector: str, learn: bool) -> dict:
-    """A line of the table: one detector, its shapes fixed or learned."""
-    made = [run(args, detector, learn, seed) for seed in range(args.seeds)]
+def row(args: argparse.Namespace, detector: str, kind: str) -> dict:
+    """A line of the table: one detector, its shapes fixed, learned or placed and learned."""
+    made = [run(args, detector, kind, seed) for seed in range(args.seeds)]
     results = [result for result, _ in made]
-    line: dict = {"detector": detector, "anchors": "learned" if learn else "fixed"}
+    line: dict = {"detector": detector, "anchors": kind}
     wanted = [name for name in ("AP50", "AP", "AR@50", "AR@100") if name in results[0].scores]
     for name in wanted:
         values = [100 * result.scores[name] for result in results]
@@ -79,12 +84,17 @@ def on_maps(args: argparse.Namespace, out: Path) -> list[int]:
 def known(rows: list[dict]) -> list:
     """These and the rows of other detectors, in the order of ``WITH_SHAPES``."""
     every = with_earlier("learned_detectors", rows, "detector", "anchors")
-    return sorted(every, key=lambda line: WITH_SHAPES.index(line["detector"]))
+
+    def order(line: dict) -> tuple[int, int]:
+        return WITH_SHAPES.index(line["detector"]), KINDS.index(line["anchors"])
+
+    return sorted(every, key=order)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--detectors", nargs="+", default=list(WITH_SHAPES))
+    parser.add_argument("--anchors", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--data", default="toy")
     parser.add_argument("--split", default="val")
     parser.add_argument("--image-size", type=int, nargs=2, default=[128, 160])
@@ -97,8 +107,9 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: list[dict] = []
     for detector in args.detectors:
-        rows += [row(args, detector, learn) for learn in (False, True)]
-        settings = {k: v for k, v in vars(args).items() if k != "runs"}
+        kinds = [k for k in args.anchors if k != "placed" or detector not in ONE_MAP]
+        rows += [row(args, detector, kind) for kind in kinds]
+        settings = {k: v for k, v in vars(args).items() if k not in ("runs", "anchors")}
         every = known(rows)
         settings["detectors"] = list(dict.fromkeys(line["detector"] for line in every))
         path = record(

@@ -14,26 +14,37 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
     result = load("learned_detectors")
     if result is None:
         return ""
-    by_verdict: dict[str, list[str]] = {"+": [], "~": [], "-": []}
+    words = {kind: {"+": [], "~": [], "-": []} for kind in ("learned", "placed")}
     rows = []
-    for fixed, learned in zip(result["rows"][::2], result["rows"][1::2], strict=True):
-        assert (fixed["anchors"], learned["anchors"]) == ("fixed", "learned")
-        pairs = zip(seeds(learned), seeds(fixed), strict=True)
+    for row in result["rows"]:
+        if row["anchors"] == "fixed":
+            fixed = row
+            rows.append(line(row, "-"))
+            continue
+        assert fixed["detector"] == row["detector"]
+        pairs = zip(seeds(row), seeds(fixed), strict=True)
         gain = bootstrap([one - other for one, other in pairs])
-        by_verdict[gain.verdict].append(f"{fixed['detector']} ({gain.mean:+.1f})")
-        rows += [line(fixed, "-"), line(learned, str(gain))]
-    better, open_, worse = (", ".join(names) or "none" for names in by_verdict.values())
+        words[row["anchors"]][gain.verdict].append(f"{row['detector']} ({gain.mean:+.1f})")
+        rows.append(line(row, str(gain)))
     return (
         "\n## Learned anchors in every detector with shapes\n\nToy data, from the paper's worst start (all shapes of a map "
-        "alike), fixed or learned; mean and deviation over seeds, and the paired gain with a 95 % bootstrap interval, which is "
-        "narrower than a true one over so few seeds. *Maps*: how many anchors of each map, the finest first, answer for the "
-        f"objects of the scored images by the shapes at the end (seed 0).\n\n{table(rows)}\n\n"
-        f"AP50 rises in: {better}. Not told apart: {open_}. Falls in: {worse}.\n\n"
-        "Learned shapes spread the objects over the maps, where the fixed ones, of 40 px and more, leave nearly all to the "
-        "finest. In a picture of 128 x 160 px the coarse maps have few cells (stride 32: 20). That is a likely reason for what "
-        "YOLOv3 loses, whose rule sends an object to the map of its best shape alone; it was not tested by itself, and SSD and "
-        f"RefineDet gain though they are spread as well.\n\n{facts(result)}"
+        "alike), fixed or learned; *placed*: learned after the warm-up that leaves coarse maps to what their cells can hold "
+        "(`--warmup placed`; the same on one map). Mean and deviation over seeds, and the paired gain over fixed shapes with a 95 % "
+        "bootstrap interval, which is narrower than a true one over so few seeds. *Maps*: how many anchors of each map, the finest "
+        f"first, answer for the objects of the scored images by the shapes at the end (seed 0).\n\n{table(rows)}\n\n"
+        + "".join(
+            f"{said(kind, found)}\n\n" for kind, found in words.items() if any(found.values())
+        )
+        + "Learned shapes after the annealed warm-up spread the objects over the maps, where the fixed ones, of 40 px and more, "
+        "leave nearly all to the finest. In a picture of 128 x 160 px the coarse maps have few cells (stride 32: 20).\n\n"
+        + facts(result)
     )
+
+
+def said(kind: str, found: dict[str, list[str]]) -> str:
+    """Who gains by it."""
+    better, open_, worse = (", ".join(names) or "none" for names in found.values())
+    return f"*{kind}*: AP50 rises in {better}; is not told apart in {open_}; falls in {worse}."
 
 
 def seeds(row: dict[str, Any]) -> list[float]:

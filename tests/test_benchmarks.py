@@ -195,16 +195,19 @@ def test_the_page_says_of_learned_shapes_what_the_rows_say():
     from page_learned import learned_detectors
 
     rows = []
-    for name, fixed, learned in (
-        ("up", "10.00, 11.00, 12.00", "20.00, 22.00, 21.00"),
-        ("down", "50.00, 51.00, 52.00", "20.00, 22.00, 21.00"),
-        ("same", "50.00, 51.00, 52.00", "51.00, 50.00, 52.00"),
+    low, high, middle = "10.00, 11.00, 12.00", "20.00, 22.00, 21.00", "50.00, 51.00, 52.00"
+    for name, seeds_of in (
+        ("up", {"fixed": low, "learned": high}),
+        ("down", {"fixed": middle, "learned": high, "placed": middle}),
+        ("same", {"fixed": middle, "learned": "51.00, 50.00, 52.00"}),
     ):
-        for anchors, seeds in (("fixed", fixed), ("learned", learned)):
+        for anchors, seeds in seeds_of.items():
             row = {"detector": name, "anchors": anchors, "AP50 of each seed": seeds}
             row |= {"AP50": 1.0, "AP50 std": 0.5, "AP": 1.0, "AP std": 0.5, "fit final": 0.5}
             rows.append(row | {"answers on each map": "7, 3"})
     text = learned_detectors(lambda name: {"rows": rows}, lambda result: "facts")
-    assert "AP50 rises in: up (+10.0). Not told apart: same (+0.0). Falls in: down (-30.0)." in text
+    learned = "rises in up (+10.0); is not told apart in same (+0.0); falls in down (-30.0)."
+    placed = "rises in none; is not told apart in down (+0.0); falls in none."
+    assert f"*learned*: AP50 {learned}\n\n*placed*: AP50 {placed}\n" in text
     assert "| `up`     | learned | 1.0 ± 0.5 | +10.0 [+9.0, +11.0]" in text
     assert learned_detectors(lambda name: None, lambda result: "") == ""

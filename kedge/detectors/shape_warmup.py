@@ -15,7 +15,6 @@ from kedge.losses.clustering import clustering_loss
 from kedge.ranks import gathered
 from kedge.types import Targets
 
-
 LEAST_MASS = 1e-9  # of a shape, of all objects
 
 
@@ -31,10 +30,10 @@ class AnnealedWarmup(nn.Module):
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
     smallest.
 
-    ``placed``: a shape also costs an object what the cells of its level cost (``unplaced``), so that
-    coarse levels are left to the objects that they can hold; shapes are kept in order within a level
-    only. Without it a pyramid deals small objects, where there are many, to levels whose cells are
-    farther apart than the objects are long. On one level it changes nothing.
+    ``placed``: a shape also costs an object what the cells of its level cost (``unplaced``), so
+    that coarse levels are left to the objects that they can hold; shapes are kept in order within a
+    level only. Without it a pyramid deals small objects, where there are many, to levels whose
+    cells are farther apart than the objects are long. On one level it changes nothing.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
@@ -102,7 +101,7 @@ class AnnealedWarmup(nn.Module):
         centre = middle + self.noise * heat.sqrt() * jitter
         cost = (log[:, None] - centre).square().sum(-1)
         level = anchors.level_of_shape.to(cost.device)
-        if self.placed:
+        if self.placed and len(anchors.levels) > 1:
             cost = cost + unplaced(size, anchors.strides.to(size))[:, level]
         share = (-cost / heat).softmax(dim=1)
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)

@@ -151,8 +151,8 @@ class ModelSettings(BaseModel):
     learn_anchors: bool = False
     """Learn the shapes (Zhong et al., arXiv:1812.00469)."""
     warmup: Literal["annealed", "placed", "gradient", "none"] = "annealed"
-    """How learned shapes leave a bad start: annealed (online EM), placed (the same, but coarse levels
-    get only what their cells can hold; one level: the same), gradient (the paper's), none."""
+    """How learned shapes leave a bad start: annealed (online EM), placed (the same, but coarse
+    levels get what their cells can hold; on one level no other), gradient (the paper's), none."""
     warmup_steps: float = Field(0.15, gt=0)
     """Length of that warm-up: steps (1 or more), or a share of all steps (below 1), then 100 steps
     at least, but never more than half of the run."""

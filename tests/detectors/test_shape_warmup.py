@@ -1,12 +1,15 @@
 """Both warm-ups: by hand, from any start, and their state."""
 
+import math
+
 import pytest
 import torch
 
 from kedge import Level, Targets
 from kedge.anchors.learned import LearnedShapes
+from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign import SoftCell
-from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
+from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup, unplaced
 from kedge.evaluate.anchor_fit import mean_best_iou
 from kedge.losses.clustering import clustering_loss
 
@@ -18,13 +21,14 @@ STARTS = {
 CENTRES = torch.tensor([[20.0, 60], [70, 25], [150, 160]])
 
 
-def batch(seed: int, images: int = 8) -> Targets:
+def batch(seed: int, images: int = 8, scale: float = 1.0) -> Targets:
     """Objects of three kinds, a tenth of their size apart."""
     random = torch.Generator().manual_seed(seed)
     out = []
     for _ in range(images):
         kind = torch.randint(0, 3, (5,), generator=random)
-        size = CENTRES[kind] * (1 + 0.1 * torch.randn(5, 2, generator=random)).clamp(min=0.5)
+        vary = (1 + 0.1 * torch.randn(5, 2, generator=random)).clamp(min=0.5)
+        size = scale * CENTRES[kind] * vary
         corner = torch.rand(5, 2, generator=random) * 100
         out.append({"boxes": torch.cat([corner, corner + size], 1)})
     return Targets.from_list(out)
@@ -187,3 +191,55 @@ def test_empty_batches_give_no_nan():
     loss.backward()
     assert loss == 0
     assert not anchors.log_shapes.grad.any()
+
+
+STRIDES = (8.0, 16.0, 32.0)
+
+
+def on_a_pyramid(placed: bool, per: int = 2) -> LearnedShapes:
+    """Shapes of three levels, clustered on small objects of 9 to 36 px and a few large ones."""
+    anchors = LearnedShapes([Level(stride=s, shapes=[(5 * s, 5 * s)] * per) for s in STRIDES])
+    warmup = AnnealedWarmup(steps=80, num_shapes=len(anchors), placed=placed)
+    for step in range(80):
+        warmup.update(anchors, batch(step, scale=0.3))
+    return anchors
+
+
+def test_what_cells_cost_by_hand():
+    # half a cell of 32 px: 32 px lose a quarter of their overlap along x, 16 px half along y
+    shared = 0.75 * 0.5
+    wanted = -math.log(shared / (2 - shared))
+    got = unplaced(torch.tensor([[32.0, 16.0]]), torch.tensor([[32.0, 32.0], [1e-3, 1e-3]]))
+    assert got[0, 0].item() == pytest.approx(wanted)
+    assert got[0, 1].item() == pytest.approx(0, abs=1e-3)  # a cell everywhere
+    # a speck of 1 px meets one of 32 x 32 px with its share of it
+    speck = unplaced(torch.ones(1, 2), torch.full((1, 2), 32.0)).item()
+    assert speck == pytest.approx(-math.log(1 / 1024 / (2 - 1 / 1024)), rel=1e-4)
+
+
+def test_placed_shapes_leave_coarse_levels_to_what_they_can_hold():
+    objects = torch.cat([batch(i, scale=0.3).boxes for i in range(20)])
+    mean = {}
+    for placed in (False, True):
+        grid = on_a_pyramid(placed)((160, 160))
+        mean[placed] = placed_iou(grid, objects).amax(1).mean().item()
+    assert mean[True] > mean[False] + 0.02
+
+
+def test_placed_shapes_are_in_order_within_a_level_and_finite():
+    shapes = on_a_pyramid(placed=True, per=6).shapes
+    assert torch.isfinite(shapes).all()
+    assert (shapes > 1).all()  # a shape that no object wants stays where it was
+    area = shapes.prod(1).view(3, 6)
+    assert (area[:, 1:] >= area[:, :-1]).all()
+
+
+def test_on_one_level_placed_is_annealed():
+    ends = []
+    for placed in (False, True):
+        anchors = LearnedShapes([Level(stride=32, shapes=STARTS["tiny"])])
+        warmup = AnnealedWarmup(steps=40, num_shapes=3, placed=placed)
+        for step in range(40):
+            warmup.update(anchors, batch(step))
+        ends.append(anchors.shapes)
+    assert torch.equal(*ends)
