@@ -70,6 +70,17 @@ class LearnedShapes(nn.Module):
             self._grids[size] = known
         return known.with_shapes(shapes)
 
+    def set_strides_(self, strides: Sequence[tuple[float, float]]) -> None:
+        """Another cell size (y, x) in pixels for every level."""
+        if len(strides) != len(self.levels):
+            raise ValueError(
+                f"set_strides_: these anchors have {len(self.levels)} levels, got {len(strides)}"
+            )
+        self.levels = tuple(
+            replace(level, stride=stride) for level, stride in zip(self.levels, strides)
+        )
+        self._grids = {}
+
     @torch.no_grad()
     def set_shapes_(self, shapes: Tensor) -> None:
         """Puts ``shapes`` (S, 2), pixels, in place of the present ones."""

@@ -79,22 +79,32 @@ def _processes() -> int:
 
 class LearnedCells(nn.Module):
     """The boxes of a cell, level by level, from shapes that are parameters (``learned``): about the
-    centres of ``cells`` ((A, 4) each). ``warmup``: its schedule, or None.
+    centres of ``cells`` ((A, 4) each), which are ``strides`` (y, x) apart. ``warmup``: its
+    schedule, or None.
 
     ``after``: what the peer's generator gets back at the undo; at first, what it had.
     """
 
-    def __init__(self, cells: Sequence[Tensor], after: Any, warmup_steps: int) -> None:
+    def __init__(
+        self,
+        cells: Sequence[Tensor],
+        after: Any,
+        warmup_steps: int,
+        strides: Sequence[tuple[float, float]],
+    ) -> None:
         super().__init__()
         cells = [part.detach().float() for part in cells]
         for number, part in enumerate(cells):
             common_centre(part, f"level {number}")
             self.register_buffer(f"middle{number}", centres(part), persistent=False)
         self.counts = [len(part) for part in cells]
-        self.learned = LearnedShapes([Level(stride=1, shapes=sizes(part)) for part in cells])
+        self.learned = LearnedShapes(
+            [Level(stride=s, shapes=sizes(part)) for s, part in zip(strides, cells, strict=True)]
+        )
         self.warmup = None
         if warmup_steps:
-            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=len(self.learned))
+            shapes = len(self.learned)
+            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, placed=True)
         self.__dict__["after"] = after
 
     def boxes(self) -> list[Tensor]:

@@ -33,6 +33,23 @@ def test_only_weights_of_layers_decay():
     assert all(decay[name] == 0 for name in norms)
 
 
+def test_a_pyramid_learns_shapes_that_its_cells_can_hold_unless_told_otherwise(settings):
+    """Small objects alone: placed, by default, the finest level has them; annealed, all levels."""
+    small = []
+    for more in ({}, {"warmup": "annealed"}):
+        config = settings(
+            detector="ssd", anchors="identical", num_anchors=2, learn_anchors=True, epochs=3,
+            warmup_steps=6, **more,
+        )  # fmt: skip
+        config = config.model_copy(update={"out": config.out / str(len(small))})
+        train(config)
+        shapes = load_run(config.out).detector.shapes
+        assert shapes is not None
+        coarse = shapes.shapes[shapes.level_of_shape == len(shapes.levels) - 1]
+        small.append(coarse.prod(1).sqrt().min().item())
+    assert small[0] > small[1]
+
+
 def test_autoassign_by_name_has_a_prior_of_every_class_and_learns_it(settings):
     config = settings(
         detector="retinanet", assign="autoassign", num_anchors=1, lr_warmup=0, epochs=2, ema=0.0,

@@ -242,7 +242,7 @@ def test_shapes_are_asked_for_before_they_are_warmed_up(settings):
     class Shapeless(torch.nn.Module):
         shapes = None
 
-    for warmup in ("annealed", "gradient", "none"):
+    for warmup in ("placed", "annealed", "gradient", "none"):
         config = settings(learn_anchors=True, warmup=warmup)
         with pytest.raises(ValueError, match="learn_anchors: yolov2 has no anchor shapes to learn"):
             DetectionModule(Shapeless(), config, total_steps=10)

@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(settings,
     assert weights(one) != weights(other)
 
 
-@pytest.mark.parametrize("warmup", ["annealed", "gradient"])
+@pytest.mark.parametrize("warmup", ["placed", "annealed", "gradient"])
 def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_path, warmup):
     """Stopped in the third epoch; the warm-up of the shapes ends in the fourth."""
     common = LEARNED | {"warmup": warmup, "warmup_steps": 7, "epochs": 5, "schedule": "cosine"}

@@ -41,7 +41,8 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
         raise ValueError(f"the box loss is {owner.box_reg_loss_type}: only smooth_l1, on codes, "
                          "teaches shapes")  # fmt: skip
     peer = generator.cell_anchors
-    cells = CellAnchors(list(peer), peer, warmup_steps)
+    strides = [(float(stride), float(stride)) for stride in generator.strides]
+    cells = CellAnchors(list(peer), peer, warmup_steps, strides)
     generator.cell_anchors = cells.to(next(iter(peer)).device)
     learned.later(lambda: setattr(generator, "cell_anchors", cells.after))
     learned.set(owner, "box2box_transform", ShapeTransform(transform))

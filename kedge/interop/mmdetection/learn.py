@@ -40,7 +40,8 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
     head, learned = head_of(detector), LearnedAnchors("MMDetection")
     _require_known(head)
     generator, coder = head.prior_generator, head.bbox_coder
-    cells = LearnedCells(generator.base_anchors, generator.base_anchors, warmup_steps)
+    strides = [(float(y), float(x)) for x, y in generator.strides]
+    cells = LearnedCells(generator.base_anchors, generator.base_anchors, warmup_steps, strides)
     head.add_module(MODULE, cells.to(next(detector.parameters()).device))
     generator.base_anchors = CellBoxes(cells)
     learned.later(lambda: setattr(generator, "base_anchors", cells.after))

@@ -105,7 +105,9 @@ def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
     learned.set(holder, "box_coder", ShapeCoder(coder.weights, coder.bbox_xform_clip))
     if warmup_steps:
         shapes = len(generator.learned)
-        generator.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes).to(device)
+        # its cells are known from the first forward pass on; before, all levels are alike
+        warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, placed=True)
+        generator.warmup = warmup.to(device)
         hook = WarmupHook(generator, generator.warmup)
         learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
     learned.generators.append(generator)
