@@ -48,13 +48,11 @@ class LearnedShapes(nn.Module):
         """(S, 2) widths and heights in pixels, without a graph."""
         return self.log_shapes.detach().exp()
 
-    @property
-    def strides(self) -> Tensor:
+    def level_strides(self) -> Tensor:
         """(L, 2) cell size of every level, x then y."""
         return torch.tensor([level.strides[::-1] for level in self.levels])
 
-    @property
-    def level_of_shape(self) -> Tensor:
+    def level_of_shapes(self) -> Tensor:
         """(S,) the level of every shape."""
         counts = torch.tensor([len(level.shapes_tensor()) for level in self.levels])
         return torch.arange(len(counts)).repeat_interleave(counts)

@@ -100,9 +100,9 @@ class AnnealedWarmup(nn.Module):
         jitter = torch.randn(middle.shape, generator=random).to(middle)
         centre = middle + self.noise * heat.sqrt() * jitter
         cost = (log[:, None] - centre).square().sum(-1)
-        level = anchors.level_of_shape.to(cost.device)
+        level = anchors.level_of_shapes().to(cost.device)
         if self.placed and len(anchors.levels) > 1:
-            cost = cost + unplaced(size, anchors.strides.to(size))[:, level]
+            cost = cost + unplaced(size, anchors.level_strides().to(size))[:, level]
         share = (-cost / heat).softmax(dim=1)
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)

@@ -45,7 +45,7 @@ def test_a_pyramid_learns_shapes_that_its_cells_can_hold_unless_told_otherwise(s
         train(config)
         shapes = load_run(config.out).detector.shapes
         assert shapes is not None
-        coarse = shapes.shapes[shapes.level_of_shape == len(shapes.levels) - 1]
+        coarse = shapes.shapes[shapes.level_of_shapes() == len(shapes.levels) - 1]
         small.append(coarse.prod(1).sqrt().min().item())
     assert small[0] > small[1]
 
