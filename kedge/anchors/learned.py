@@ -74,9 +74,9 @@ class LearnedShapes(nn.Module):
             raise ValueError(
                 f"set_strides_: these anchors have {len(self.levels)} levels, got {len(strides)}"
             )
-        self.levels = tuple(
-            replace(level, stride=stride) for level, stride in zip(self.levels, strides)
-        )
+        if all(level.strides == tuple(s) for level, s in zip(self.levels, strides)):
+            return
+        self.levels = tuple(replace(level, stride=s) for level, s in zip(self.levels, strides))
         self._grids = {}
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import count_of, difference, pick, where
+from kedge.anchors.segments import count_of, difference, where
 from kedge.assign.shared.candidates import with_more
 from kedge.assign.shared.matching import heaviest_matching
 from kedge.assign.shared.without_graph import without_graph
@@ -93,7 +93,7 @@ def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
 def _possible(anchors: Anchors[Any], targets: Targets, free: Tensor) -> int:
     """How many of the targets can have a ``free`` (M,) anchor of their own at all."""
     batch = targets.batch_size
-    asked = count_of(pick(targets.image, targets.real), batch)
+    asked = count_of(targets.of_real(targets.image), batch)
     there = count_of(anchors.image_of(where(free)), batch)
     return int(torch.minimum(asked, there).sum())
 

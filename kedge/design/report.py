@@ -162,8 +162,8 @@ class DesignReport:
                 lines.append(f"The curve bends at k = {self.curve.knee}.")
             lines.append(
                 "A fit is not an accuracy: every shape more is background in every cell but its "
-                "objects'. On blood cells nine shapes fitted best of one to nine, and detected "
-                "worst: try fewer too."
+                "objects'. Of one, three, five, seven and nine shapes on blood cells nine fitted "
+                "best, and detected worst: try fewer too."
             )
         return "\n".join(lines)
 

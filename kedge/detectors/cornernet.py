@@ -76,7 +76,7 @@ class CornerNet(Stacked):
     def map_losses(self, maps: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Sums over both corners, averaged over the stacks."""
         shape, stride = maps["top_left_heat"].shape, self.strides[0]
-        box = targets.boxes[targets.real]
+        box = targets.of_real(targets.boxes)
         radius = gaussian_radius((sides(box) / stride).ceil(), 0.3).long()
         wanted = {
             corner: points_of(points, radius, targets, shape, stride)

@@ -77,11 +77,11 @@ class ExtremeNet(Stacked):
     def map_losses(self, maps: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
         """Sums over the points of an object, averaged over the stacks."""
         shape, stride = maps["centre_heat"].shape, self.strides[0]
-        box = targets.boxes[targets.real]
+        box = targets.of_real(targets.boxes)
         radius = gaussian_radius((sides(box) / stride).ceil(), 0.7, roots="released").long()
         stacks = stacks_of(maps, "centre_heat")
         heat, offset = [], []
-        along = None if targets.extremes is None else targets.extremes[targets.real]
+        along = None if targets.extremes is None else targets.of_real(targets.extremes)
         for name, place in extreme_points(box, along).items():
             points = points_of(place, radius, targets, shape, stride)
             for stack in stacks:

@@ -100,8 +100,9 @@ class AnnealedWarmup(nn.Module):
         jitter = torch.randn(middle.shape, generator=random).to(middle)
         centre = middle + self.noise * heat.sqrt() * jitter
         cost = (log[:, None] - centre).square().sum(-1)
-        level = anchors.level_of_shapes().to(cost.device)
-        if self.placed and len(anchors.levels) > 1:
+        pyramid = self.placed and len(anchors.levels) > 1
+        level = anchors.level_of_shapes().to(cost.device) if pyramid else None
+        if level is not None:
             cost = cost + unplaced(size, anchors.level_strides().to(size))[:, level]
         share = (-cost / heat).softmax(dim=1)
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
@@ -109,7 +110,7 @@ class AnnealedWarmup(nn.Module):
         starved = (self.mass == LEAST_MASS)[:, None]  # by all objects: such a shape stays
         self.total.copy_(torch.where(starved, middle * LEAST_MASS, self.total))
         order = (self.total / self.mass[:, None]).sum(1).argsort(stable=True)
-        if self.placed:
+        if level is not None:
             order = order[level[order].argsort(stable=True)]
         self.mass.copy_(self.mass[order])
         self.total.copy_(self.total[order])

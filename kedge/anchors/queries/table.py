@@ -108,14 +108,19 @@ class Table:
         return values if self.every else pick(values, self.real)
 
     @property
-    def sides(self) -> Tensor:
-        """(5, 1, N) or (5, g, N) what ``sides_of`` gives of the boxes of every object's image."""
+    def laid(self) -> Tensor:
+        """(5, 1, N) or (5, B, N) what ``sides_of`` gives of the boxes, once it is asked for."""
         if self._sides is None:
             boxes = self.boxes
             if self.only is not None and boxes.ndim == 3:  # of that image alone, while in a cache
                 boxes = boxes[self.only]
             self._sides = sides_of(boxes, self.dtype, self.flipped)
-        return self.at(self._sides)
+        return self._sides
+
+    @property
+    def sides(self) -> Tensor:
+        """(5, 1, N) or (5, g, N) ``laid``, of every object's image."""
+        return self.at(self.laid)
 
     def at(self, values: Tensor) -> Tensor:
         """(D, 1, N) or (D, g, N), of columns (D, 1, N) or (D, B, N)."""
@@ -159,9 +164,10 @@ class Table:
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
             only = image[start] if image[start] == image[stop - 1] else None
-            if self._sides is None and only is None:
-                self._sides = sides_of(self.boxes, self.dtype, self.flipped)
-            sides = last._sides if last is not None and last.only == only else self._sides
+            if only is None:
+                sides = self.laid
+            else:
+                sides = last.laid if last is not None and last.only == only else self._sides
             part = Table(
                 self.boxes, self.targets, self.rows, sides, self.real[start:stop], self.measure,
                 self.flipped,
