@@ -13,6 +13,7 @@ from kedge.anchors.detached import detached
 from kedge.anchors.segments import (
     count_of,
     difference,
+    first_largest,
     fits_a_table,
     isin,
     largest,
@@ -150,26 +151,20 @@ class Pairs:
         ``k`` may be (G,). Fewer pairs than ``k``: all of them. Equal values: the lowest anchor
         first."""
         if isinstance(k, int) and k == 1:
-            return self._first_per_target(values if largest else -values)
+            values = values if largest else -values
+            return first_largest(values, self.anchor, self.target, len(self.targets))
         order = torch.argsort(self.anchor, stable=True)
         owner = pick(self.target, order)
         limit = pick(k, owner) if isinstance(k, Tensor) else k
         keep = rank(pick(values, order), owner, largest=largest) < limit
         return torch.empty_like(keep).scatter_(0, order, keep)
 
-    def _first_per_target(self, values: Tensor) -> Tensor:
-        """(P,) bool: the pair of every target with the largest ``values`` (P,); no sorting."""
-        tied = values == pick(self.max_per_target(values), self.target)
-        anchor = torch.where(tied, self.anchor, self.num_rows())  # the others stand behind all
-        lowest = torch.full((len(self.targets),), self.num_rows(), device=anchor.device)
-        lowest.scatter_reduce_(0, self.target, anchor, "amin")
-        return tied & (anchor == pick(lowest, self.target))
-
     def best_anchors(self) -> "Pairs":
         """For every target the anchors of largest IoU, all ties, as ``anchors.best`` finds them:
         among these pairs, where it has any, which must be all with some IoU or more."""
-        top = self.select(self.iou() == pick(self.max_per_target(self.iou()), self.target))
-        rest = self.without_any()
+        most = self.max_per_target(self.iou())
+        top = self.select(self.iou() == pick(most, self.target))
+        rest = (most == -torch.inf) & ~self.targets.ignore
         if not bool(rest.any()):
             return top
         return top.join(self.anchors.best(self.targets.only(rest)))
@@ -194,14 +189,14 @@ class Pairs:
         slot, count = self.slots()
         return pick(largest(values, slot, count), slot)
 
+    def wins_anchor(self, by: Tensor) -> Tensor:
+        """(P,) bool: of the pairs of every anchor the one of largest ``by`` (P,), the lowest target
+        among equals."""
+        return first_largest(by, self.target, *self.slots())
+
     def best_target_per_anchor(self, by: Tensor) -> "Pairs":
         """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
-        slot, count = self.slots()
-        best = by >= pick(largest(by, slot, count), slot)
-        target = torch.where(best, self.target, len(self.targets))  # the losers stand behind all
-        lowest = torch.full((count,), len(self.targets), device=slot.device)
-        lowest.scatter_reduce_(0, slot, target, "amin")
-        return self.select(best & (pick(lowest, slot) == target))
+        return self.select(self.wins_anchor(by))
 
     def last_target_per_anchor(self) -> "Pairs":
         """One pair per anchor: the highest target, as where later objects overwrite earlier

@@ -94,11 +94,18 @@ def rank(values: Tensor, segment: Tensor, largest: bool = False) -> Tensor:
     ``segment`` (P,) int64, below 2^31. Equal values: the earlier row first.
     """
     order, ordered = _by_segment(-values if largest else values, segment)
-    start = torch.ones_like(ordered, dtype=torch.bool)
-    start[1:] = ordered[1:] != ordered[:-1]
     place = torch.arange(len(order), device=order.device)
-    first = torch.where(start, place, 0).cummax(0).values if len(order) else place
-    return torch.empty_like(place).scatter_(0, order, place - first)
+    return torch.empty_like(place).scatter_(0, order, place - _first(ordered))
+
+
+def _first(segment: Tensor) -> Tensor:
+    """(P,) the first row of every row's segment, of ascending ones (P,)."""
+    if len(segment) < IN_ORDER or segment.device.type != "cpu":
+        return torch.searchsorted(segment, segment)
+    start = torch.ones_like(segment, dtype=torch.bool)
+    torch.ne(segment[1:], segment[:-1], out=start[1:])
+    place = torch.arange(len(segment), device=segment.device)
+    return torch.where(start, place, 0).cummax(0).values
 
 
 def rank_below(
@@ -109,12 +116,16 @@ def rank_below(
     The k-th of a sample is no smaller than the k-th of all, so only what reaches it is ranked.
     """
     values = -values if largest else values
-    if values.device.type != "cpu" or len(values) < max(SAMPLED, 4 * SAMPLE * k * count):
+    if count == 1 and k < len(values):
+        bound = values.topk(k, largest=False).values[-1]
+        near = where(~(values > bound))  # NaN is the largest, and stays
+    elif values.device.type != "cpu" or len(values) < max(SAMPLED, 4 * SAMPLE * k * count):
         return rank(values, segment)
-    some, of = values[::SAMPLE], segment[::SAMPLE]
-    last = where(rank(some, of) == k - 1)
-    bound = values.new_full((count,), torch.inf).scatter_(0, pick(of, last), pick(some, last))
-    near = where(~(values > pick(bound, segment)))  # NaN is the largest, and stays
+    else:
+        some, of = values[::SAMPLE], segment[::SAMPLE]
+        last = where(rank(some, of) == k - 1)
+        bound = values.new_full((count,), torch.inf).scatter_(0, pick(of, last), pick(some, last))
+        near = where(~(values > pick(bound, segment)))
     place = rank(pick(values, near), pick(segment, near))
     return torch.full_like(segment, k).scatter_(0, near, place)
 
@@ -124,11 +135,35 @@ def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
     if values.dtype != torch.float32:
         order = torch.argsort(values, stable=True)
         order = order[torch.argsort(segment[order], stable=True)]
-        return order, segment[order]
+    else:
+        order = keyed(segment, values).sort(stable=True).indices
+    return order, pick(segment, order)
+
+
+def keyed(major: Tensor, minor: Tensor) -> Tensor:
+    """(P,) int64 that sort as ``major`` (P,) int64, below 2^31, and among equals ``minor`` (P,)
+    float32."""
+    return (major << 32).add_(_bits(minor))
+
+
+def _bits(values: Tensor) -> Tensor:
+    """(P,) int32 in the order of ``values`` (P,) float32."""
     bits = (values + 0.0).contiguous().view(torch.int32)  # + 0.0: minus zero has other bits
-    bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # ordered as the numbers are
-    key, order = ((segment << 32) + (bits.long() + (1 << 31))).sort(stable=True)
-    return order, key >> 32
+    return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+
+
+def first_largest(values: Tensor, order: Tensor, segment: Tensor, count: int) -> Tensor:
+    """(P,) bool: the row of largest ``values`` (P,) in every segment, the lowest ``order`` (P,)
+    int64, below 2^32, among equals."""
+    if values.dtype == torch.float32:
+        key = (_bits(values).long() << 32) - order
+        top = key.new_full((count,), torch.iinfo(key.dtype).min)
+        return pick(top.scatter_reduce_(0, segment, key, "amax"), segment) == key
+    best = values >= pick(largest(values, segment, count), segment)
+    place = torch.where(best, order, 1 << 32)  # the losers stand behind all
+    lowest = torch.full((count,), 1 << 32, device=place.device)
+    lowest.scatter_reduce_(0, segment, place, "amin")
+    return best & (pick(lowest, segment) == place)
 
 
 def count_of(segment: Tensor, count: int) -> Tensor:

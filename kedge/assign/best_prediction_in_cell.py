@@ -34,7 +34,7 @@ class BestPredictionInCell:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
         cell = anchors.in_cell(targets)
-        first = cell.best_target_per_anchor(by=-cell.target.double())
+        first = cell.best_target_per_anchor(by=torch.zeros_like(cell.target, dtype=torch.float32))
         said, wanted = predicted_boxes(predictions, first), first.target_boxes()
         overlap = iou(said, wanted)
         fit = torch.where(overlap > 0, overlap, -_distance(said, wanted).nan_to_num(nan=torch.inf))

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import mean, rank, where
-from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import scaled
@@ -63,7 +62,7 @@ class LADA:
         predictions = checked(predictions, anchors, targets, self)
         pairs = anchors.inside(targets, self.region(anchors, targets))
         cost = self._combined_loss(predictions, pairs)
-        pairs, cost = _keep(pairs, cost, winners(pairs, -cost))
+        pairs, cost = _keep(pairs, cost, pairs.wins_anchor(-cost))
         place = rank(cost, pairs.target * anchors.num_levels + pairs.level())
         pairs, cost = _keep(pairs, cost, place < self.k)
         pairs, cost = _keep(pairs, cost, rank(cost, pairs.target) < self.k_total)

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, rank_below, where
-from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
@@ -65,7 +64,7 @@ class OneToFew:
         place = rank_below(quality, pairs.target, len(targets), self.k, largest=True)
         rows = where((place < self.k) & (quality > 0))
         pairs, score, quality = pairs.select(rows), pick(score, rows), pick(quality, rows)
-        rows = where(winners(pairs, quality))
+        rows = where(pairs.wins_anchor(quality))
         pairs, score, quality = pairs.select(rows), pick(score, rows), pick(quality, rows)
         best = pairs.top_per_target(quality, 1)
         most = pairs.max_per_target(torch.where(best, 0, score)).clamp(min=1e-12)

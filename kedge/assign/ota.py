@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from kedge.anchors.queries.regions import inside_and_centre
 from kedge.assign.shared.candidates import dynamic_k
-from kedge.assign.shared.contest import winners
 from kedge.assign.shared.costs import (
     checked,
     focal_background,
@@ -62,5 +61,5 @@ class OTA:
         plan, nothing = cheapest_transport(
             pairs, cost, background, supply, epsilon=self.epsilon, steps=self.steps
         )
-        chosen = winners(pairs, plan) & (plan >= nothing)
+        chosen = pairs.wins_anchor(plan) & (plan >= nothing)
         return pairs.select(chosen).assignment()

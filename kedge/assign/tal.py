@@ -10,7 +10,7 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_outside
 from kedge.anchors.queries.regions import enlarged
 from kedge.anchors.segments import pick, rank, rank_below, where
-from kedge.assign.shared.contest import settle, winners
+from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import ciou, iou
@@ -160,6 +160,6 @@ class TAL:
         """Rows: one pair for every anchor of the ``chosen`` (K,) of the rows ``first`` (K,)."""
         if self.contest == "claimants":
             value = torch.where(chosen, pick(overlap, first), -torch.inf)
-            return pick(first, where(chosen & winners(pairs.select(first), value)))
+            return pick(first, where(chosen & pairs.select(first).wins_anchor(value)))
         mask = torch.zeros_like(metric, dtype=torch.bool).index_put_((first,), chosen)
         return where(settle(pairs, mask, torch.where(metric > 0, overlap, -torch.inf)))

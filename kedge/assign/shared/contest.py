@@ -7,22 +7,13 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import pick, where
 
 
-def winners(pairs: Pairs, by: Tensor) -> Tensor:
-    """(P,) bool: for every anchor the one pair of largest ``by`` (P,), the lowest target among
-    equals.
-
-    ``Pairs.best_target_per_anchor`` as a mask, for strategies that carry values along with the
-    pairs.
-    """
-    best = by >= pairs.max_per_anchor(by)
-    order = -pairs.target.double()
-    return best & (order == pairs.max_per_anchor(torch.where(best, order, -torch.inf)))
-
-
 def contested(pairs: Pairs) -> Tensor:
-    """(P,) bool: whether two or more targets have a pair with the pair's anchor."""
-    target = pairs.target.double()
-    return pairs.max_per_anchor(target) > -pairs.max_per_anchor(-target)
+    """(P,) bool: whether a lower target has a pair with the pair's anchor too; true of one pair or
+    more of every anchor that several targets have."""
+    slot, count = pairs.slots()
+    lowest = torch.full((count,), len(pairs.targets), device=slot.device)
+    lowest.scatter_reduce_(0, slot, pairs.target, "amin")
+    return pick(lowest, slot) < pairs.target
 
 
 def settle(pairs: Pairs, claimed: Tensor, by: Tensor) -> Tensor:
@@ -33,6 +24,7 @@ def settle(pairs: Pairs, claimed: Tensor, by: Tensor) -> Tensor:
     """
     own = pairs.select(claimed)
     disputed = own.select(contested(own))
+    if len(disputed) == 0:
+        return claimed
     rows = where(pairs.shares_anchor(disputed))
-    won = pick(rows, where(winners(pairs.select(rows), pick(by, rows))))
-    return claimed.index_fill(0, rows, False).index_fill_(0, won, True)
+    return claimed.scatter(0, rows, pairs.select(rows).wins_anchor(pick(by, rows)))
