@@ -90,7 +90,10 @@ class Boxes(BoxList):
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         mine, asked = self._images(targets, ids)
         boxes = self.anchor_boxes.detach()
-        for i, j, value in overlapping_boxes(targets.boxes[ids], asked, boxes, mine, min_iou):
+        images = 1 if self.shared else targets.batch_size
+        for i, j, value in overlapping_boxes(
+            targets.boxes[ids], asked, boxes, mine, images, min_iou
+        ):
             yield ids[i], j, value
 
     @detached
@@ -122,6 +125,7 @@ class Boxes(BoxList):
             targets.image[ids],
             self.boxes(among).detach(),
             self.image_of(among),
+            targets.batch_size,
             float(floor.amin()) if len(floor) else 0.0,
         ):
             enough = value >= floor[j]
@@ -172,7 +176,8 @@ class Boxes(BoxList):
         on = None if level is None or self.levels is None else self.levels == level
         slack = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=box.device) * 1e-3
         found = []
-        for i, row in points_in_windows(points, mine, box[ids] + slack, asked):
+        images = 1 if self.shared else targets.batch_size
+        for i, row in points_in_windows(points, mine, box[ids] + slack, asked, images):
             keep = holds(pick(box, pick(ids, i)), pick(points, row), margin)
             keep = keep if on is None else keep & on[row]
             found.append((ids[i[keep]], row[keep]))
@@ -202,8 +207,8 @@ class Boxes(BoxList):
         level = self.level() if by_level and self.num_levels > 1 else None
         own, start = count[targets.image[ids]], first[targets.image[ids]]
         found = []
-        for part in blocks(own) if len(ids) and len(self) else ():
-            g, step = spread(own[part])
+        for part, items in blocks(own) if len(ids) and len(self) else ():
+            g, step = spread(own[part], items)
             row, target = start[part][g] + step, ids[part][g]
             value = by(self.anchor_boxes[row].detach(), targets.boxes[target])
             segment = g if level is None else g * self.num_levels + level[row]

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kedge.anchors import segments
-from kedge.anchors.queries import table
+from kedge.anchors.queries import join, table
 from kedge.assign import hungarian
 
 # operations that only look at memory in another way, make it without filling it, or ask for a type
@@ -40,9 +40,10 @@ OF_A_PROCESSOR = (
     (table, "PART"),
     (table, "LISTED"),
     (hungarian, "BLOCK"),
+    (join, "BLOCK"),
 )
 """What only a processor does from so many rows on: masks by numpy, searches in order, a sample
-before a sort, ids that are sorted, a table in pieces, ties in a list, costs in blocks."""
+before a sort, ids that are sorted, a table in pieces, ties in a list, costs and joins in blocks."""
 
 
 class Launches(TorchDispatchMode):

@@ -1,6 +1,6 @@
 """Spatial join of boxes that lie on no grid: proposals, refined anchors, predictions.
 
-Which points lie in which windows? The points are sorted by image, horizontal band and x. A window
+Which points lie in which windows? The points are sorted by group, horizontal band and x. A window
 is then a few bands, and in each of them one interval of the sorted points, found by bisection.
 Exact; memory grows with the candidates, taken in blocks."""
 
@@ -9,103 +9,132 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import pick, pick_boxes, where
-from kedge.boxes import iou
+from kedge.anchors.segments import pick, pick_boxes, total, where
+from kedge.boxes import at_least_float32, centres, iou, sizes
 
-BLOCK = 1 << 19  # candidates that are held at once
+BLOCK, ON_A_GPU = 1 << 15, 1 << 19  # candidates at once; the first fits a processor's cache
 STEPS = 1 << 30  # resolution of x in a sorting key
 MAX_BANDS = 4096
+OCTAVES = (2, 32)  # boxes up to 2^2 px are joined together, and those above 2^31 px
 
 
-def spread(count: Tensor) -> tuple[Tensor, Tensor]:
-    """For counts (K,): the source (T,) of every item, and its rank within that source."""
-    source = torch.repeat_interleave(count)
+def spread(count: Tensor, items: int | None = None) -> tuple[Tensor, Tensor]:
+    """For counts (K,): the source (T,) of every item, and its rank within that source; ``items``:
+    T, where it is known."""
+    source = torch.repeat_interleave(count, output_size=items)
     first = count.cumsum(0) - count
     return source, torch.arange(len(source), device=count.device) - first.index_select(0, source)
 
 
-def blocks(weight: Tensor, limit: int = BLOCK) -> Iterator[slice]:
-    """Consecutive slices of (K,) rows whose ``weight`` sums to about ``limit``; one row at
-    least."""
-    part = (weight.cumsum(0) - weight).div(limit, rounding_mode="floor")
-    start = 0
-    for count in torch.unique_consecutive(part, return_counts=True)[1].tolist():
-        yield slice(start, start + count)
-        start += count
+def blocks(weight: Tensor) -> Iterator[tuple[slice, int]]:
+    """Consecutive slices of (K,) rows whose ``weight`` sums to about a block, and what it sums to;
+    one row at least."""
+    limit = BLOCK if weight.device.type == "cpu" else ON_A_GPU
+    end = weight.cumsum(0)
+    whole = int(end[-1]) if len(weight) else 0
+    if whole <= limit:
+        yield slice(0, len(weight)), whole
+        return
+    part = (end - weight).div(limit, rounding_mode="floor")
+    stop = torch.unique_consecutive(part, return_counts=True)[1].cumsum(0)
+    start = before = 0
+    for row, items in torch.stack([stop, pick(end, stop - 1)], dim=1).tolist():
+        yield slice(start, row), items - before
+        start, before = row, items
 
 
 def points_in_windows(
-    points: Tensor, point_image: Tensor, windows: Tensor, window_image: Tensor
+    points: Tensor, point_group: Tensor, windows: Tensor, window_group: Tensor, groups: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every (window, point) of the same image with the point in the closed window, block by block.
+    """Every (window, point) of the same group with the point in the closed window, block by block.
 
-    ``points`` (M, 2) x, y; ``windows`` (Q, 4) ``xyxy``; images (M,) and (Q,) int64. Rows that are
-    not finite match nothing."""
-    points, windows = points.double(), windows.double()
-    point_ids = torch.isfinite(points).all(1).nonzero()[:, 0]
-    window_ids = (
-        torch.isfinite(windows).all(1) & (windows[:, 2:] >= windows[:, :2]).all(1)
-    ).nonzero()
-    window_ids = window_ids[:, 0]
-    if len(point_ids) == 0 or len(window_ids) == 0:
+    ``points`` (M, 2) x, y; ``windows`` (Q, 4) ``xyxy``; groups (M,) and (Q,) int64, below
+    ``groups``: images, or layers of them. Rows that are not finite match nothing."""
+    if len(points) == 0 or len(windows) == 0:
         return
-    points, point_image = points[point_ids], point_image[point_ids]
-    windows, window_image = windows[window_ids], window_image[window_ids]
+    points, windows = points.T.double().contiguous(), windows.T.double().contiguous()
+    x1, y1, x2, y2 = windows
+    asked = torch.isfinite(windows.sum(0)) & (x2 >= x1) & (y2 >= y1)
+    there, nought = points.nan_to_num(nan=0, posinf=0, neginf=0), torch.zeros_like(x1)
+    low, high = there.amin(1), there.amax(1)
+    span = (high - low).clamp(min=1e-9)
+    # as many bands as windows of the group's mean height are high, and one for what lies at the end
+    height = total(torch.where(asked, y2 - y1, nought), window_group, groups)
+    height = height / total(asked.double(), window_group, groups).clamp(min=1)
+    bands = (span[1] / height.clamp(min=1e-9)).clamp(1, MAX_BANDS).floor()
+    per_pixel, last = bands / span[1], bands.long()
+    first = (last + 1).cumsum(0) - (last + 1)
 
-    low, high = points.amin(0), points.amax(0)
-    height = (windows[:, 3] - windows[:, 1]).mean().clamp(min=1e-9)
-    bands = int(((high[1] - low[1]) / height).clamp(max=MAX_BANDS - 1)) + 1
-    height = (high[1] - low[1]).clamp(min=1e-9) / bands
-
-    def band(y: Tensor) -> Tensor:
-        return ((y - low[1]) / height).floor().clamp(0, bands - 1).long()
+    def band(y: Tensor, group: Tensor) -> Tensor:
+        return ((y - low[1]) * pick(per_pixel, group)).clamp(0, MAX_BANDS).long()
 
     def step(x: Tensor) -> Tensor:  # monotonic, so a window's interval of keys holds all its points
-        return (
-            ((x - low[0]) / (high[0] - low[0]).clamp(min=1e-9) * (STEPS - 1))
-            .clamp(0, STEPS - 1)
-            .long()
-        )
+        return ((x - low[0]) / span[0] * (STEPS - 1)).clamp(0, STEPS - 1).long()
 
-    keys = (point_image * bands + band(points[:, 1])) * STEPS + step(points[:, 0])
-    keys, order = keys.sort()
-    first_band = band(windows[:, 1])
-    source, rank = spread(band(windows[:, 3]) - first_band + 1)
-    group = (window_image[source] * bands + first_band[source] + rank) * STEPS
-    start = torch.searchsorted(keys, group + step(windows[source, 0]))
-    count = torch.searchsorted(keys, group + step(windows[source, 2]), right=True) - start
-    for part in blocks(count):
-        entry, offset = spread(count[part])
+    x, y = there
+    keys, order = ((pick(first, point_group) + band(y, point_group)) * STEPS + step(x)).sort()
+    most = pick(last, window_group)
+    top = torch.minimum(band(torch.where(asked, y1, nought), window_group), most)
+    bottom = torch.minimum(band(torch.where(asked, y2, nought), window_group), most)
+    source, down = spread((bottom - top + 1) * asked)
+    row = (pick(pick(first, window_group) + top, source) + down) * STEPS
+    start = torch.searchsorted(keys, row + pick(step(x1), source))
+    count = torch.searchsorted(keys, row + pick(step(x2), source), right=True) - start
+    for part, items in blocks(count):
+        entry, offset = spread(count[part], items)
         window = pick(source[part], entry)
         point = pick(order, pick(start[part], entry) + offset)
-        x, y = pick(points, point).unbind(1)
-        x1, y1, x2, y2 = pick(windows, window).unbind(1)
+        x, y = points.index_select(1, point)
+        x1, y1, x2, y2 = windows.index_select(1, window)
         rows = where((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
-        yield pick(window_ids, pick(window, rows)), pick(point_ids, pick(point, rows))
+        yield pick(window, rows), pick(point, rows)
 
 
 def overlapping_boxes(
-    a: Tensor, a_image: Tensor, b: Tensor, b_image: Tensor, min_iou: float | Tensor
+    a: Tensor, a_image: Tensor, b: Tensor, b_image: Tensor, images: int, min_iou: float | Tensor
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Every (row of a, row of b, IoU) of the same image with IoU >= ``min_iou`` and > 0, block by
     block.
 
-    ``a`` (P, 4) and ``b`` (Q, 4) ``xyxy``, images (P,) and (Q,); ``min_iou`` may be (P,). IoU >= t
-    bounds how far apart two centres are: by max(1 - t, (1/t - 1) / 2) sides of ``a``, and by half
-    of both sides.
+    ``a`` (P, 4) and ``b`` (Q, 4) ``xyxy``, images (P,) and (Q,), below ``images``; ``min_iou`` may
+    be (P,). IoU >= t bounds how far apart two centres are: by max(1 - t, (1/t - 1) / 2) sides of
+    ``a``, and by half of both sides. So the boxes ``b`` of every octave of sizes are a layer of
+    their own, with the rows of ``a`` that fit it: one wild box must not widen the search of all.
     """
     if len(a) == 0 or len(b) == 0:
         return
-    side, other = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    other = torch.where(torch.isfinite(other), other, 0)
+    a, b = at_least_float32(a, b)
     least = torch.as_tensor(min_iou, dtype=a.dtype, device=a.device).expand(len(a))
-    share = least.clamp(min=1e-6)[:, None]
+    other = sizes(b)
+    other = torch.where(torch.isfinite(other), other, 0)
+    octave = other.amax(1).clamp(min=1).log2().ceil().clamp(*OCTAVES)
+    octave, layer = octave.unique(return_inverse=True)
+    layers = len(octave)
+    at = where(_fitting(a, least, octave).flatten())
+    row = at.div(layers, rounding_mode="floor")
+    on = at - row * layers
+    widest = other.new_zeros(layers, 2)
+    widest.scatter_reduce_(0, layer[:, None].expand(-1, 2), other, "amax")
+    box, share = pick(a, row), pick(least, row).clamp(min=1e-6)[:, None]
     share = torch.where(share > 0.5, 1 - share, (1 / share - 1) / 2)
-    reach = torch.minimum((side + other.amax(0)) / 2, side * share)
-    reach = reach * (1 + 1e-5) + 1e-3 + 1e-6 * a.abs().amax(1, keepdim=True)
-    centre = (a[:, :2] + a[:, 2:]) / 2
-    windows = torch.cat([centre - reach, centre + reach], dim=1)
-    for i, j in points_in_windows((b[:, :2] + b[:, 2:]) / 2, b_image, windows, a_image):
+    reach = torch.minimum((sizes(box) + pick(widest, on)) / 2, sizes(box) * share)
+    reach = reach * (1 + 1e-5) + 1e-3 + 1e-6 * box.abs().amax(1, keepdim=True)
+    windows = torch.cat([centres(box) - reach, centres(box) + reach], dim=1)
+    group, asked = b_image * layers + layer, pick(a_image, row) * layers + on
+    for entry, j in points_in_windows(centres(b), group, windows, asked, images * layers):
+        i = pick(row, entry)
         value = iou(pick_boxes(a, i), pick_boxes(b, j))
         rows = where((value >= pick(least, i)) & (value > 0))
         yield pick(i, rows), pick(j, rows), pick(value, rows)
+
+
+def _fitting(boxes: Tensor, least: Tensor, octave: Tensor) -> Tensor:
+    """(P, K) bool: which boxes (P, 4) can have an IoU of ``least`` (P,) with one of an ``octave``
+    (K,).
+
+    No IoU is above the ratio of the two boxes' longer sides.
+    """
+    side, least = sizes(boxes).amax(1)[:, None], (least * (1 - 1e-5))[:, None]
+    above = torch.where(octave == OCTAVES[1], torch.inf, 2**octave)  # the last one has no end
+    below = torch.where(octave == OCTAVES[0], 0, 2 ** (octave - 1))
+    return (least <= 1) & (above >= least * side) & (below * least <= side)

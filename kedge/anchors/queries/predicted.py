@@ -9,13 +9,12 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
 from kedge.anchors.queries.table import Table, closest, few_launches, fits, overlapping, padded
-from kedge.anchors.segments import count_of, pick, pick_boxes, where
-from kedge.boxes import centres, holds, sizes, unflip
+from kedge.anchors.segments import count_of, pick, where
+from kedge.boxes import centres, holds, unflip
 from kedge.types import Anchors, Predictions, Targets
 
 FAR = 1e9  # pixels
 FEW = 2  # how many times fewer rows are worth being put together
-SMALLEST_OCTAVE = 2  # predicted boxes up to 2^2 px are joined together
 
 
 def overlapping_predictions(
@@ -30,9 +29,6 @@ def overlapping_predictions(
     Anchor (a row of the batch), target and IoU, (P,) each; of ``among`` (Q,) ascending rows only,
     if given. ``min_iou`` may be (G,), one for each object. Crowds are left out. Flipped boxes are
     turned around; those that are not finite overlap nothing.
-
-    A join for every octave of the boxes' sizes, with the objects that fit it: one wild prediction
-    must not widen the search of all.
     """
     table, whole = _table(anchors, targets, predictions, among)
     if table is not None:
@@ -42,24 +38,18 @@ def overlapping_predictions(
     asked = every_row(anchors, targets) if among is None else among
     boxes = predictions.every_box() if among is None else predictions.boxes_at(among)
     boxes, image = unflip(boxes), anchors.image_of(asked)
-    least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device).expand(len(targets))
-    side = sizes(boxes).amax(1).clamp(min=1)
-    octave = torch.where(torch.isfinite(side), side.log2().ceil(), 0).long()
-    octave = octave.clamp(min=SMALLEST_OCTAVE)
+    least = torch.as_tensor(min_iou, dtype=boxes.dtype, device=boxes.device)
     found = [(asked[:0], asked[:0], boxes[:0, 0])]
-    for size in octave.unique().tolist():
-        rows = where(~targets.ignore & _of_size(targets.boxes, least, size))
-        part = where(octave == size)
-        for target, row, value in overlapping_boxes(
-            pick(targets.boxes, rows),
-            pick(targets.image, rows),
-            pick_boxes(boxes, part),
-            pick(image, part),
-            pick(least, rows),
-        ):
-            found.append((pick(part, row), pick(rows, target), value))
-    row, target, value = (torch.cat(column) for column in zip(*found))
-    return pick(asked, row), target, value
+    found += overlapping_boxes(
+        targets.of_real(targets.boxes),
+        targets.of_real(targets.image),
+        boxes,
+        image,
+        targets.batch_size,
+        targets.of_real(least.expand(len(targets))),
+    )
+    target, row, value = (torch.cat(column) for column in zip(*found))
+    return pick(asked, row), pick(targets.real, target), value
 
 
 def _table(
@@ -89,16 +79,6 @@ def _table(
 def every_row(anchors: Anchors, targets: Targets) -> Tensor:
     """(M,) all rows of the batch."""
     return torch.arange(anchors.total(targets.batch_size), device=targets.boxes.device)
-
-
-def _of_size(boxes: Tensor, least: Tensor, octave: int) -> Tensor:
-    """(G,) bool: which boxes (G, 4) can have an IoU of ``least`` (G,) with one of this octave.
-
-    No IoU is above the ratio of the two boxes' longer sides.
-    """
-    side, least = sizes(boxes).amax(1), least * (1 - 1e-5)
-    fits = 2.0**octave >= least * side
-    return fits if octave == SMALLEST_OCTAVE else fits & (2.0 ** (octave - 1) * least <= side)
 
 
 def overlapping_outside(
@@ -146,7 +126,10 @@ def nearest_predictions(
     windows = torch.cat([middle - reach, middle + reach], dim=1)
     image = near.anchors.image_of(every_row(near.anchors, targets))
     anchor, target = [near.anchor[:0]], [near.target[:0]]
-    for i, j in points_in_windows(centres(boxes), image, windows, targets.image[asked]):
+    found = points_in_windows(
+        centres(boxes), image, windows, targets.image[asked], targets.batch_size
+    )
+    for i, j in found:
         close = -by(boxes[j], targets.boxes[asked[i]]) <= reach[i, 0]
         anchor.append(j[close])
         target.append(asked[i[close]])
