@@ -4,7 +4,7 @@ Segment operations (a maximum, mean or standard deviation per target, the best t
 the top k per target) run over all images at once, need memory for the pairs only, and break ties by
 the lowest index, so they are the same on every device."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -159,15 +159,16 @@ class Pairs:
         keep = rank(pick(values, order), owner, largest=largest) < limit
         return torch.empty_like(keep).scatter_(0, order, keep)
 
-    def best_anchors(self) -> "Pairs":
+    def best_anchors(self) -> tuple["Pairs", "Pairs | None"]:
         """For every target the anchors of largest IoU, all ties, as ``anchors.best`` finds them:
-        among these pairs, where it has any, which must be all with some IoU or more."""
+        those among these pairs, which must be all with some IoU or more, and those of the targets
+        that have no pair; None where each has one."""
         most = self.max_per_target(self.iou())
         top = self.select(self.iou() == pick(most, self.target))
         rest = (most == -torch.inf) & ~self.targets.ignore
         if not bool(rest.any()):
-            return top
-        return top.join(self.anchors.best(self.targets.only(rest)))
+            return top, None
+        return top, replace(self.anchors.best(self.targets.only(rest)), targets=self.targets)
 
     # -- per anchor
 
@@ -227,6 +228,10 @@ class Pairs:
             _iou=None if self._iou is None else pick(self._iou, rows),
         )
 
+    def split(self, mask: Tensor) -> tuple["Pairs", Tensor]:
+        """The pairs where ``mask`` (P,) is true, and the anchors (Q,) of the others."""
+        return self.select(mask), pick(self.anchor, where(~mask))
+
     def join(self, other: "Pairs") -> "Pairs":
         """These pairs and those of ``other``, on the same anchors and targets, ordered by
         target."""
@@ -249,15 +254,18 @@ class Pairs:
         quality: Tensor | None = None,
         ignored: Tensor | None = None,
         min_iof: float = 0.5,
+        apart: bool = False,
     ) -> Assignment:
         """These pairs as the positives.
 
         ``ignored`` (Q,) rows and the anchors that a crowd covers (by ``min_iof`` of their area)
-        are ignored, unless they are positive: an object inside a crowd keeps its anchors."""
+        are ignored, unless they are positive: an object inside a crowd keeps its anchors.
+        ``apart``: no row is ``ignored`` twice or positive."""
         crowd = self.anchors.covered(self.targets, min_iof)
+        alone = apart and len(crowd) == 0
         if ignored is not None and len(ignored):
             crowd = torch.cat([crowd, ignored])
-        if len(crowd):
+        if len(crowd) and not alone:
             crowd = difference(crowd, self.anchor, self.num_rows())
         return Assignment(
             anchor=self.anchor,

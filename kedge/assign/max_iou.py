@@ -4,8 +4,6 @@ peers)."""
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from torch import Tensor
-
 from kedge.anchors.measures import Measure, measured
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.without_graph import without_graph
@@ -75,27 +73,29 @@ class MaxIoU:
         best = candidates.best_target_per_anchor(by=candidates.iou())
         enough = best.iou() >= self.positive
         if self.low_quality == "none":
-            chosen = best.select(enough)
-        else:
-            rescued = candidates.best_anchors()
-            if self.min_low_quality > 0:
-                rescued = rescued.select(rescued.iou() >= self.min_low_quality)
-            if self.low_quality == "own":
-                chosen = self._with_own_best(rescued, best, enough)
-            else:
-                rescued = rescued.last_target_per_anchor()
-                chosen = best.select(enough).without(rescued).join(rescued)
-        return chosen.assignment(ignored=best.anchor[~enough])
+            chosen, ignored = best.split(enough)
+            return chosen.assignment(ignored=ignored, apart=True)
+        top, low = (self._worth(found) for found in candidates.best_anchors())
+        rescued = top if low is None else top.join(low)
+        if self.low_quality == "own":
+            chosen, ignored = best.split(enough | best.shares_anchor(rescued))
+            if low is not None and len(low):
+                chosen = chosen.join(self._own_best(low.without(best)))
+            return chosen.assignment(ignored=ignored, apart=True)
+        rescued = rescued.last_target_per_anchor()
+        chosen, ignored = best.split(enough)
+        return chosen.without(rescued).join(rescued).assignment(ignored=ignored)
 
-    def _with_own_best(self, rescued: Pairs, best: Pairs, enough: Tensor) -> Pairs:
-        """Of ``best`` the pairs that are good ``enough`` (P,) or whose anchor is ``rescued``; and
-        other rescued anchors with their own best target, found among all that touch them."""
-        chosen = best.select(enough | best.shares_anchor(rescued))
-        low = rescued.select(rescued.iou() < self.negative)
-        if len(low) == 0:  # all are among the candidates
-            return chosen
-        unknown = low.without(best)
-        unknown = unknown.best_target_per_anchor(by=unknown.iou())
-        # its own best target has at least the IoU of the one that rescued it
-        touching = rescued.anchors.overlapping(rescued.targets, unknown.iou(), among=unknown.anchor)
-        return chosen.join(touching.best_target_per_anchor(by=touching.iou()))
+    def _worth(self, found: Pairs | None) -> Pairs | None:
+        """Of the best anchors of some targets those that may rescue one."""
+        if found is None or self.min_low_quality == 0:
+            return found
+        return found.select(found.iou() >= self.min_low_quality)
+
+    @staticmethod
+    def _own_best(rescued: Pairs) -> Pairs:
+        """The anchors of ``rescued`` with their own best target, found among all that touch them:
+        it has at least the IoU of the one that rescued it."""
+        known = rescued.best_target_per_anchor(by=rescued.iou())
+        touching = known.anchors.overlapping(known.targets, known.iou(), among=known.anchor)
+        return touching.best_target_per_anchor(by=touching.iou())

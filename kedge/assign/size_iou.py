@@ -50,7 +50,8 @@ class SizeIoU:
         pairs = anchors.overlapping(targets, self.negative)
         best = pairs.best_target_per_anchor(by=pairs.iou())
         enough = best.iou() >= self.threshold(best.target_boxes())
-        return best.select(enough).assignment(ignored=best.anchor[~enough])
+        chosen, ignored = best.split(enough)
+        return chosen.assignment(ignored=ignored, apart=True)
 
     def threshold(self, boxes: Tensor) -> Tensor:
         """(P,) the IoU that objects (P, 4) ask for."""

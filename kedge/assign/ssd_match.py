@@ -48,7 +48,8 @@ class SSDMatch:
         del predictions
         near = anchors.overlapping(targets, self.positive)
         if self.first == "best":
-            taken = near.best_anchors()
+            taken, others = near.best_anchors()
+            taken = taken if others is None else taken.join(others)
             taken = taken.select(taken.top_per_target(taken.iou(), k=1)).last_target_per_anchor()
         else:
             taken = greedy_matching(anchors, targets, self.min_iou)

@@ -54,7 +54,7 @@ class Uniform:
         """Assigns a whole batch."""
         pairs = anchors.closest(targets, self.k, by=_nearness)
         near = _nearness(pairs.boxes(), pairs.target_boxes())
-        ignored = pairs.anchor[:0]
+        good = None
         if predictions is not None:
             predictions = predictions.detach()
             more = nearest_predictions(pairs, predictions, self.k, _nearness)
@@ -64,7 +64,10 @@ class Uniform:
                 _nearness(pairs.boxes(), pairs.target_boxes()),
                 _nearness(boxes, pairs.target_boxes()).nan_to_num(nan=-torch.inf),
             )
-            ignored = well_predicted(anchors, targets, predictions, self.ignore_above)
+            good = well_predicted(anchors, targets, predictions, self.ignore_above)
         best = pairs.best_target_per_anchor(by=near)
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
-        return best.select(fits).assignment(ignored=torch.cat([ignored, best.anchor[~fits]]))
+        chosen, ignored = best.split(fits)
+        if good is None:
+            return chosen.assignment(ignored=ignored, apart=True)
+        return chosen.assignment(ignored=torch.cat([ignored, good]))
