@@ -75,22 +75,22 @@ class MaxIoU:
         if self.low_quality == "none":
             chosen, ignored = best.split(enough)
             return chosen.assignment(ignored=ignored, apart=True)
-        top, low = (self._worth(found) for found in candidates.best_anchors())
-        rescued = top if low is None else top.join(low)
+        top, low = candidates.best_anchors()
+        rescued = self._worth(top if low is None else top.join(low))
         if self.low_quality == "own":
             chosen, ignored = best.split(enough | best.shares_anchor(rescued))
             if low is not None and len(low):
-                chosen = chosen.join(self._own_best(low.without(best)))
+                chosen = chosen.join(self._own_best(self._worth(low).without(best)))
             return chosen.assignment(ignored=ignored, apart=True)
         rescued = rescued.last_target_per_anchor()
         chosen, ignored = best.split(enough)
         return chosen.without(rescued).join(rescued).assignment(ignored=ignored)
 
-    def _worth(self, found: Pairs | None) -> Pairs | None:
+    def _worth(self, best: Pairs) -> Pairs:
         """Of the best anchors of some targets those that may rescue one."""
-        if found is None or self.min_low_quality == 0:
-            return found
-        return found.select(found.iou() >= self.min_low_quality)
+        if self.min_low_quality == 0:
+            return best
+        return best.select(best.iou() >= self.min_low_quality)
 
     @staticmethod
     def _own_best(rescued: Pairs) -> Pairs:
