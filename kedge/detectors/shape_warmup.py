@@ -55,7 +55,7 @@ class AnnealedWarmup(nn.Module):
         memory: float = 24.0,
         temperature: tuple[float, float] = (2.0, 0.01),
         noise: float = 0.1,
-        placed: bool = False,
+        placed: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -104,7 +104,7 @@ class LearnedCells(nn.Module):
         self.warmup = None
         if warmup_steps:
             shapes = len(self.learned)
-            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, placed=True)
+            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
         self.__dict__["after"] = after
 
     def boxes(self) -> list[Tensor]:

@@ -106,7 +106,7 @@ def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
     if warmup_steps:
         shapes = len(generator.learned)
         # its cells are known from the first forward pass on; before, all levels are alike
-        warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, placed=True)
+        warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
         generator.warmup = warmup.to(device)
         hook = WarmupHook(generator, generator.warmup)
         learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
