@@ -10,8 +10,9 @@ from kedge.anchors.box_list import BoxList
 from kedge.anchors.detached import detached
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import bags, table
+from kedge.anchors.queries.columns import padded
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
-from kedge.anchors.queries.table import Table, fits, padded
+from kedge.anchors.queries.table import Table, fits
 from kedge.anchors.segments import pick, rank
 from kedge.boxes import centres, holds, iof
 from kedge.types import Targets

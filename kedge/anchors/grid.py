@@ -11,6 +11,7 @@ from torch import Tensor
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries import bags, centre, overlap, table
+from kedge.anchors.queries.columns import sides_of
 from kedge.types import Targets
 
 
@@ -36,9 +37,9 @@ class Grid(Layout):
 
     @cached_property
     def _every_box(self) -> tuple[Tensor, Tensor]:
-        """(N, 4) the boxes of an image, and ``table.sides_of`` them."""
+        """(N, 4) the boxes of an image, and ``columns.sides_of`` them."""
         boxes = self.boxes().detach()
-        return boxes, table.sides_of(boxes, torch.promote_types(boxes.dtype, torch.float32))
+        return boxes, sides_of(boxes, torch.promote_types(boxes.dtype, torch.float32))
 
     @cached_property
     def measured(self) -> dict[str, "Grid"]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.queries.table import columns
+from kedge.anchors.queries.columns import columns
 from kedge.anchors.segments import pick
 from kedge.assign.shared.costs import checked, focal_gain
 from kedge.assign.shared.matching import cheapest_matching

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
+from kedge.anchors.queries.columns import padded
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
-from kedge.anchors.queries.table import Table, closest, few_launches, fits, overlapping, padded
+from kedge.anchors.queries.table import Table, closest, few_launches, fits, overlapping
 from kedge.anchors.segments import count_of, pick, where
 from kedge.boxes import centres, holds, unflip
 from kedge.types import Anchors, Predictions, Targets
