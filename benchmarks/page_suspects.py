@@ -1,7 +1,9 @@
 """The page's section about why a better fit did not detect better, written from its rows alone."""
 
 import statistics
+from typing import Any
 
+from _record import table
 from page_shapes import learned_shapes
 from page_study import Rows, of, same, section, spread, unique
 from paired import paired
@@ -43,7 +45,26 @@ def suspects(rows: Rows) -> str:
         "cell's other shapes that fit by .4 answer too. AP50 in "
         "points, mean and standard deviation over seeds; differences are paired by seed, with a 95 % bootstrap interval.",
         rows, lines, answers,
-    ) + learned_shapes(rows)  # fmt: skip
+    ) + curves(rows) + learned_shapes([row for row in rows if "curve" not in row])  # fmt: skip
+
+
+def curves(rows: Rows) -> str:
+    """AP50 along the longer runs, a line each; empty where none was scored on its way."""
+    longer = [row for row in rows if "curve" in row]
+    if not longer:
+        return ""
+    table_of = []
+    for row in longer:
+        line: dict[str, Any] = {k: row[k] for k in ("data", "detector", "anchors", "start", "seed")}
+        done = row["curve"][-1][0]
+        for epoch, value in row["curve"]:
+            line[f"{epoch / done:.0%}"] = 100 * value
+        table_of.append(line)
+    return (
+        "\n### How far they were trained\n\nAP50 in points along runs three times as long, after a share of their epochs. The learning "
+        "rate falls along a cosine to the end, so that the last columns are flat where more steps of it would bring little.\n\n"
+        f"{table(table_of)}\n"
+    )
 
 
 def lines(rows: Rows) -> Rows:

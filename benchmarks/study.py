@@ -30,7 +30,7 @@ from _record import ROOT, commit, hardware, table, versions
 
 from kedge.files import write_text
 from kedge.train.config import TrainConfig, make_config
-from kedge.train.result import RunResult
+from kedge.train.result import SCORES, RunResult
 from kedge.train.run import train
 
 AXES = ("data", "detectors", "anchors", "starts")
@@ -93,6 +93,9 @@ def row_of(cell: Cell, result: RunResult, made_at: dict[str, Any]) -> dict[str, 
     defaults = TrainConfig().model_dump(mode="json")
     row["settings"] = {k: v for k, v in settings.items() if v != defaults[k]}
     row |= {"steps": result.steps, "seconds": round(result.seconds)}
+    if cell.config.eval_every:
+        lines = (cell.config.out / SCORES).read_text().splitlines()
+        row["curve"] = [[line["epoch"], line["AP50"]] for line in map(json.loads, lines)]
     return row | made_at
 
 

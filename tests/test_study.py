@@ -22,7 +22,7 @@ MINI = """
 name: mini
 seeds: 2
 common: {data: toy, train_split: val, eval_split: val, image_size: [64, 96], batch_size: 50}
-data: {toy: {epochs: 1}}
+data: {toy: {epochs: 2, eval_every: 1}}
 detectors: {yolov2: {}, ssd: {seeds: 1}}
 anchors: {fixed: {}, learned: {learn_anchors: true}}
 starts: {kmeans: {anchors: kmeans}, one: {anchors: kmeans, num_anchors: 1}}
@@ -75,6 +75,8 @@ def test_finished_runs_are_rows_and_are_not_trained_again(tmp_path, monkeypatch)
     assert learned["settings"]["learn_anchors"] is True
     assert "learn_anchors" not in fixed["settings"]
     assert len(fixed["AP50 by class"]) > 1
+    assert [epoch for epoch, _ in fixed["curve"]] == [1, 2]
+    assert fixed["curve"][-1][1] == fixed["scores"]["AP50"]
     assert 0 <= fixed["scores"]["AP50"] <= 1
     monkeypatch.setattr(study, "train", None)  # would fail: nothing is left to train
     study.main()
@@ -144,6 +146,10 @@ def test_the_page_of_suspects_answers_what_was_run():
     assert "less one, cross-entropy" not in text  # never run
     assert "8 runs" in text
     assert suspects([]) == ""
+    longer = row("one", "entropy", 0, 0.7) | {"detector": "longer", "curve": [[2, 0.5], [4, 0.7]]}
+    text = suspects([*rows, longer])
+    assert "| d    | longer   | entropy | one   |    0 |  50 |   70 |" in text
+    assert "9 runs" in text
 
 
 def test_the_page_of_learned_shapes_has_each_aid_and_each_number():
