@@ -154,11 +154,12 @@ def _bits(values: Tensor) -> Tensor:
 
 def first_largest(values: Tensor, order: Tensor, segment: Tensor, count: int) -> Tensor:
     """(P,) bool: the row of largest ``values`` (P,) in every segment, the lowest ``order`` (P,)
-    int64, below 2^32, among equals."""
+    int64, below 2^32, among equals; never one that is NaN."""
     if values.dtype == torch.float32:
         key = (_bits(values).long() << 32) - order
         top = key.new_full((count,), torch.iinfo(key.dtype).min)
-        return pick(top.scatter_reduce_(0, segment, key, "amax"), segment) == key
+        top.scatter_reduce_(0, segment, key, "amax")
+        return (pick(top, segment) == key) & (values == values)
     best = values >= pick(largest(values, segment, count), segment)
     place = torch.where(best, order, 1 << 32)  # the losers stand behind all
     lowest = torch.full((count,), 1 << 32, device=place.device)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from kedge import Grid, Level, Targets
 from kedge.anchors import Pairs
 from kedge.anchors.queries.table import tables
+from kedge.anchors.segments import first_largest
 from kedge.assign.shared import candidates
 from kedge.assign.shared.candidates import with_more
 
 FEW = settings(max_examples=80, deadline=None)
+ODD = (0.0, -0.0, 0.5, -2.0, float("inf"), -float("inf"), float("nan"))
 GRID = Grid((20, 30), [Level(stride=10, shapes=[(10, 10)])])  # six anchors
 
 
@@ -202,3 +204,25 @@ def test_more_pairs_are_joined_in_a_table_as_by_sorting(scene, floor):
     both = sorted(own | set(zip(more.target.tolist(), more.anchor.tolist())))
     assert list(zip(found.target.tolist(), found.anchor.tolist())) == both
     assert [pair in own for pair in both] == old.tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(rows=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(ODD), st.integers(0, 9))))
+@FEW
+def test_the_first_largest_of_every_segment(dtype, rows):
+    """Zeros are equal whatever their sign, and what is NaN is never it."""
+    segment = torch.tensor([s for s, _, _ in rows], dtype=torch.int64)
+    values = torch.tensor([v for _, v, _ in rows], dtype=dtype)
+    order = torch.tensor([o for _, _, o in rows], dtype=torch.int64)
+    wanted = []
+    for own, value, place in rows:
+        others = [(v, -o) for s, v, o in rows if s == own and v == v]
+        best = max(others, key=lambda pair: (pair[0] + 0.0, pair[1])) if others else None
+        wanted.append(best == (value, -place))
+    found = first_largest(values, order, segment, 4).tolist()
+    several = {s for s, v, _ in rows if v != v}  # a NaN may leave a segment without any
+    for row, (own, _, _) in enumerate(rows):
+        if own not in several:
+            assert found[row] == wanted[row]
+        else:
+            assert found[row] <= wanted[row]
