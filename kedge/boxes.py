@@ -74,14 +74,14 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
     a, b = at_least_float32(a, b)
     inter = intersection(a, b)
     union = area(a) + area(b) - inter
-    return inter / torch.where(union > 0, union, 1)
+    return inter / union.masked_fill(union <= 0, 1)
 
 
 def iof(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over the area of ``a``; shapes as in ``iou``. 0 where ``a`` is empty."""
     a, b = at_least_float32(a, b)
     own = area(a)
-    return intersection(a, b) / torch.where(own > 0, own, 1)
+    return intersection(a, b) / own.masked_fill(own <= 0, 1)
 
 
 def shape_iou(a: Tensor, b: Tensor) -> Tensor:

@@ -192,12 +192,13 @@ class Pairs:
 
     def wins_anchor(self, by: Tensor) -> Tensor:
         """(P,) bool: of the pairs of every anchor the one of largest ``by`` (P,), the lowest target
-        among equals."""
-        return first_largest(by, self.target, *self.slots())
+        among equals; none where that is NaN."""
+        return first_largest(by, self.target, *self.slots()) & (by == by)
 
     def best_target_per_anchor(self, by: Tensor) -> "Pairs":
-        """One pair per anchor: the largest ``by`` (P,), the lowest target among equals."""
-        return self.select(self.wins_anchor(by))
+        """One pair per anchor: the largest ``by`` (P,), never NaN, the lowest target among
+        equals."""
+        return self.select(first_largest(by, self.target, *self.slots()))
 
     def last_target_per_anchor(self) -> "Pairs":
         """One pair per anchor: the highest target, as where later objects overwrite earlier

@@ -154,12 +154,11 @@ def _bits(values: Tensor) -> Tensor:
 
 def first_largest(values: Tensor, order: Tensor, segment: Tensor, count: int) -> Tensor:
     """(P,) bool: the row of largest ``values`` (P,) in every segment, the lowest ``order`` (P,)
-    int64, below 2^32, among equals; never one that is NaN."""
+    int64, below 2^32, among equals; NaN is above all numbers."""
     if values.dtype == torch.float32:
         key = (_bits(values).long() << 32) - order
         top = key.new_full((count,), torch.iinfo(key.dtype).min)
-        top.scatter_reduce_(0, segment, key, "amax")
-        return (pick(top, segment) == key) & (values == values)
+        return pick(top.scatter_reduce_(0, segment, key, "amax"), segment) == key
     best = values >= pick(largest(values, segment, count), segment)
     place = torch.where(best, order, 1 << 32)  # the losers stand behind all
     lowest = torch.full((count,), 1 << 32, device=place.device)
@@ -208,5 +207,5 @@ def smallest(values: Tensor, segment: Tensor, count: int) -> Tensor:
 def logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
     """(count,) ``log(sum(exp(values)))`` per segment, without overflow; -inf for an empty one."""
     top = largest(values, segment, count)
-    shift = torch.where(torch.isfinite(top), top, torch.zeros_like(top))
+    shift = top.nan_to_num(nan=0, posinf=0, neginf=0)
     return total(torch.exp(values - shift[segment]), segment, count).log() + shift

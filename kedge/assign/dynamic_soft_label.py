@@ -93,7 +93,7 @@ class DynamicSoftLabel:
     def _claimed(self, pairs: Pairs, overlap: Tensor, cost: Tensor) -> Tensor:
         """(P,) bool: whether the target wants the anchor."""
         wanted = dynamic_k(overlap, pairs.target, len(pairs.targets), self.k)
-        return cheapest(cost, pairs.target, wanted, self.k) & torch.isfinite(cost)
+        return cheapest(cost, pairs.target, wanted, self.k) & (cost < torch.inf)
 
     def _least_overlap(self, cost: Tensor) -> Tensor:
         """(G,) what overlaps less costs more than ``cost`` (G,), whatever its score and place."""

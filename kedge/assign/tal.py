@@ -140,8 +140,10 @@ class TAL:
         Of the anchors outside those matter whose t is above the least of these.
         """
         least = pairs.min_per_target(torch.where(metric > 0, metric, torch.inf))
-        floor = least ** (1 / self.beta) if self.beta > 0 else torch.zeros_like(least)
-        floor = torch.where(torch.isfinite(least), floor * (1 - 1e-5), torch.inf)
+        if self.beta > 0:
+            floor = least ** (1 / self.beta) * (1 - 1e-5)
+        else:
+            floor = torch.where(least < torch.inf, 0.0, torch.inf)
         more = overlapping_outside(pairs, predictions, region, floor)
         value = self._alignment(predictions, more)[0]
         rivals = where(value > pick(least, more.target))

@@ -54,7 +54,7 @@ def points_in_windows(
         return
     points, windows = points.T.double().contiguous(), windows.T.double().contiguous()
     x1, y1, x2, y2 = windows
-    asked = torch.isfinite(windows.sum(0)) & (x2 >= x1) & (y2 >= y1)
+    asked = (windows.abs().amax(0) < torch.inf) & (x2 >= x1) & (y2 >= y1)
     there, nought = points.nan_to_num(nan=0, posinf=0, neginf=0), torch.zeros_like(x1)
     low, high = there.amin(1), there.amax(1)
     span = (high - low).clamp(min=1e-9)
@@ -105,8 +105,7 @@ def overlapping_boxes(
         return
     a, b = at_least_float32(a, b)
     least = torch.as_tensor(min_iou, dtype=a.dtype, device=a.device).expand(len(a))
-    other = sizes(b)
-    other = torch.where(torch.isfinite(other), other, 0)
+    other = sizes(b).nan_to_num(nan=0, posinf=0, neginf=0)
     octave = other.amax(1).clamp(min=1).log2().ceil().clamp(*OCTAVES)
     octave, layer = octave.unique(return_inverse=True)
     layers = len(octave)

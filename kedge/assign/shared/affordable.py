@@ -52,7 +52,7 @@ def affordable(
     said = iou(predicted_boxes(predictions, inside), inside.target_boxes())
     kept, dearest, least_overlap = _enough(inside, said, price, k, guess)
     floor = torch.minimum(worth(dearest), least_overlap)
-    floor = torch.where(torch.isfinite(dearest), floor, 0)
+    floor = torch.where(dearest < torch.inf, floor, 0)
     anchor, target, value = overlapping_predictions(
         inside.anchors, targets, predictions, floor, among=valid
     )
@@ -102,7 +102,7 @@ def _enough(
     first = inside.select(rank_below(bound, inside.target, count, k) < k)
     dearest = first.max_per_target(price(first)[1])
     dearest = dearest + (1e-2 + 1e-4 * dearest.abs())  # costs are rounded
-    full = (first.count_per_target() == k) & torch.isfinite(dearest)
+    full = (first.count_per_target() == k) & (dearest < torch.inf)
     dearest = torch.where(full, dearest, torch.inf)
     top = where(rank_below(said, inside.target, count, k, largest=True) < k)
     least = inside.select(top).min_per_target(pick(said, top))
