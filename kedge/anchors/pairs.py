@@ -13,6 +13,7 @@ from kedge.anchors.detached import detached
 from kedge.anchors.segments import (
     count_of,
     difference,
+    distinct,
     first_largest,
     fits_a_table,
     isin,
@@ -175,6 +176,10 @@ class Pairs:
     def num_rows(self) -> int:
         """M, the rows of the batch's anchors."""
         return self.anchors.total(self.targets.batch_size)
+
+    def distinct_anchors(self) -> Tensor:
+        """(U,) the rows of the pairs, each once, ascending."""
+        return distinct(self.anchor, self.num_rows())
 
     def slots(self) -> tuple[Tensor, int]:
         """(P,) every pair's row in a table of anchors, all of them or only those that occur, and

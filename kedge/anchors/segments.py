@@ -83,6 +83,13 @@ def difference(ids: Tensor, gone: Tensor, total: int) -> Tensor:
     return pick(ids, where(~isin(ids, gone, total)))
 
 
+def distinct(ids: Tensor, total: int) -> Tensor:
+    """(U,) sorted: the ``ids`` (P,), each once; int64, all below ``total``."""
+    if fits_a_table(total, len(ids), ids.device):
+        return where(marked(ids, total))
+    return ids.unique()
+
+
 def marked(ids: Tensor, total: int) -> Tensor:
     """(total,) bool: whether a number is one of ``ids`` (P,)."""
     return torch.zeros(total, dtype=torch.bool, device=ids.device).index_fill_(0, ids, True)

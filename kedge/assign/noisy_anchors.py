@@ -1,11 +1,12 @@
 """NoisyAnchors: soft labels and weights say how cleanly an anchor represents its target."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
-from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import largest, mean, smallest
+from kedge.anchors.segments import count_of, largest, mean, pick, smallest
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
@@ -49,32 +50,36 @@ class NoisyAnchors:
     ) -> Assignment:
         """Assigns a whole batch."""
         predictions = checked(predictions, anchors, targets, self)
-        chosen = anchors.most_overlapping(targets, self.k).anchor.unique()
+        chosen = anchors.most_overlapping(targets, self.k).distinct_anchors()
         pairs = anchors.overlapping(targets, 0.0, among=chosen)
         pairs = pairs.best_target_per_anchor(by=pairs.iou())
         loc = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
         cls = class_logit(predictions, pairs).sigmoid().to(loc.dtype)
-        clean = self._cleanliness(loc, cls, _images(pairs), targets.batch_size)
-        weight = self._mixed(
-            1 / (1 - loc).clamp(min=TINY),
-            1 / (1 - cls).clamp(min=TINY),
-            _images(pairs),
-            targets.batch_size,
-        )
+        image = pick(targets.image, pairs.target)
+        share = _Share(image, targets.batch_size, count_of(image, targets.batch_size))
+        middle = share.mean(loc)
+        mixed = self._mixed(loc, middle, cls, share.mean(cls))
+        low, high = share.of(smallest, mixed), share.of(largest, mixed)
+        clean = middle + (mixed - low) * (1 - middle) / (high - low).clamp(min=TINY)
+        loc, cls = 1 / (1 - loc).clamp(min=TINY), 1 / (1 - cls).clamp(min=TINY)
+        weight = self._mixed(loc, share.mean(loc), cls, share.mean(cls))
         return pairs.assignment(quality=clean.clamp(0, 1), weight=weight)
 
-    def _mixed(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
+    def _mixed(self, loc: Tensor, loc_mean: Tensor, cls: Tensor, cls_mean: Tensor) -> Tensor:
         """(P,) the mixture of both, each relative to its mean over the image."""
-        loc = loc / mean(loc, image, count).to(loc.dtype).clamp(min=TINY)[image]
-        cls = cls / mean(cls, image, count).to(cls.dtype).clamp(min=TINY)[image]
+        loc, cls = loc / loc_mean.clamp(min=TINY), cls / cls_mean.clamp(min=TINY)
         return self.alpha * loc + (1 - self.alpha) * cls
 
-    def _cleanliness(self, loc: Tensor, cls: Tensor, image: Tensor, count: int) -> Tensor:
-        mixed = self._mixed(loc, cls, image, count)
-        low, high = smallest(mixed, image, count)[image], largest(mixed, image, count)[image]
-        floor = mean(loc, image, count).to(loc.dtype)[image]
-        return floor + (mixed - low) * (1 - floor) / (high - low).clamp(min=TINY)
 
+class _Share(NamedTuple):
+    """What the candidates of an image share: (P,) at each of them."""
 
-def _images(pairs: Pairs) -> Tensor:
-    return pairs.targets.image[pairs.target]
+    image: Tensor  # (P,)
+    images: int
+    rows: Tensor  # (B,)
+
+    def mean(self, values: Tensor) -> Tensor:
+        return pick(mean(values, self.image, self.images, self.rows).to(values.dtype), self.image)
+
+    def of(self, extreme: Callable[[Tensor, Tensor, int], Tensor], values: Tensor) -> Tensor:
+        return pick(extreme(values, self.image, self.images), self.image)

@@ -64,7 +64,7 @@ def own_targets(anchors: Anchors, targets: Targets, min_iou: float) -> Pairs:
     pairs = anchors.overlapping(targets, min_iou)
     alone = pairs.without_any()  # the best anchors of all others are among the pairs
     if bool(alone.any()):
-        rescued = anchors.best(targets.only(alone)).without(pairs).anchor.unique()
+        rescued = anchors.best(targets.only(alone)).without(pairs).distinct_anchors()
         pairs = pairs.join(anchors.overlapping(targets, 0.0, among=rescued))
     return pairs.best_target_per_anchor(by=pairs.iou())
 

@@ -13,7 +13,7 @@ from kedge.anchors.queries.table import few_launches
 from kedge.anchors.segments import pick, rank_below, where
 from kedge.assign.shared.candidates import with_more, with_overlapping
 from kedge.assign.shared.contest import contested
-from kedge.assign.shared.costs import anchors_of, predicted_boxes
+from kedge.assign.shared.costs import predicted_boxes
 from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
@@ -48,7 +48,7 @@ def affordable(
     if few_launches(inside.targets) or len(inside) < MANY:
         pairs, _ = with_overlapping(inside, predictions)
         return _near(inside, pairs, price, claim, least)
-    targets, valid = inside.targets, anchors_of(inside)
+    targets, valid = inside.targets, inside.distinct_anchors()
     said = iou(predicted_boxes(predictions, inside), inside.target_boxes())
     kept, dearest, least_overlap = _enough(inside, said, price, k, guess)
     floor = torch.minimum(worth(dearest), least_overlap)
@@ -65,7 +65,7 @@ def affordable(
     lost = lost.select(contested(lost))
     rest = inside.select(inside.shares_anchor(lost))
     anchor, target, _ = overlapping_predictions(
-        inside.anchors, targets, predictions, 0.0, among=anchors_of(lost)
+        inside.anchors, targets, predictions, 0.0, among=lost.distinct_anchors()
     )
     anchor, target = torch.cat([rest.anchor, anchor]), torch.cat([rest.target, target])
     pairs, overlap, cost, old = _with(pairs, overlap, cost, anchor, target, price)

@@ -8,7 +8,6 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
 from kedge.anchors.segments import fits_a_table, marked, pick, rank_below, total, where, wide
-from kedge.assign.shared.costs import anchors_of
 from kedge.types import Predictions
 
 
@@ -31,7 +30,7 @@ def with_overlapping(pairs: Pairs, predictions: Predictions) -> tuple[Pairs, Ten
 
     Ordered by target, then anchor. The second value (P,) marks the pairs that were there before.
     """
-    rows = anchors_of(pairs)
+    rows = pairs.distinct_anchors()
     anchor, target, _ = overlapping_predictions(
         pairs.anchors, pairs.targets, predictions, 0.0, among=rows
     )

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import marked, pick, where
+from kedge.anchors.segments import pick
 from kedge.boxes import at_least_float32, giou, iou, unflip
 from kedge.counted import count
 from kedge.types import Anchors, ClassWeights, Predictions, Targets
@@ -70,16 +70,11 @@ def alignment(predictions: Predictions, pairs: Pairs, alpha: float) -> Tensor:
     return class_logit(predictions, pairs).sigmoid() ** (1 - alpha) * overlap**alpha
 
 
-def anchors_of(pairs: Pairs) -> Tensor:
-    """The distinct rows (U,) of the pairs, ascending."""
-    return where(marked(pairs.anchor, pairs.num_rows()))
-
-
 def per_anchor(
     predictions: Predictions, pairs: Pairs, cost: Callable[[Tensor, Tensor | None], Tensor]
 ) -> Tensor:
     """(P,) ``cost(logits (u, C), objectness (u,) | None)`` (u,) at every pair's anchor."""
-    flat = anchors_of(pairs)
+    flat = pairs.distinct_anchors()
     values = [
         cost(at_least_float32(predictions.log_odds_at(part))[0], objectness(predictions, part))
         for part in flat.split(max(1, BLOCK // max(predictions.num_classes, 1)))

@@ -12,7 +12,7 @@ from kedge.anchors.queries.table import few_launches
 from kedge.anchors.segments import pick, rank_below, where
 from kedge.assign.shared.candidates import cheapest, dynamic_k, with_more, with_overlapping
 from kedge.assign.shared.contest import contested
-from kedge.assign.shared.costs import anchors_of, predicted_boxes
+from kedge.assign.shared.costs import predicted_boxes
 from kedge.boxes import iou
 from kedge.types import Predictions
 
@@ -44,7 +44,7 @@ def preferred(
         overlap, cost = price(pairs, torch.zeros_like(old).masked_scatter(old, good))
         wanted = dynamic_k(overlap, pairs.target, len(targets), k)
         return pairs, overlap, cost, cheapest(cost, pairs.target, wanted, k)
-    valid = anchors_of(own)
+    valid = own.distinct_anchors()
     pairs = own.select(good)
     said = iou(predicted_boxes(predictions, pairs), pairs.target_boxes())
     least = _kth_largest(said, pairs.target, len(targets), k)
@@ -69,7 +69,7 @@ def preferred(
     if len(lost):
         rest = own.select(own.shares_anchor(lost))
         anchor, target, _ = overlapping_predictions(
-            pairs.anchors, targets, predictions, 0.0, among=anchors_of(lost)
+            pairs.anchors, targets, predictions, 0.0, among=lost.distinct_anchors()
         )
         pairs, (good, claimed) = _joined(pairs, rest, anchor, target, good, claimed)
         overlap, cost = price(pairs, good)

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.segments import largest, logsumexp, total
-from kedge.assign.shared.costs import anchors_of
 
 
 def cheapest_transport(
@@ -31,7 +30,7 @@ def cheapest_transport(
     lives on the pairs of the regions, and one entry per anchor in them.
     """
     targets = pairs.targets
-    flat = anchors_of(pairs)  # u distinct anchors
+    flat = pairs.distinct_anchors()  # u distinct anchors
     point = torch.searchsorted(flat, pairs.anchor)
     image, count = pairs.anchors.image_of(flat), pairs.anchors.count(targets.batch_size)
     wide = torch.float32 if cost.device.type == "mps" else torch.float64
