@@ -185,7 +185,7 @@ class Hungarian:
         raw = raw.view(*flat.shape, -1)
         classes = self._classes(predictions, raw, names).to(boxes)
         few = len(rows) <= flat.numel()
-        size = BLOCK if rows.device.type == "cpu" else ON_A_GPU
+        size = _size(rows.device)
 
         def cheapest(wanted: Tensor, k: int) -> tuple[Tensor, Tensor]:
             """Of some targets the anchors, or, where targets are more, of some anchors the
@@ -220,11 +220,17 @@ class Hungarian:
         label = names - place * predictions.num_classes
         if self.classification == "softmax":
             return -at_least_float32(raw)[0].softmax(-1)[place, :, label]
-        logits = predictions.classes.log_odds(raw)[place, :, label]
-        logits = at_least_float32(logits)[0]
-        if self.cost == "product":
-            return -logits.sigmoid()
-        return focal_gain(logits, 0.25, 2.0)
+        odds = predictions.classes.log_odds(raw)
+        size = max(1, _size(raw.device) // max(raw.shape[1], 1))
+        some = [
+            self._price(at_least_float32(odds[image, :, own])[0])
+            for image, own in zip(place.split(size), label.split(size))
+        ]
+        return some[0] if len(some) == 1 else torch.cat(some)
+
+    def _price(self, logits: Tensor) -> Tensor:
+        """(k, N) cost of classes by their logits."""
+        return -logits.sigmoid() if self.cost == "product" else focal_gain(logits, 0.25, 2.0)
 
     def _cost(self, goal: Tensor, classes: Tensor, sides: Tensor, scale: Tensor) -> Tensor:
         """(g, N) cost of targets (g, 4), whose classes cost (g, N), at anchors ``sides`` (D, 1, N)
@@ -240,6 +246,11 @@ class Hungarian:
         cost.mul_(self.box_weight).add_(classes, alpha=self.class_weight)
         cost.add_(1 - _pairwise_giou(goal, sides), alpha=self.giou_weight)
         return torch.nan_to_num(cost, nan=WORST, posinf=WORST, neginf=WORST).clamp_(max=WORST)
+
+
+def _size(device: torch.device) -> int:
+    """Entries of a cost that are held at once."""
+    return BLOCK if device.type == "cpu" else ON_A_GPU
 
 
 def _rows(sides: Tensor, image: Tensor) -> Tensor:
