@@ -43,8 +43,9 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
 
 def said(kind: str, found: dict[str, list[str]]) -> str:
     """Who gains by it."""
-    better, open_, worse = (", ".join(names) or "none" for names in found.values())
-    return f"*{kind}*: AP50 rises in {better}; is not told apart in {open_}; falls in {worse}."
+    clauses = ("rises in", "is not told apart in", "falls in")
+    some = [f"{verb} {', '.join(names)}" for verb, names in zip(clauses, found.values()) if names]
+    return f"*{kind}*: AP50 {'; '.join(some)}."
 
 
 def seeds(row: dict[str, Any]) -> list[float]:
