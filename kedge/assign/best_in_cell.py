@@ -34,13 +34,15 @@ class BestInCell:
     similar: float = 0.4
 
     def __post_init__(self) -> None:
+        name = type(self).__name__
+        if not 0 <= self.ignore_above <= 1:
+            raise ValueError(f"{name}.ignore_above is an IoU in [0, 1], got {self.ignore_above}")
         if self.siblings not in ("background", "ignored", "positive"):
             raise ValueError(
-                "BestInCell.siblings is 'background', 'ignored' or 'positive', "
-                f"got {self.siblings!r}"
+                f"{name}.siblings is 'background', 'ignored' or 'positive', got {self.siblings!r}"
             )
         if not 0 < self.similar <= 1:
-            raise ValueError(f"BestInCell.similar is an IoU in (0, 1], got {self.similar}")
+            raise ValueError(f"{name}.similar is an IoU in (0, 1], got {self.similar}")
 
     @without_graph
     def __call__(
