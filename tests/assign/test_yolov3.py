@@ -30,8 +30,8 @@ def test_by_hand_the_best_shape_of_nine():
 
 
 def test_siblings_are_those_of_all_levels():
-    """With 60 x 40 the three shapes of level 1 have IoU .396, .860 and .334, of level 0 only 33 x 23
-    has more than .3: .316, in the cell 16, 8 of that level; of level 2 none."""
+    """With 60 x 40 the shapes of level 1 have IoU .396, .860 and .334; of level 0 only 33 x 23 has
+    more than .3, .316 in its cell 16, 8; of level 2 none."""
     one = Targets.from_list([{"boxes": torch.tensor([[100.0, 50, 160, 90]])}])
     got = YOLOv3(siblings="positive", similar=0.3)(PUBLISHED, one)
     found = sorted(zip(*(part.tolist() for part in PUBLISHED.place(got.anchor))))
