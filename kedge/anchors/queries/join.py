@@ -114,8 +114,8 @@ def overlapping_boxes(
     on = at - row * layers
     widest = other.new_zeros(layers, 2)
     widest.scatter_reduce_(0, layer[:, None].expand(-1, 2), other, "amax")
-    box, share = pick(a, row), pick(least, row).clamp(min=1e-6)[:, None]
-    share = torch.where(share > 0.5, 1 - share, (1 / share - 1) / 2)
+    box, share = pick(a, row), pick(least, row).clamp(min=0)[:, None]
+    share = torch.where(share > 0.5, 1 - share, (1 / share - 1) / 2)  # infinite at 0
     reach = torch.minimum((sizes(box) + pick(widest, on)) / 2, sizes(box) * share)
     reach = reach * (1 + 1e-5) + 1e-3 + 1e-6 * box.abs().amax(1, keepdim=True)
     windows = torch.cat([centres(box) - reach, centres(box) + reach], dim=1)
