@@ -29,7 +29,7 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
     return (
         "\n## Learned anchors in every detector with shapes\n\nToy data, from the paper's worst start (all shapes of a map "
         "alike), fixed or learned; *placed*: learned after the warm-up that leaves coarse maps to what their cells can hold "
-        "(`--warmup placed`; the same on one map). Mean and deviation over seeds, and the paired gain over fixed shapes with a 95 % "
+        "(`--warmup placed`; the same on one map); *yolov3 siblings*: `--assign yolov3:siblings=positive`. Mean and deviation over seeds, and the paired gain over fixed shapes with a 95 % "
         "bootstrap interval, which is narrower than a true one over so few seeds. *Maps*: how many anchors of each map, the finest "
         f"first, answer for the objects of the scored images by the shapes at the end (seed 0).\n\n{table(rows)}\n\n"
         + "".join(
