@@ -3,13 +3,11 @@ shape."""
 
 from dataclasses import dataclass
 
-from kedge.assign.shared.cell_rule import Siblings, best_shape_in_cell
-from kedge.assign.shared.without_graph import without_graph
-from kedge.types import Anchors, Assignment, Predictions, Targets
+from kedge.assign.shared.cell_rule import CellRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestInCell:
+class BestInCell(CellRule):
     """The anchor in the cell of the object's centre whose shape fits best (IoU with both centred).
 
     Where several objects want the same anchor the last one gets it, as in darknet. Anchors whose
@@ -30,25 +28,3 @@ class BestInCell:
     ``siblings`` is ours."""
 
     ignore_above: float = 0.6
-    siblings: Siblings = "background"
-    similar: float = 0.4
-
-    def __post_init__(self) -> None:
-        name = type(self).__name__
-        if not 0 <= self.ignore_above <= 1:
-            raise ValueError(f"{name}.ignore_above is an IoU in [0, 1], got {self.ignore_above}")
-        if self.siblings not in ("background", "ignored", "positive"):
-            raise ValueError(
-                f"{name}.siblings is 'background', 'ignored' or 'positive', got {self.siblings!r}"
-            )
-        if not 0 < self.similar <= 1:
-            raise ValueError(f"{name}.similar is an IoU in (0, 1], got {self.similar}")
-
-    @without_graph
-    def __call__(
-        self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
-    ) -> Assignment:
-        """Assigns a whole batch."""
-        return best_shape_in_cell(
-            anchors, targets, predictions, self.ignore_above, self.siblings, self.similar
-        )

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from kedge.assign.best_in_cell import BestInCell
+from kedge.assign.shared.cell_rule import CellRule
 
 
 @dataclass(frozen=True, kw_only=True)
-class YOLOv3(BestInCell):
+class YOLOv3(CellRule):
     """One anchor per object: of all levels' shapes the best fitting, in its level's cell.
 
     YOLOv2's rule (``BestInCell``) on a pyramid: shapes are compared by IoU with both boxes centred;
