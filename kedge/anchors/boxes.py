@@ -66,15 +66,15 @@ class Boxes(BoxList):
             return boxes.view(batch, width, 4), None
         return padded(boxes, self.count(batch), width)
 
-    def _images(self, targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Images of the list (M,) and of targets ``rows``, in one numbering: all 0 where the list
-        is shared."""
+    def _images(self, targets: Targets, rows: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Images of the list (M,) and of targets ``rows``, in one numbering, and how many it has:
+        one where the list is shared."""
         self.total(targets.batch_size)
         image = targets.image[rows]
         if self.image is None:
             none = torch.zeros(len(self), dtype=torch.int64, device=self.anchor_boxes.device)
-            return none, torch.zeros_like(image)
-        return self.image, image
+            return none, torch.zeros_like(image), 1
+        return self.image, image, targets.batch_size
 
     def _pairs(self, targets: Targets, found: list[tuple[Tensor, Tensor]]) -> Pairs:
         """From blocks of (target, place in the list), ordered by target, then anchor."""
@@ -89,9 +89,8 @@ class Boxes(BoxList):
     def _overlap(
         self, targets: Targets, ids: Tensor, min_iou: float
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        mine, asked = self._images(targets, ids)
+        mine, asked, images = self._images(targets, ids)
         boxes = self.anchor_boxes.detach()
-        images = 1 if self.shared else targets.batch_size
         for i, j, value in overlapping_boxes(
             targets.boxes[ids], asked, boxes, mine, images, min_iou
         ):
@@ -172,12 +171,11 @@ class Boxes(BoxList):
         self, targets: Targets, ids: Tensor, box: Tensor, margin: float, level: int | None
     ) -> list[tuple[Tensor, Tensor]]:
         """Blocks of (target, place) of the points of a level (None: all) in windows (G, 4)."""
-        mine, asked = self._images(targets, ids)
+        mine, asked, images = self._images(targets, ids)
         points = self.points().detach()
         on = None if level is None or self.levels is None else self.levels == level
         slack = torch.tensor([-1.0, -1.0, 1.0, 1.0], device=box.device) * 1e-3
         found = []
-        images = 1 if self.shared else targets.batch_size
         for i, row in points_in_windows(points, mine, box[ids] + slack, asked, images):
             keep = holds(pick(box, pick(ids, i)), pick(points, row), margin)
             keep = keep if on is None else keep & on[row]

@@ -143,14 +143,8 @@ def _by_segment(values: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
         order = torch.argsort(values, stable=True)
         order = order[torch.argsort(segment[order], stable=True)]
     else:
-        order = keyed(segment, values).sort(stable=True).indices
+        order = (segment << 32).add_(_bits(values)).sort(stable=True).indices
     return order, pick(segment, order)
-
-
-def keyed(major: Tensor, minor: Tensor) -> Tensor:
-    """(P,) int64 that sort as ``major`` (P,) int64, below 2^31, and among equals ``minor`` (P,)
-    float32."""
-    return (major << 32).add_(_bits(minor))
 
 
 def _bits(values: Tensor) -> Tensor:

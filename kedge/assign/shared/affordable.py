@@ -61,8 +61,7 @@ def affordable(
     rows = where(matters | (value >= pick(least_overlap, target)))
     pairs, _ = with_more(inside.select(kept), pick(anchor, rows), pick(target, rows))
     pairs, overlap, cost, claimed = _near(inside, pairs, price, claim, least)
-    lost = pairs.select(claimed)
-    lost = lost.select(contested(lost))
+    lost = pairs.select(claimed & contested(pairs, claimed))
     rest = inside.select(inside.shares_anchor(lost))
     anchor, target, _ = overlapping_predictions(
         inside.anchors, targets, predictions, 0.0, among=lost.distinct_anchors()

@@ -5,16 +5,14 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.table import few_launches
-from kedge.anchors.segments import pick, where
+from kedge.anchors.segments import pick, total, where
 
 
-def contested(pairs: Pairs) -> Tensor:
-    """(P,) bool: whether a lower target has a pair with the pair's anchor too; true of one pair or
-    more of every anchor that several targets have."""
+def contested(pairs: Pairs, claimed: Tensor) -> Tensor:
+    """(P,) bool: whether two or more targets claim the pair's anchor, by pairs that are ``claimed``
+    (P,); every pair stands there once."""
     slot, count = pairs.slots()
-    lowest = torch.full((count,), len(pairs.targets), device=slot.device)
-    lowest.scatter_reduce_(0, slot, pairs.target, "amin")
-    return pick(lowest, slot) < pairs.target
+    return pick(total(claimed.int(), slot, count), slot) > 1
 
 
 def settle(pairs: Pairs, claimed: Tensor, by: Tensor) -> Tensor:
@@ -23,24 +21,10 @@ def settle(pairs: Pairs, claimed: Tensor, by: Tensor) -> Tensor:
     An anchor that several targets claim goes to the target of largest ``by`` (P,) among all of the
     anchor's pairs, even to one that did not claim it.
     """
+    disputed = contested(pairs, claimed)
     if few_launches(pairs.targets):
-        lowest, highest = _ends(pairs, claimed)
-        return torch.where(lowest < highest, pairs.wins_anchor(by), claimed)
-    own = pairs.select(claimed)
-    disputed = own.select(contested(own))
-    if len(disputed) == 0:
+        return torch.where(disputed, pairs.wins_anchor(by), claimed)
+    rows = where(disputed)
+    if len(rows) == 0:
         return claimed
-    rows = where(pairs.shares_anchor(disputed))
     return claimed.scatter(0, rows, pairs.select(rows).wins_anchor(pick(by, rows)))
-
-
-def _ends(pairs: Pairs, claimed: Tensor) -> tuple[Tensor, Tensor]:
-    """(P,) the lowest and the highest target that claims the pair's anchor; where none does the
-    lowest is above the highest."""
-    slot, count = pairs.slots()
-    nobody = len(pairs.targets)
-    lowest = torch.full((count,), nobody, device=slot.device)
-    lowest.scatter_reduce_(0, slot, torch.where(claimed, pairs.target, nobody), "amin")
-    highest = torch.full((count,), -1, device=slot.device)
-    highest.scatter_reduce_(0, slot, torch.where(claimed, pairs.target, -1), "amax")
-    return pick(lowest, slot), pick(highest, slot)

@@ -64,8 +64,8 @@ def preferred(
         pairs, (good,) = _joined(pairs, rest, anchor, target, good)
         overlap, cost = price(pairs, good)
     claimed = cheapest(cost, pairs.target, wanted, k)
-    lost = pairs.select(claimed & (pairs.max_per_anchor(-cost) <= -DEAR))
-    lost = lost.select(contested(lost))
+    dear = claimed & (pairs.max_per_anchor(-cost) <= -DEAR)
+    lost = pairs.select(dear & contested(pairs, dear))
     if len(lost):
         rest = own.select(own.shares_anchor(lost))
         anchor, target, _ = overlapping_predictions(
