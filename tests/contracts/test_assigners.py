@@ -77,6 +77,7 @@ EVERY = [
     TAL.ultralytics(),
     Uniform(),
     YOLOv3(),
+    YOLOv3(siblings="positive", similar=0.5),
     YOLOv5(),
     ATSS(alpha=0.8),
     AlignedOTA(),

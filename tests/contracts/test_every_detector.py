@@ -98,6 +98,18 @@ def test_made_with_a_strategy_or_given_it_afterwards(detector, name):
     look(swapped)
 
 
+@pytest.mark.parametrize("detector", ["yolov2", "yolov3", "retinanet"])
+@pytest.mark.parametrize("name", ["best_in_cell", "yolov3"])
+@pytest.mark.parametrize("siblings", ["positive", "ignored"])
+def test_siblings_of_either_rule_in_detectors_of_shapes(detector, name, siblings):
+    spec = f"{name}:siblings={siblings},similar=0.2"
+    made, swapped = fresh(detector, assign=rule(spec)), fresh(detector)
+    published = step(fresh(detector, assign=rule(name)))
+    first(swapped).assign = rule(spec)
+    assert step(made) == step(swapped) != published
+    look(swapped)
+
+
 @with_anchors
 def test_every_coder_writes_its_boxes_or_is_refused_by_name(detector):
     if detector == WITHOUT_CODES:
