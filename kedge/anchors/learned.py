@@ -52,6 +52,10 @@ class LearnedShapes(nn.Module):
         """(L, 2) cell size of every level, x then y."""
         return torch.tensor([level.strides[::-1] for level in self.levels])
 
+    def level_offsets(self) -> Tensor:
+        """(L, 2) where in its cell an anchor's centre lies, in cells, x then y."""
+        return torch.tensor([[level.offset] * 2 for level in self.levels])
+
     def level_of_shapes(self) -> Tensor:
         """(S,) the level of every shape."""
         counts = torch.tensor([len(level.shapes_tensor()) for level in self.levels])
@@ -68,15 +72,18 @@ class LearnedShapes(nn.Module):
             self._grids[size] = known
         return known.with_shapes(shapes)
 
-    def set_strides_(self, strides: Sequence[tuple[float, float]]) -> None:
-        """Another cell size (y, x) in pixels for every level."""
-        if len(strides) != len(self.levels):
+    def set_cells_(self, cells: Sequence[tuple[tuple[float, float], float]]) -> None:
+        """Another cell size (y, x) in pixels for every level, and another offset in the cell."""
+        if len(cells) != len(self.levels):
             raise ValueError(
-                f"set_strides_: these anchors have {len(self.levels)} levels, got {len(strides)}"
+                f"set_cells_: these anchors have {len(self.levels)} levels, got {len(cells)}"
             )
-        if all(level.strides == tuple(s) for level, s in zip(self.levels, strides)):
+        if all((level.strides, level.offset) == cell for level, cell in zip(self.levels, cells)):
             return
-        self.levels = tuple(replace(level, stride=s) for level, s in zip(self.levels, strides))
+        self.levels = tuple(
+            replace(level, stride=stride, offset=offset)
+            for level, (stride, offset) in zip(self.levels, cells)
+        )
         self._grids = {}
 
     @torch.no_grad()

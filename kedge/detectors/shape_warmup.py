@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from kedge.anchors.grid import Grid
 from kedge.anchors.learned import LearnedShapes
 from kedge.assign.soft_cell import SoftCell
-from kedge.boxes import sizes
+from kedge.boxes import centres, sizes
 from kedge.losses.clustering import clustering_loss
 from kedge.ranks import gathered
 from kedge.types import Targets
 
 LEAST_MASS = 1e-9  # of a shape, of all objects
+LEAST_OVERLAP = 1e-3  # of a side, with the nearest cell
 
 
 class AnnealedWarmup(nn.Module):
@@ -30,8 +31,9 @@ class AnnealedWarmup(nn.Module):
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
     smallest.
 
-    ``placed``: a shape also costs an object what the cells of its level cost (``unplaced``), so
-    that coarse levels are left to the objects that they can hold; shapes are kept in order within a
+    ``placed``: a shape also costs an object what lies between that and the nearest cell of the
+    shape's level (``unplaced``), so that a coarse level is left to the objects that it can hold:
+    large ones, and those that happen to lie about its cells; shapes are kept in order within a
     level only. Without it a pyramid deals small objects, where there are many, to levels whose
     cells are farther apart than the objects are long. On one level it changes nothing.
 
@@ -82,15 +84,15 @@ class AnnealedWarmup(nn.Module):
             return
         step = int(self.step)
         self.step += 1
-        size = sizes(targets.boxes[~targets.ignore])
-        size = gathered(size[(size > 0).all(1)].to(self.total))
-        if len(size) == 0:
+        boxes = targets.boxes[~targets.ignore]
+        boxes = gathered(boxes[(sizes(boxes) > 0).all(1)].to(self.total))
+        if len(boxes) == 0:
             return
         done = step / max(self.steps - 1, 1)
         fresh = not bool(self.mass.any())
         # the running sums forget in 1 / rate steps: quickly at first, more slowly towards the end
         rate = 1.0 if fresh else min(0.5, self.memory / self.steps) * (1 - done / 2)
-        log = size.log()
+        log = sizes(boxes).log()
         self.moments.lerp_(torch.stack([log.mean(0), log.square().mean(0)]), rate)
         spread = (self.moments[1] - self.moments[0].square()).sum().clamp(min=1e-6)
         start, end = self.temperature
@@ -103,7 +105,9 @@ class AnnealedWarmup(nn.Module):
         pyramid = self.placed and len(anchors.levels) > 1
         level = anchors.level_of_shapes().to(cost.device) if pyramid else None
         if level is not None:
-            cost = cost + unplaced(size, anchors.level_strides().to(size))[:, level]
+            cost = (
+                cost + unplaced(boxes, anchors.level_strides(), anchors.level_offsets())[:, level]
+            )
         share = (-cost / heat).softmax(dim=1)
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)
@@ -117,14 +121,18 @@ class AnnealedWarmup(nn.Module):
         anchors.set_shapes_((self.total / self.mass[:, None]).exp())
 
 
-def unplaced(size: Tensor, strides: Tensor) -> Tensor:
-    """(n, L) what the cells of levels with ``strides`` (L, 2), x then y, cost objects of ``size``
-    (n, 2): minus the logarithm of the IoU with an anchor of the object's own shape at the nearest
-    cell, by the mean overlap along each axis over all places of the object."""
-    half, side = strides / 2, size[:, None]
-    reach = torch.minimum(half, side)  # how far off the overlap lasts
-    overlap = (reach - reach.square() / (2 * side)) / half  # of a side that is 1
-    shared = overlap.prod(-1)
+def unplaced(boxes: Tensor, strides: Tensor, offsets: Tensor) -> Tensor:
+    """(n, L) what the places of ``boxes`` (n, 4) cost on levels with ``strides`` (L, 2), x then y,
+    and anchors at ``offsets`` (L, 2) in their cells: minus the logarithm of the IoU with an anchor
+    of the object's own shape at the nearest cell.
+
+    An overlap along one axis counts as ``LEAST_OVERLAP`` of the side at least, so that an object
+    which no cell reaches still has a finite cost. Cells go on beyond the border of the image.
+    """
+    strides, offsets = strides.to(boxes), offsets.to(boxes)
+    cell = centres(boxes)[:, None] / strides - offsets
+    away = (cell - cell.round()).abs() * strides
+    shared = (1 - away / sizes(boxes)[:, None]).clamp(min=LEAST_OVERLAP).prod(-1)
     return -(shared / (2 - shared)).log()
 
 

@@ -79,8 +79,8 @@ def _processes() -> int:
 
 class LearnedCells(nn.Module):
     """The boxes of a cell, level by level, from shapes that are parameters (``learned``): about the
-    centres of ``cells`` ((A, 4) each), which are ``strides`` (y, x) apart. ``warmup``: its
-    schedule, or None.
+    centres of ``cells`` ((A, 4) each), which are ``strides`` (y, x) apart, the first ``shift``
+    cells from the corner of the image. ``warmup``: its schedule, or None.
 
     ``after``: what the peer's generator gets back at the undo; at first, what it had.
     """
@@ -91,16 +91,17 @@ class LearnedCells(nn.Module):
         after: Any,
         warmup_steps: int,
         strides: Sequence[tuple[float, float]],
+        shift: float = 0.0,
     ) -> None:
         super().__init__()
-        cells = [part.detach().float() for part in cells]
-        for number, part in enumerate(cells):
-            common_centre(part, f"level {number}")
+        cells, levels = [part.detach().float() for part in cells], []
+        for number, (stride, part) in enumerate(zip(strides, cells, strict=True)):
+            x, y = common_centre(part, f"level {number}").tolist()
             self.register_buffer(f"middle{number}", centres(part), persistent=False)
+            offset = shift + (x / stride[1] + y / stride[0]) / 2  # for the warm-up alone
+            levels.append(Level(stride=stride, shapes=sizes(part), offset=offset))
         self.counts = [len(part) for part in cells]
-        self.learned = LearnedShapes(
-            [Level(stride=s, shapes=sizes(part)) for s, part in zip(strides, cells, strict=True)]
-        )
+        self.learned = LearnedShapes(levels)
         self.warmup = None
         if warmup_steps:
             shapes = len(self.learned)

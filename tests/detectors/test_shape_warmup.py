@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torchvision.ops import box_iou
 
-from kedge import Level, Targets
+from kedge import Grid, Level, Targets
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign import SoftCell
@@ -206,15 +207,38 @@ def on_a_pyramid(placed: bool, per: int = 2) -> LearnedShapes:
 
 
 def test_what_cells_cost_by_hand():
-    # half a cell of 32 px: 32 px lose a quarter of their overlap along x, 16 px half along y
-    shared = 0.75 * 0.5
-    wanted = -math.log(shared / (2 - shared))
-    got = unplaced(torch.tensor([[32.0, 16.0]]), torch.tensor([[32.0, 32.0], [1e-3, 1e-3]]))
-    assert got[0, 0].item() == pytest.approx(wanted)
-    assert got[0, 1].item() == pytest.approx(0, abs=1e-3)  # a cell everywhere
-    # a speck of 1 px meets one of 32 x 32 px with its share of it
-    speck = unplaced(torch.ones(1, 2), torch.full((1, 2), 32.0)).item()
-    assert speck == pytest.approx(-math.log(1 / 1024 / (2 - 1 / 1024)), rel=1e-4)
+    # centred at (24, 40): on cells of 32 px (middles at 16, 48) 8 px off along both axes
+    box = torch.tensor([[8.0, 32.0, 40.0, 48.0]])
+    shared = (1 - 8 / 32) * (1 - 8 / 16)
+    strides, offsets = torch.tensor([[32.0, 32.0], [16.0, 8.0]]), torch.tensor([[0.5] * 2] * 2)
+    got = unplaced(box, strides, offsets)
+    assert got[0, 0].item() == pytest.approx(-math.log(shared / (2 - shared)))
+    # cells of 16 x 8 px have one at 24 along x, and 36 and 44 along y: 4 px off
+    assert got[0, 1].item() == pytest.approx(-math.log(0.75 / 1.25))
+    assert unplaced(box, strides[:1], torch.zeros(1, 2))[0, 0].item() == pytest.approx(
+        -math.log((1 - 8 / 32) * (1 - 8 / 16) / (2 - 0.375))
+    )
+
+
+def test_what_cells_cost_is_the_iou_on_the_grid():
+    """Against anchors of the object's own shape at every cell."""
+    torch.manual_seed(0)
+    corner, side = torch.rand(50, 2) * 100, torch.rand(50, 2) * 30 + 20
+    boxes = torch.cat([corner, corner + side], dim=1)
+    for stride, offset in ((8, 0.5), (16, 0.0), (32, 0.25)):
+        got = unplaced(boxes, torch.full((1, 2), float(stride)), torch.full((1, 2), offset))
+        for box, cost in zip(boxes, got[:, 0]):
+            w, h = (box[2:] - box[:2]).tolist()
+            grid = Grid((192, 192), [Level(stride=stride, shapes=[(w, h)], offset=offset)])
+            iou = box_iou(grid.boxes(), box[None]).max()
+            if iou > 0.05:
+                assert cost.exp().reciprocal() == pytest.approx(iou.item(), abs=1e-4)
+
+
+def test_an_object_that_no_cell_reaches_has_a_finite_cost():
+    speck = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    cost = unplaced(speck, torch.tensor([[64.0, 64.0]]), torch.tensor([[0.5, 0.5]]))
+    assert cost.item() == pytest.approx(-math.log(1e-6 / 2), rel=1e-3)
 
 
 def test_placed_shapes_leave_coarse_levels_to_what_they_can_hold():

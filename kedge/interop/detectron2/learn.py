@@ -42,7 +42,7 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
                          "teaches shapes")  # fmt: skip
     peer = generator.cell_anchors
     strides = [(float(stride), float(stride)) for stride in generator.strides]
-    cells = CellAnchors(list(peer), peer, warmup_steps, strides)
+    cells = CellAnchors(list(peer), peer, warmup_steps, strides, float(generator.offset))
     generator.cell_anchors = cells.to(next(iter(peer)).device)
     learned.later(lambda: setattr(generator, "cell_anchors", cells.after))
     learned.set(owner, "box2box_transform", ShapeTransform(transform))

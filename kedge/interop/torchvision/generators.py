@@ -52,7 +52,7 @@ class LearnedGenerator(nn.Module):
             stride, offset = self.place(number, (height, width), (rows, columns))
             level = Level(stride=stride, shapes=part, offset=offset, size=(rows, columns))
             levels.append(level)
-        self.learned.set_strides_([level.strides for level in levels])
+        self.learned.set_cells_([(level.strides, level.offset) for level in levels])
         boxes = Grid((height, width), levels).with_shapes(shapes).boxes()
         self.__dict__["grid"] = ListedGrid((height, width), levels)
         return [boxes] * len(image_list.image_sizes)
