@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from kedge.anchors import segments
 from kedge.anchors.queries import join, table
 from kedge.assign import hungarian
+from kedge.assign.shared import affordable
 
 # operations that only look at memory in another way, make it without filling it, or ask for a type
 _VIEWS = {
@@ -41,9 +42,11 @@ OF_A_PROCESSOR = (
     (table, "LISTED"),
     (hungarian, "BLOCK"),
     (join, "BLOCK"),
+    (affordable, "MANY"),
 )
 """What only a processor does from so many rows on: masks by numpy, searches in order, a sample
-before a sort, ids that are sorted, a table in pieces, ties in a list, costs and joins in blocks."""
+before a sort, ids that are sorted, a table in pieces, ties in a list, costs and joins in blocks,
+prices of what can matter alone."""
 
 
 class Launches(TorchDispatchMode):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import pick, pick_boxes, total, where
+from kedge.anchors.segments import marked, pick, pick_boxes, total, where
 from kedge.boxes import at_least_float32, centres, iou, sizes
 
 BLOCK, ON_A_GPU = 1 << 15, 1 << 19  # candidates at once; the first fits a processor's cache
@@ -106,10 +106,9 @@ def overlapping_boxes(
     a, b = at_least_float32(a, b)
     least = torch.as_tensor(min_iou, dtype=a.dtype, device=a.device).expand(len(a))
     other = sizes(b).nan_to_num(nan=0, posinf=0, neginf=0)
-    octave = other.amax(1).clamp(min=1).log2().ceil().clamp(*OCTAVES)
-    octave, layer = octave.unique(return_inverse=True)
-    layers = len(octave)
-    at = where(_fitting(a, least, octave).flatten())
+    layer = other.amax(1).clamp(min=1).log2().ceil().clamp(*OCTAVES).long() - OCTAVES[0]
+    layers = OCTAVES[1] - OCTAVES[0] + 1
+    at = where((_fitting(a, least) & marked(layer, layers)).flatten())
     row = at.div(layers, rounding_mode="floor")
     on = at - row * layers
     widest = other.new_zeros(layers, 2)
@@ -127,13 +126,14 @@ def overlapping_boxes(
         yield pick(i, rows), pick(j, rows), pick(value, rows)
 
 
-def _fitting(boxes: Tensor, least: Tensor, octave: Tensor) -> Tensor:
-    """(P, K) bool: which boxes (P, 4) can have an IoU of ``least`` (P,) with one of an ``octave``
-    (K,).
+def _fitting(boxes: Tensor, least: Tensor) -> Tensor:
+    """(P, K) bool: which boxes (P, 4) can have an IoU of ``least`` (P,) with one of each of the K
+    ``OCTAVES``.
 
     No IoU is above the ratio of the two boxes' longer sides.
     """
     side, least = sizes(boxes).amax(1)[:, None], (least * (1 - 1e-5))[:, None]
-    above = torch.where(octave == OCTAVES[1], torch.inf, 2**octave)  # the last one has no end
-    below = torch.where(octave == OCTAVES[0], 0, 2 ** (octave - 1))
+    above = 2.0 ** torch.arange(OCTAVES[0], OCTAVES[1] + 1, device=boxes.device).to(boxes.dtype)
+    below = above / 2
+    below[0], above[-1] = 0, torch.inf  # the first one has no beginning, the last one no end
     return (least <= 1) & (above >= least * side) & (below * least <= side)

@@ -18,7 +18,7 @@ from kedge.boxes import centres, iou
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite
-MANY = 1 << 14  # anchors inside from which it pays to look for those that can matter
+MANY, ON_A_GPU = 1 << 14, 1 << 22  # anchors inside from which to look for those that can matter
 
 Price = Callable[[Pairs], tuple[Tensor, Tensor]]
 Claim = Callable[[Pairs, Tensor, Tensor], Tensor]
@@ -45,7 +45,8 @@ def affordable(
     are added around targets that would take something dearer. An anchor that several claim is
     priced for all targets that it touches.
     """
-    if few_launches(inside.targets) or len(inside) < MANY:
+    many = MANY if inside.anchor.device.type == "cpu" else ON_A_GPU
+    if few_launches(inside.targets) or len(inside) < many:
         pairs, _ = with_overlapping(inside, predictions)
         return _near(inside, pairs, price, claim, least)
     targets, valid = inside.targets, inside.distinct_anchors()
