@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.level import Level
 from kedge.boxes import centres, sizes
-from kedge.detectors.shape_warmup import AnnealedWarmup
+from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.interop.listed import common_centre
 from kedge.interop.undo import Undo
 from kedge.types import Targets
@@ -80,7 +80,7 @@ def _processes() -> int:
 class LearnedCells(nn.Module):
     """The boxes of a cell, level by level, from shapes that are parameters (``learned``): about the
     centres of ``cells`` ((A, 4) each), which are ``strides`` (y, x) apart, the first ``shift``
-    cells from the corner of the image. ``warmup``: its schedule, or None.
+    cells from the corner of the image. ``warmup``: its schedule, or None; ``by_shape``: as there.
 
     ``after``: what the peer's generator gets back at the undo; at first, what it had.
     """
@@ -92,6 +92,7 @@ class LearnedCells(nn.Module):
         warmup_steps: int,
         strides: Sequence[tuple[float, float]],
         shift: float = 0.0,
+        by_shape: bool = False,
     ) -> None:
         super().__init__()
         cells, levels = [part.detach().float() for part in cells], []
@@ -105,7 +106,7 @@ class LearnedCells(nn.Module):
         self.warmup = None
         if warmup_steps:
             shapes = len(self.learned)
-            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
+            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, by_shape=by_shape)
         self.__dict__["after"] = after
 
     def boxes(self) -> list[Tensor]:

@@ -7,10 +7,12 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from kedge.assign.by_name import compares_shapes
 from kedge.batches.cached import Cached
+from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
+from kedge.detectors.gradient_warmup import GradientWarmup
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
 from kedge.predict.proposals import Given
 from kedge.ranks import num_ranks, over_ranks
 from kedge.train.checkpoint import check_fit
@@ -69,7 +71,10 @@ class DetectionModule(LightningModule):
         self.warmup_steps = warmup_length(config, self.total_steps)
         if config.warmup in ("annealed", "placed"):
             return AnnealedWarmup(
-                steps=self.warmup_steps, num_shapes=len(shapes), placed=config.warmup == "placed"
+                steps=self.warmup_steps,
+                num_shapes=len(shapes),
+                placed=config.warmup == "placed",
+                by_shape=compares_shapes(self.detector.rule),
             )
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)

@@ -8,7 +8,8 @@ from detectors.scenes import SHAPES, make, target
 from torch import nn
 
 from kedge.assign.by_name import strategy
-from kedge.detectors.shape_warmup import AnnealedWarmup, GradientWarmup
+from kedge.detectors.annealed_warmup import AnnealedWarmup
+from kedge.detectors.gradient_warmup import GradientWarmup
 from kedge.losses import BoxOverlap, DenseLoss, Focal, WiseIoULoss, per_element
 from kedge.losses.box_terms import HarmonisedCodes
 from kedge.losses.class_terms import Harmonised

@@ -11,7 +11,7 @@ from torchvision.models.detection.ssd import SSD
 
 from kedge.coders.delta import DeltaCoder
 from kedge.counted import count
-from kedge.detectors.shape_warmup import AnnealedWarmup
+from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.generators import (

@@ -1,22 +1,19 @@
-"""How learned shapes find their place in the first steps of training, in any detector.
-
-``AnnealedWarmup`` clusters the objects of the batches online, by deterministic annealing: it needs
-no gradient and few steps. ``GradientWarmup`` is the paper's: soft assignment and an online
-clustering loss."""
+"""AnnealedWarmup: how learned shapes find their place in the first steps of training, in any
+detector, by clustering the objects of the batches online. It needs no gradient and few steps."""
 
 import torch
 from torch import Tensor, nn
 
-from kedge.anchors.grid import Grid
 from kedge.anchors.learned import LearnedShapes
-from kedge.assign.soft_cell import SoftCell
-from kedge.boxes import centres, sizes
-from kedge.losses.clustering import clustering_loss
+from kedge.boxes import sizes
+from kedge.detectors.places import anywhere, off_cells, overlap
 from kedge.ranks import gathered
 from kedge.types import Targets
 
 LEAST_MASS = 1e-9  # of a shape, of all objects
-LEAST_OVERLAP = 1e-3  # of a side, with the nearest cell
+LEAST_OVERLAP = 1e-6  # of an object with the nearest cell
+FINER = 0.15  # what a level costs that is finer by a factor of e; chosen on blood cells
+ENOUGH, LEAST_NEED = 0.9, 0.05  # IoU from which an object asks for little, and how little
 
 
 class AnnealedWarmup(nn.Module):
@@ -31,11 +28,15 @@ class AnnealedWarmup(nn.Module):
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
     smallest.
 
-    ``placed``: a shape also costs an object what lies between that and the nearest cell of the
-    shape's level (``unplaced``), so that a coarse level is left to the objects that it can hold:
-    large ones, and those that happen to lie about its cells; shapes are kept in order within a
-    level only. Without it a pyramid deals small objects, where there are many, to levels whose
-    cells are farther apart than the objects are long. On one level it changes nothing.
+    ``placed``: on a pyramid the places count too, as they do in the matching, else small objects,
+    where there are many, are dealt to levels whose cells are farther apart than they are long.
+    A shape also costs an object what lies between that and the nearest cell of the shape's level,
+    squared as sizes are, and ``FINER`` of every level that is finer than the coarsest, for its
+    background: so objects go to the coarsest level that holds them. And objects count by what the
+    best anchor lacks of an IoU of ``ENOUGH``, so that rare sizes get a shape. Shapes are in order
+    within a level only. ``by_shape``: for rules that compare shapes alone, in the cell of the
+    object's centre, wherever that is; then a level costs what the overlap with its nearest cell is
+    on average, and no more. On one level ``placed`` changes nothing.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
@@ -58,6 +59,7 @@ class AnnealedWarmup(nn.Module):
         temperature: tuple[float, float] = (2.0, 0.01),
         noise: float = 0.1,
         placed: bool = True,
+        by_shape: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -66,7 +68,7 @@ class AnnealedWarmup(nn.Module):
         if not 0 < temperature[1] <= temperature[0]:
             raise ValueError(f"temperature must fall from a to b > 0, got {temperature}")
         self.steps, self.memory, self.temperature = steps, memory, temperature
-        self.noise, self.placed, self.seed = noise, placed, seed
+        self.noise, self.placed, self.by_shape, self.seed = noise, placed, by_shape, seed
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("mass", torch.zeros(num_shapes))
         self.register_buffer("total", torch.zeros(num_shapes, 2))
@@ -104,11 +106,13 @@ class AnnealedWarmup(nn.Module):
         cost = (log[:, None] - centre).square().sum(-1)
         pyramid = self.placed and len(anchors.levels) > 1
         level = anchors.level_of_shapes().to(cost.device) if pyramid else None
+        need = None
         if level is not None:
-            cost = (
-                cost + unplaced(boxes, anchors.level_strides(), anchors.level_offsets())[:, level]
-            )
+            place, need = self._places(boxes, anchors, centre.exp(), level)
+            cost = cost + place
         share = (-cost / heat).softmax(dim=1)
+        if need is not None:
+            share = share * (need / need.mean())[:, None]
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)
         starved = (self.mass == LEAST_MASS)[:, None]  # by all objects: such a shape stays
@@ -120,82 +124,16 @@ class AnnealedWarmup(nn.Module):
         self.total.copy_(self.total[order])
         anchors.set_shapes_((self.total / self.mass[:, None]).exp())
 
-
-def unplaced(boxes: Tensor, strides: Tensor, offsets: Tensor) -> Tensor:
-    """(n, L) what the places of ``boxes`` (n, 4) cost on levels with ``strides`` (L, 2), x then y,
-    and anchors at ``offsets`` (L, 2) in their cells: minus the logarithm of the IoU with an anchor
-    of the object's own shape at the nearest cell.
-
-    An overlap along one axis counts as ``LEAST_OVERLAP`` of the side at least, so that an object
-    which no cell reaches still has a finite cost. Cells go on beyond the border of the image.
-    """
-    strides, offsets = strides.to(boxes), offsets.to(boxes)
-    cell = centres(boxes)[:, None] / strides - offsets
-    away = (cell - cell.round()).abs() * strides
-    shared = (1 - away / sizes(boxes)[:, None]).clamp(min=LEAST_OVERLAP).prod(-1)
-    return -(shared / (2 - shared)).log()
-
-
-class GradientWarmup(nn.Module):
-    """The paper's warm-up: soft assignment, and a clustering loss, both fading over ``steps``.
-
-    The temperature of the soft assignment falls linearly from ``temperature`` to 0, the weight of
-    the clustering term from ``clustering`` to 0; then the detector's own rule takes over.
-    ``soft=False`` or ``clustering=0`` switch one of the two off (the paper's ablation).
-
-    Source: Zhong et al., arXiv:1812.00469, section 3.3; there ``steps`` is 1,500 at batch size 64.
-    """
-
-    step: Tensor
-
-    def __init__(
-        self,
-        *,
-        steps: int,
-        temperature: float = 2.0,
-        clustering: float = 1.0,
-        soft: bool = True,
-    ) -> None:
-        super().__init__()
-        if steps < 1 or temperature <= 0 or clustering < 0:
-            raise ValueError(
-                "GradientWarmup needs steps >= 1, temperature > 0 and clustering >= 0, "
-                f"got {steps}, {temperature}, {clustering}"
-            )
-        self.steps, self.temperature = steps, temperature
-        self.clustering, self.soft = clustering, soft
-        self.register_buffer("step", torch.tensor(0))
-
-    @property
-    def active(self) -> bool:
-        """Whether steps are left."""
-        return int(self.step) < self.steps
-
-    @property
-    def left(self) -> float:
-        """The share of the warm-up that is left: 1 at the start, 0 at the end."""
-        return max(0.0, 1 - int(self.step) / self.steps)
-
-    def assigner(self) -> SoftCell | None:
-        """The soft rule of this step; None where the detector's own holds."""
-        if not (self.soft and self.active):
-            return None
-        return SoftCell(temperature=self.temperature * self.left)
-
-    def loss(self, grid: Grid, targets: Targets) -> Tensor:
-        """The clustering term of this step, weighted: a scalar that is differentiable in the
-        shapes."""
-        if not self.active or self.clustering == 0:
-            return grid.shapes.sum() * 0
-        cell = grid.in_cell(targets)
-        with torch.no_grad():
-            score = -cell.log_residual().square().sum(1)
-            if self.soft:
-                share = cell.softmax_per_target(score / (self.temperature * self.left))
-            else:
-                share = cell.top_per_target(score, k=1).to(score)
-        return self.clustering * self.left * clustering_loss(cell, share)
-
-    def advance(self) -> None:
-        """Ends a step."""
-        self.step += 1
+    def _places(
+        self, boxes: Tensor, anchors: LearnedShapes, shapes: Tensor, level: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """(n, S) what it costs ``boxes`` (n, 4) that ``shapes`` (S, 2) stand in the cells of their
+        ``level`` (S,), and (n,) how much each box asks for a better anchor; None: all the same."""
+        side, strides = sizes(boxes), anchors.level_strides().to(boxes)
+        if self.by_shape:
+            return anywhere(side, strides)[:, level], None
+        away, side = off_cells(boxes, strides, anchors.level_offsets().to(boxes)), side[:, None]
+        own = overlap(side, side, away).clamp(min=LEAST_OVERLAP).log().square()
+        finer = (strides.amax() / strides[:, 0]).log()
+        need = ENOUGH - overlap(side, shapes, away[:, level]).amax(1)
+        return (own + FINER * finer)[:, level], need.clamp(min=LEAST_NEED)
