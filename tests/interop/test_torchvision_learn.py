@@ -6,6 +6,7 @@ from interop.tv_models import assert_equal, batch, model, step
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
+from kedge.interop.learned import LearnedCells
 from kedge.interop.torchvision import learn_anchors
 from kedge.interop.torchvision.learn import ShapeCoder
 
@@ -106,6 +107,19 @@ def test_anchors_in_the_middle_of_their_cells_stay_there():
     before = anchors_seen(given, images, targets)
     learn_anchors(given, warmup_steps=0)
     torch.testing.assert_close(anchors_seen(given, images, targets), before, rtol=1e-5, atol=1e-4)
+    # the warm-up knows where they are
+    cells = given.anchor_generator.learned
+    assert cells.level_strides()[:3, 0].tolist() == [8, 16, 32]
+    assert cells.level_offsets().unique(dim=1)[:, 0].tolist() == [0.5, 0, 0, 0]
+
+
+def test_cells_know_where_in_them_their_anchors_lie():
+    boxes = torch.tensor([[-4.0, -6, 12, 14], [0, 0, 8, 8]])  # about (4, 4)
+    cells = LearnedCells([boxes, boxes - 4], None, 5, [(8.0, 8.0), (16.0, 16.0)], shift=0.25)
+    assert cells.learned.level_offsets().tolist() == [[0.75, 0.75], [0.25, 0.25]]
+    assert cells.warmup is not None
+    assert not cells.warmup.by_shape
+    torch.testing.assert_close(cells.boxes()[0], boxes)
 
 
 def test_refusals():
