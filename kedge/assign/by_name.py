@@ -25,7 +25,6 @@ from kedge.assign.paa import PAA
 from kedge.assign.poto import POTO
 from kedge.assign.ranked import Ranked
 from kedge.assign.rfla import RFLA
-from kedge.assign.shared.cell_rule import CellRule
 from kedge.assign.sim_ota import SimOTA
 from kedge.assign.size_iou import SizeIoU
 from kedge.assign.soft_cell import SoftCell
@@ -108,11 +107,3 @@ def named(spec: Spec, what: str = "strategy") -> tuple[str, dict[str, Any]]:
         return name, settings
     name, usual = parse(found, "strategy")
     return name, usual | settings
-
-
-def compares_shapes(rule: Assigner | None) -> bool:
-    """Whether the cells around an object's centre answer, by their shapes alone: YOLO's rules, from
-    the second version on. All others look at where in a cell an object lies."""
-    if isinstance(rule, Guaranteed):
-        rule = rule.strategy
-    return isinstance(rule, (CellRule, SoftCell, YOLOv5, YOLOv7))

@@ -6,12 +6,11 @@ from torch import Tensor, nn
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import sizes
-from kedge.detectors.places import anywhere, off_cells, overlap
+from kedge.detectors.places import off_cells, overlap, unplaced
 from kedge.ranks import gathered
 from kedge.types import Targets
 
 LEAST_MASS = 1e-9  # of a shape, of all objects
-LEAST_OVERLAP = 1e-6  # of an object with the nearest cell
 FINER = 0.15  # what a level costs that is finer by a factor of e; chosen on blood cells
 ENOUGH, LEAST_NEED = 0.9, 0.05  # IoU from which an object asks for little, and how little
 
@@ -28,15 +27,13 @@ class AnnealedWarmup(nn.Module):
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
     smallest.
 
-    ``placed``: on a pyramid the places count too, as they do in the matching, else small objects,
-    where there are many, are dealt to levels whose cells are farther apart than they are long.
-    A shape also costs an object what lies between that and the nearest cell of the shape's level,
-    squared as sizes are, and ``FINER`` of every level that is finer than the coarsest, for its
-    background: so objects go to the coarsest level that holds them. And objects count by what the
-    best anchor lacks of an IoU of ``ENOUGH``, so that rare sizes get a shape. Shapes are in order
-    within a level only. ``by_shape``: for rules that compare shapes alone, in the cell of the
-    object's centre, wherever that is; then a level costs what the overlap with its nearest cell is
-    on average, and no more. On one level ``placed`` changes nothing.
+    ``placed``: on a pyramid the places count too, else small objects, where there are many, are
+    dealt to levels whose cells are farther apart than they are long. A shape also costs an object
+    what lies between that and the cells of the shape's level (``unplaced``), squared as sizes are,
+    and ``FINER`` of every level that is finer than the coarsest, for its background: so objects go
+    to the coarsest level that holds them. And objects count by what the best anchor lacks of an IoU
+    of ``ENOUGH``, so that rare sizes get a shape. Shapes are in order within a level only. On one
+    level ``placed`` changes nothing.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
@@ -59,7 +56,6 @@ class AnnealedWarmup(nn.Module):
         temperature: tuple[float, float] = (2.0, 0.01),
         noise: float = 0.1,
         placed: bool = True,
-        by_shape: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,7 +64,7 @@ class AnnealedWarmup(nn.Module):
         if not 0 < temperature[1] <= temperature[0]:
             raise ValueError(f"temperature must fall from a to b > 0, got {temperature}")
         self.steps, self.memory, self.temperature = steps, memory, temperature
-        self.noise, self.placed, self.by_shape, self.seed = noise, placed, by_shape, seed
+        self.noise, self.placed, self.seed = noise, placed, seed
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("mass", torch.zeros(num_shapes))
         self.register_buffer("total", torch.zeros(num_shapes, 2))
@@ -106,13 +102,11 @@ class AnnealedWarmup(nn.Module):
         cost = (log[:, None] - centre).square().sum(-1)
         pyramid = self.placed and len(anchors.levels) > 1
         level = anchors.level_of_shapes().to(cost.device) if pyramid else None
-        need = None
         if level is not None:
-            place, need = self._places(boxes, anchors, centre.exp(), level)
-            cost = cost + place
+            cost = cost + place_costs(sizes(boxes), anchors.level_strides().to(boxes))[:, level]
         share = (-cost / heat).softmax(dim=1)
-        if need is not None:
-            share = share * (need / need.mean())[:, None]
+        if level is not None:
+            share = share * needs(boxes, anchors, centre.exp())[:, None]
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)
         starved = (self.mass == LEAST_MASS)[:, None]  # by all objects: such a shape stays
@@ -124,16 +118,18 @@ class AnnealedWarmup(nn.Module):
         self.total.copy_(self.total[order])
         anchors.set_shapes_((self.total / self.mass[:, None]).exp())
 
-    def _places(
-        self, boxes: Tensor, anchors: LearnedShapes, shapes: Tensor, level: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """(n, S) what it costs ``boxes`` (n, 4) that ``shapes`` (S, 2) stand in the cells of their
-        ``level`` (S,), and (n,) how much each box asks for a better anchor; None: all the same."""
-        side, strides = sizes(boxes), anchors.level_strides().to(boxes)
-        if self.by_shape:
-            return anywhere(side, strides)[:, level], None
-        away, side = off_cells(boxes, strides, anchors.level_offsets().to(boxes)), side[:, None]
-        own = overlap(side, side, away).clamp(min=LEAST_OVERLAP).log().square()
-        finer = (strides.amax() / strides[:, 0]).log()
-        need = ENOUGH - overlap(side, shapes, away[:, level]).amax(1)
-        return (own + FINER * finer)[:, level], need.clamp(min=LEAST_NEED)
+
+def place_costs(size: Tensor, strides: Tensor) -> Tensor:
+    """(n, L) what levels with ``strides`` (L, 2), x then y, cost objects of ``size`` (n, 2)."""
+    finer = (strides.amax() / strides[:, 0]).log()
+    return unplaced(size, strides).square() + FINER * finer
+
+
+def needs(boxes: Tensor, anchors: LearnedShapes, shapes: Tensor) -> Tensor:
+    """(n,) how much ``boxes`` (n, 4) ask for an anchor where the shapes are ``shapes`` (S, 2); 1 on
+    average."""
+    strides, offsets = anchors.level_strides().to(boxes), anchors.level_offsets().to(boxes)
+    away = off_cells(boxes, strides, offsets)[:, anchors.level_of_shapes().to(boxes.device)]
+    best = overlap(sizes(boxes)[:, None], shapes, away).amax(1)
+    need = (ENOUGH - best).clamp(min=LEAST_NEED)
+    return need / need.mean()

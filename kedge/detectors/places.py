@@ -22,7 +22,7 @@ def overlap(side: Tensor, shape: Tensor, away: Tensor) -> Tensor:
     return shared / (side.prod(-1) + shape.prod(-1) - shared)
 
 
-def anywhere(size: Tensor, strides: Tensor) -> Tensor:
+def unplaced(size: Tensor, strides: Tensor) -> Tensor:
     """(n, L) what the cells of levels with ``strides`` (L, 2), x then y, cost objects of ``size``
     (n, 2): minus the logarithm of the IoU with an anchor of the object's own shape at the nearest
     cell, by the mean overlap along each axis over all places of the object."""

@@ -80,7 +80,7 @@ def _processes() -> int:
 class LearnedCells(nn.Module):
     """The boxes of a cell, level by level, from shapes that are parameters (``learned``): about the
     centres of ``cells`` ((A, 4) each), which are ``strides`` (y, x) apart, the first ``shift``
-    cells from the corner of the image. ``warmup``: its schedule, or None; ``by_shape``: as there.
+    cells from the corner of the image. ``warmup``: its schedule, or None.
 
     ``after``: what the peer's generator gets back at the undo; at first, what it had.
     """
@@ -92,7 +92,6 @@ class LearnedCells(nn.Module):
         warmup_steps: int,
         strides: Sequence[tuple[float, float]],
         shift: float = 0.0,
-        by_shape: bool = False,
     ) -> None:
         super().__init__()
         cells, levels = [part.detach().float() for part in cells], []
@@ -106,7 +105,7 @@ class LearnedCells(nn.Module):
         self.warmup = None
         if warmup_steps:
             shapes = len(self.learned)
-            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes, by_shape=by_shape)
+            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
         self.__dict__["after"] = after
 
     def boxes(self) -> list[Tensor]:

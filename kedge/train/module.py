@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from kedge.assign.by_name import compares_shapes
 from kedge.batches.cached import Cached
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
@@ -71,10 +70,7 @@ class DetectionModule(LightningModule):
         self.warmup_steps = warmup_length(config, self.total_steps)
         if config.warmup in ("annealed", "placed"):
             return AnnealedWarmup(
-                steps=self.warmup_steps,
-                num_shapes=len(shapes),
-                placed=config.warmup == "placed",
-                by_shape=compares_shapes(self.detector.rule),
+                steps=self.warmup_steps, num_shapes=len(shapes), placed=config.warmup == "placed"
             )
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)

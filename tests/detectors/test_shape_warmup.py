@@ -10,10 +10,9 @@ from kedge import Grid, Level, Targets
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign import SoftCell
-from kedge.assign.by_name import compares_shapes, strategy
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.gradient_warmup import GradientWarmup
-from kedge.detectors.places import anywhere, off_cells, overlap
+from kedge.detectors.places import off_cells, overlap, unplaced
 from kedge.evaluate.anchor_fit import mean_best_iou
 from kedge.losses.clustering import clustering_loss
 
@@ -200,10 +199,10 @@ def test_empty_batches_give_no_nan():
 STRIDES = (8.0, 16.0, 32.0)
 
 
-def on_a_pyramid(placed: bool, per: int = 2, by_shape: bool = False) -> LearnedShapes:
+def on_a_pyramid(placed: bool, per: int = 2) -> LearnedShapes:
     """Shapes of three levels, clustered on small objects of 9 to 36 px and a few large ones."""
     anchors = LearnedShapes([Level(stride=s, shapes=[(5 * s, 5 * s)] * per) for s in STRIDES])
-    warmup = AnnealedWarmup(steps=80, num_shapes=len(anchors), placed=placed, by_shape=by_shape)
+    warmup = AnnealedWarmup(steps=80, num_shapes=len(anchors), placed=placed)
     for step in range(80):
         warmup.update(anchors, batch(step, scale=0.3))
     return anchors
@@ -234,11 +233,11 @@ def test_what_cells_cost_on_average():
     # half a cell of 32 px: 32 px lose a quarter of their overlap along x, 16 px half along y
     shared = 0.75 * 0.5
     wanted = -math.log(shared / (2 - shared))
-    got = anywhere(torch.tensor([[32.0, 16.0]]), torch.tensor([[32.0, 32.0], [1e-3, 1e-3]]))
+    got = unplaced(torch.tensor([[32.0, 16.0]]), torch.tensor([[32.0, 32.0], [1e-3, 1e-3]]))
     assert got[0, 0].item() == pytest.approx(wanted)
     assert got[0, 1].item() == pytest.approx(0, abs=1e-3)  # a cell everywhere
     # a speck of 1 px meets one of 32 x 32 px with its share of it
-    speck = anywhere(torch.ones(1, 2), torch.full((1, 2), 32.0)).item()
+    speck = unplaced(torch.ones(1, 2), torch.full((1, 2), 32.0)).item()
     assert speck == pytest.approx(-math.log(1 / 1024 / (2 - 1 / 1024)), rel=1e-4)
 
 
@@ -250,15 +249,14 @@ def test_the_average_is_that_of_the_places():
     along = (1 - away[:, 0] / size).clamp(min=0).mean(0)  # overlap of each side
     shared = along.prod().item()
     wanted = -math.log(shared / (2 - shared))
-    assert anywhere(size[None], torch.full((1, 2), 32.0)).item() == pytest.approx(wanted, rel=0.01)
+    assert unplaced(size[None], torch.full((1, 2), 32.0)).item() == pytest.approx(wanted, rel=0.01)
 
 
-@pytest.mark.parametrize("by_shape", [False, True])
-def test_an_object_that_no_cell_reaches_moves_shapes_to_finite_sizes(by_shape):
+def test_an_object_that_no_cell_reaches_moves_shapes_to_finite_sizes():
     specks = Targets.from_list([{"boxes": torch.tensor([[0.0, 0.0, 1, 1], [3, 3, 4, 5]])}])
     levels = [Level(stride=s, shapes=[(5 * s, 5 * s)]) for s in (32, 64)]
     anchors = LearnedShapes(levels)
-    warmup = AnnealedWarmup(steps=20, num_shapes=2, by_shape=by_shape)
+    warmup = AnnealedWarmup(steps=20, num_shapes=2)
     for _ in range(20):
         warmup.update(anchors, specks)
     assert torch.isfinite(anchors.shapes).all()
@@ -268,11 +266,10 @@ def test_an_object_that_no_cell_reaches_moves_shapes_to_finite_sizes(by_shape):
 def test_placed_shapes_leave_coarse_levels_to_what_they_can_hold():
     objects = torch.cat([batch(i, scale=0.3).boxes for i in range(20)])
     mean = {}
-    for placed, by_shape in ((False, False), (True, False), (True, True)):
-        grid = on_a_pyramid(placed, by_shape=by_shape)((160, 160))
-        mean[placed, by_shape] = placed_iou(grid, objects).amax(1).mean().item()
-    assert mean[True, False] > mean[False, False] + 0.02
-    assert mean[True, True] > mean[False, False] + 0.02
+    for placed in (False, True):
+        grid = on_a_pyramid(placed)((160, 160))
+        mean[placed] = placed_iou(grid, objects).amax(1).mean().item()
+    assert mean[True] > mean[False] + 0.02
 
 
 def test_rare_sizes_get_a_shape():
@@ -290,16 +287,6 @@ def test_rare_sizes_get_a_shape():
         )
     assert (anchors.shapes[0] < 15).all()
     assert (anchors.shapes[1:] > 30).all()
-
-
-@pytest.mark.parametrize(
-    ("rule", "alone"),
-    [("yolov3", True), ("best_in_cell", True), ("yolov5", True), ("yolov7", True),
-     ("yolov3:guarantee=true", True), ("max_iou", False), ("atss", False), ("simota", False)],
-)  # fmt: skip
-def test_which_rules_compare_shapes_alone(rule, alone):
-    assert compares_shapes(strategy(rule)) is alone
-    assert not compares_shapes(None)
 
 
 def test_placed_shapes_are_in_order_within_a_level_and_finite():

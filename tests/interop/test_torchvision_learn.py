@@ -118,7 +118,6 @@ def test_cells_know_where_in_them_their_anchors_lie():
     cells = LearnedCells([boxes, boxes - 4], None, 5, [(8.0, 8.0), (16.0, 16.0)], shift=0.25)
     assert cells.learned.level_offsets().tolist() == [[0.75, 0.75], [0.25, 0.25]]
     assert cells.warmup is not None
-    assert not cells.warmup.by_shape
     torch.testing.assert_close(cells.boxes()[0], boxes)
 
 

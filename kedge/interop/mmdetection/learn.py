@@ -41,9 +41,7 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
     _require_known(head)
     generator, coder = head.prior_generator, head.bbox_coder
     strides = [(float(y), float(x)) for x, y in generator.strides]
-    by_shape = type(head).__name__ == "YOLOV3Head"  # the cell of the centre answers there
-    base = generator.base_anchors
-    cells = LearnedCells(base, base, warmup_steps, strides, by_shape=by_shape)
+    cells = LearnedCells(generator.base_anchors, generator.base_anchors, warmup_steps, strides)
     head.add_module(MODULE, cells.to(next(detector.parameters()).device))
     generator.base_anchors = CellBoxes(cells)
     learned.later(lambda: setattr(generator, "base_anchors", cells.after))
