@@ -53,6 +53,23 @@ def points_in_windows(
     if len(points) == 0 or len(windows) == 0:
         return
     points, windows = points.T.double().contiguous(), windows.T.double().contiguous()
+    order, source, start, count = _intervals(points, point_group, windows, window_group, groups)
+    for part, items in blocks(count):
+        entry, offset = spread(count[part], items)
+        window = pick(source[part], entry)
+        point = pick(order, pick(start[part], entry) + offset)
+        x, y = points.index_select(1, point)
+        x1, y1, x2, y2 = windows.index_select(1, window)
+        rows = where((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
+        yield pick(window, rows), pick(point, rows)
+
+
+def _intervals(
+    points: Tensor, point_group: Tensor, windows: Tensor, window_group: Tensor, groups: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The points (2, M) in the order (M,) of their groups, bands and x; and of every band of every
+    window (4, Q) the window, and the interval of that order which may lie in it, first and length:
+    (K,) each."""
     x1, y1, x2, y2 = windows
     asked = (windows.abs().amax(0) < torch.inf) & (x2 >= x1) & (y2 >= y1)
     there, nought = points.nan_to_num(nan=0, posinf=0, neginf=0), torch.zeros_like(x1)
@@ -80,14 +97,7 @@ def points_in_windows(
     row = (pick(pick(first, window_group) + top, source) + down) * STEPS
     start = torch.searchsorted(keys, row + pick(step(x1), source))
     count = torch.searchsorted(keys, row + pick(step(x2), source), right=True) - start
-    for part, items in blocks(count):
-        entry, offset = spread(count[part], items)
-        window = pick(source[part], entry)
-        point = pick(order, pick(start[part], entry) + offset)
-        x, y = points.index_select(1, point)
-        x1, y1, x2, y2 = windows.index_select(1, window)
-        rows = where((x >= x1) & (x <= x2) & (y >= y1) & (y <= y2))
-        yield pick(window, rows), pick(point, rows)
+    return order, source, start, count
 
 
 def overlapping_boxes(
