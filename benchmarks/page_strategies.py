@@ -15,7 +15,7 @@ def strategies_study(rows: Rows) -> str:
     return section(
         "## Which strategy when?\n\nEach rule in the detector that it was published in, with its own head, losses and branch, "
         "on one small network under one budget (`benchmarks/plans/strategies.yaml`); unlike in the table of strategies below, where "
-        "every rule has RetinaNet's head and loss. Rules by the names of strategies are on RetinaNet, with shapes of k-means; `rfla_fields` is RFLA "
+        "every rule has RetinaNet's head and loss. Rules without a detector of their own are on RetinaNet, with shapes of k-means; `rfla_fields` is RFLA "
         "on one anchor a cell, half the receptive field of its level, as its authors ask. Points: AP50 with its standard deviation over seeds, AP, AP by size, "
         "average recall.",
         [row | {"rule": row["detector"], "detector": "every rule"} for row in rows], lines, answers,

@@ -100,6 +100,12 @@ def side_iou(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
     return shared / (w * h + other_w * other_h - shared)
 
 
+def side_overlap(side: Tensor, other: Tensor, away: Tensor) -> Tensor:
+    """How far two sides overlap along an axis whose middles are ``away``; all broadcast."""
+    least = torch.minimum(side, other)
+    return torch.minimum(least, (side + other) / 2 - away).clamp(min=0)
+
+
 def side_ratio(w: Tensor, h: Tensor, other_w: Tensor, other_h: Tensor) -> Tensor:
     """YOLOv5's metric of sides that broadcast: the smaller of min(r, 1 / r) over width and height;
     1 when equal. Sides must be positive.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from kedge.boxes import side_overlap
 from kedge.design.objectives import TIE
 from kedge.design.points import Points
 
@@ -50,8 +51,7 @@ def _overlap(
     nearest = (centre / stride - offset).round()
     nearest = torch.minimum(nearest.clamp(min=0), cells - 1)
     distance = (centre - (nearest + offset) * stride).abs()
-    reach = (side + anchor) / 2 - distance
-    return torch.minimum(torch.minimum(side, anchor), reach).clamp(min=0)
+    return side_overlap(side, anchor, distance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import sizes
-from kedge.detectors.places import off_cells, overlap, unplaced
+from kedge.detectors.places import iou_off, off_cells, unplaced
 from kedge.ranks import gathered
 from kedge.types import Targets
 
@@ -90,7 +90,8 @@ class AnnealedWarmup(nn.Module):
         fresh = not bool(self.mass.any())
         # the running sums forget in 1 / rate steps: quickly at first, more slowly towards the end
         rate = 1.0 if fresh else min(0.5, self.memory / self.steps) * (1 - done / 2)
-        log = sizes(boxes).log()
+        size = sizes(boxes)
+        log = size.log()
         self.moments.lerp_(torch.stack([log.mean(0), log.square().mean(0)]), rate)
         spread = (self.moments[1] - self.moments[0].square()).sum().clamp(min=1e-6)
         start, end = self.temperature
@@ -103,7 +104,7 @@ class AnnealedWarmup(nn.Module):
         pyramid = self.placed and len(anchors.levels) > 1
         level = anchors.level_of_shapes().to(cost.device) if pyramid else None
         if level is not None:
-            cost = cost + place_costs(sizes(boxes), anchors.level_strides().to(boxes))[:, level]
+            cost = cost + place_costs(size, anchors.level_strides().to(size))[:, level]
         share = (-cost / heat).softmax(dim=1)
         if level is not None:
             share = share * needs(boxes, anchors, centre.exp())[:, None]
@@ -130,6 +131,6 @@ def needs(boxes: Tensor, anchors: LearnedShapes, shapes: Tensor) -> Tensor:
     average."""
     strides, offsets = anchors.level_strides().to(boxes), anchors.level_offsets().to(boxes)
     away = off_cells(boxes, strides, offsets)[:, anchors.level_of_shapes().to(boxes.device)]
-    best = overlap(sizes(boxes)[:, None], shapes, away).amax(1)
+    best = iou_off(sizes(boxes)[:, None], shapes, away).amax(1)
     need = (ENOUGH - best).clamp(min=LEAST_NEED)
     return need / need.mean()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kedge.boxes import centres
+from kedge.boxes import centres, side_overlap
 
 
 def off_cells(boxes: Tensor, strides: Tensor, offsets: Tensor) -> Tensor:
@@ -14,11 +14,10 @@ def off_cells(boxes: Tensor, strides: Tensor, offsets: Tensor) -> Tensor:
     return (cell - cell.round()).abs() * strides
 
 
-def overlap(side: Tensor, shape: Tensor, away: Tensor) -> Tensor:
+def iou_off(side: Tensor, shape: Tensor, away: Tensor) -> Tensor:
     """(n, S) IoU of boxes of sizes ``side`` and anchors of sizes ``shape`` whose centres are
     ``away``: (n, S, 2), or what broadcasts to it."""
-    shared = torch.minimum(torch.minimum(side, shape), (side + shape) / 2 - away)
-    shared = shared.clamp(min=0).prod(-1)
+    shared = side_overlap(side, shape, away).prod(-1)
     return shared / (side.prod(-1) + shape.prod(-1) - shared)
 
 

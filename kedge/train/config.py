@@ -152,8 +152,8 @@ class ModelSettings(BaseModel):
     """Learn the shapes (Zhong et al., arXiv:1812.00469)."""
     warmup: Literal["placed", "annealed", "gradient", "none"] = "placed"
     """How learned shapes leave a bad start: placed (online EM; coarse levels get what their cells
-    can hold), annealed (the same without that: no other on one level), gradient (the paper's),
-    none."""
+    can hold, rare sizes a shape), annealed (the same without either: no other on one level),
+    gradient (the paper's), none."""
     warmup_steps: float = Field(0.15, gt=0)
     """Length of that warm-up: steps (1 or more), or a share of all steps (below 1), then 100 steps
     at least, but never more than half of the run."""

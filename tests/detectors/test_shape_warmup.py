@@ -12,7 +12,7 @@ from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign import SoftCell
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.gradient_warmup import GradientWarmup
-from kedge.detectors.places import off_cells, overlap, unplaced
+from kedge.detectors.places import iou_off, off_cells, unplaced
 from kedge.evaluate.anchor_fit import mean_best_iou
 from kedge.losses.clustering import clustering_loss
 
@@ -216,7 +216,7 @@ def test_how_far_off_cells_by_hand():
     assert off_cells(box, strides, offsets).tolist() == [[[8, 8], [0, 4], [8, 8]]]
 
 
-def test_overlap_is_the_best_iou_on_the_grid():
+def test_what_is_off_has_the_best_iou_on_the_grid():
     """Against anchors of a shape at every cell."""
     torch.manual_seed(0)
     corner, side = torch.rand(40, 2) * 100, torch.rand(40, 2) * 60 + 2
@@ -224,7 +224,7 @@ def test_overlap_is_the_best_iou_on_the_grid():
     for stride, offset, shape in ((8, 0.5, (30, 12)), (16, 0.0, (9, 40)), (32, 0.25, (64, 64))):
         strides, offsets = torch.full((1, 2), float(stride)), torch.full((1, 2), offset)
         away = off_cells(boxes, strides, offsets)
-        got = overlap(side[:, None], torch.tensor([shape]).float(), away)
+        got = iou_off(side[:, None], torch.tensor([shape]).float(), away)
         grid = Grid((320, 320), [Level(stride=stride, shapes=[shape], offset=offset)])
         assert torch.allclose(got, box_iou(boxes, grid.boxes()).amax(1, keepdim=True), atol=1e-5)
 

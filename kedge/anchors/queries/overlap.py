@@ -31,7 +31,7 @@ from kedge.anchors.queries.cells import (
 )
 from kedge.anchors.queries.join import spread
 from kedge.anchors.segments import pick, where
-from kedge.boxes import iof, iou
+from kedge.boxes import iof, iou, side_overlap
 from kedge.types import Targets
 
 SLACK = 1e-5  # relative; float32 rounds an IoU by less
@@ -125,7 +125,7 @@ def _placed_on_axis(grid: Layout, boxes: Tensor, axis: int) -> Tensor:
     cell = (centre / stride - rows.offset).round().clamp(min=0)
     cell = torch.minimum(cell, (rows.cells[:, axis] - 1).to(cell.dtype))
     away = ((cell + rows.offset) * stride - centre).abs()
-    return torch.minimum(torch.minimum(side, shape), (side + shape) / 2 - away).clamp(min=0)
+    return side_overlap(side, shape, away)
 
 
 def _placed(grid: Layout, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
