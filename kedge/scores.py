@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kedge.rows import pick_each
+
 _ONE = -1e-30  # log of the largest probability below one that a complement is taken of
 
 
@@ -52,7 +54,7 @@ class Sigmoid:
         return logits
 
     def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
-        return logits[rows, labels]
+        return pick_each(logits, rows, labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Linear:
         return torch.logit(logits, eps=1e-6)
 
     def log_odds_of(self, logits: Tensor, rows: Tensor, labels: Tensor) -> Tensor:
-        return self.log_odds(logits[rows, labels])
+        return self.log_odds(pick_each(logits, rows, labels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

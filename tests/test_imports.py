@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "kedge"
 # from the ground up: a room imports rooms above it in this list only, never below
 ORDER = [
     "lazy", "counted", "files", "shards", "shape_text", "parts", "parse", "swappable",
-    "scores", "ranks", "boxes", "types", "anchors",
+    "rows", "scores", "ranks", "boxes", "types", "anchors",
     "coders", "sample", "losses", "assign", "nn", "select", "data", "batches", "report",
     "proposals", "detectors", "export", "design", "evaluate", "predict", "train", "doctor",
     "interop", "pages", "live", "demo", "commands", "cli",

@@ -13,14 +13,15 @@ from kedge.anchors.queries import bags, table
 from kedge.anchors.queries.columns import padded
 from kedge.anchors.queries.join import blocks, overlapping_boxes, points_in_windows, spread
 from kedge.anchors.queries.table import Table, fits
-from kedge.anchors.segments import pick, rank
-from kedge.boxes import centres, holds, iof
+from kedge.anchors.segments import rank
+from kedge.boxes import both_axes, centres, holds, iof
+from kedge.rows import pick
 from kedge.types import Targets
 
 
 def _nearness(a: Tensor, b: Tensor) -> Tensor:
     """(P,) minus the squared distance of two boxes' centres, in double precision."""
-    return -(centres(a).double() - centres(b.double())).square().sum(-1)
+    return -both_axes((centres(a).double() - centres(b.double())).square())
 
 
 class Boxes(BoxList):

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.measured import Measured
-from kedge.boxes import SMALLEST_SIDE, gcd
+from kedge.boxes import SMALLEST_SIDE, both_axes, gcd
 
 
 class ByGCD(Measured):
@@ -29,5 +29,5 @@ class ByGCD(Measured):
         """(g, S, 2): an ellipse, of what the shapes' difference leaves of the squared distance."""
         side = side.clamp(min=SMALLEST_SIDE)
         close = (1 / side.square() + 1 / shape.square()) / 2
-        left = apart * apart.abs() - (gap.square() * close).sum(-1) / 4
+        left = apart * apart.abs() - both_axes(gap.square() * close) / 4
         return (left[..., None] / close).sqrt()

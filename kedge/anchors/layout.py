@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.level import Level
-from kedge.anchors.segments import pick, pick_boxes
 from kedge.boxes import iou
+from kedge.rows import pick, pick_boxes
 
 KEPT = 1 << 20  # anchors of an image up to which their places are kept: 24 bytes each
 

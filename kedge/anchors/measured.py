@@ -21,7 +21,7 @@ from kedge.anchors.queries.cells import (
     measure,
     rectangles,
 )
-from kedge.anchors.segments import pick, where
+from kedge.rows import pick, where
 from kedge.types import Targets
 
 SLACK = 1e-5  # relative, and of the logarithm

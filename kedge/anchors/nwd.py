@@ -4,7 +4,7 @@ from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.measured import Measured
-from kedge.boxes import nwd
+from kedge.boxes import both_axes, nwd
 
 
 class ByNWD(Measured):
@@ -34,5 +34,5 @@ class ByNWD(Measured):
         """(g, S, 2): a circle, as centres and half sides are ``constant * apart`` from another."""
         del side, shape
         away = self.constant * apart
-        square = away * away.abs() - gap.square().sum(-1) / 4
+        square = away * away.abs() - both_axes(gap.square()) / 4
         return square.sqrt()[..., None].expand_as(gap)

@@ -19,15 +19,13 @@ from kedge.anchors.segments import (
     isin,
     largest,
     mean,
-    pick,
-    pick_boxes,
     rank,
     smallest,
     total,
-    where,
     wide,
 )
 from kedge.boxes import holds, shape_iou, sizes
+from kedge.rows import pick, pick_boxes, where
 from kedge.types import Anchors, Assignment, Targets
 
 

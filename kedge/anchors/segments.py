@@ -7,32 +7,11 @@ image, an anchor.
 import torch
 from torch import Tensor
 
-BY_NUMPY = 0  # rows from which numpy looks at a mask on a processor, several times faster
+from kedge.rows import pick, where
+
 IN_ORDER = 1 << 13  # rows from which it is faster on a processor to look up what has been sorted
 SAMPLE = 8  # of so many rows one is sampled before many are ranked
 SAMPLED = 1 << 12  # rows from which that pays on a processor
-
-
-def pick(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]`` for rows (P,): several times faster on a CPU than indexing."""
-    return values.index_select(0, index) if index.ndim == 1 else values[index]
-
-
-def pick_boxes(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]`` of boxes (N, 4) for rows (P,), in memory coordinate by coordinate: what is
-    computed of many boxes then reads in order. Picking rows from that again is slow.
-
-    Few of many stay as they are, for all would be copied first."""
-    if values.shape[0] > index.shape[0] and not values.T.is_contiguous():
-        return pick(values, index)
-    return values.T.index_select(1, index).T
-
-
-def where(mask: Tensor) -> Tensor:
-    """(K,) rows at which ``mask`` (P,) is true."""
-    if mask.device.type == "cpu" and mask.shape[0] >= BY_NUMPY:
-        return torch.from_numpy(mask.numpy().nonzero()[0])
-    return mask.nonzero()[:, 0]
 
 
 def search(values: Tensor, asked: Tensor) -> Tensor:
@@ -45,11 +24,6 @@ def search(values: Tensor, asked: Tensor) -> Tensor:
     asked, order = asked.sort()
     found = torch.searchsorted(values, asked)
     return torch.empty_like(found).scatter_(0, order, found)
-
-
-def both(mask: Tensor) -> Tensor:
-    """(P,) where ``mask`` (P, 2) is true twice; ``all`` is slow on so short a dimension."""
-    return mask[:, 0] & mask[:, 1]
 
 
 TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting those that occur

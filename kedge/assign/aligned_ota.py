@@ -7,12 +7,12 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import inside_or_centre
-from kedge.anchors.segments import pick, where
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, soft_label_cost
 from kedge.assign.shared.preferred import PENALTY, preferred
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, where
 from kedge.assign.shared.costs import alignment, checked
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

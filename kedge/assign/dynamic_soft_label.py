@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, where
 from kedge.assign.shared.affordable import affordable
 from kedge.assign.shared.candidates import cheapest, dynamic_k
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, soft_label_cost
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import centres, iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

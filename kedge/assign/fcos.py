@@ -8,9 +8,9 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import in_centre
-from kedge.anchors.segments import pick
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
+from kedge.rows import pick
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import count_of, difference, where
+from kedge.anchors.segments import count_of, difference
 from kedge.assign.shared.candidates import with_more
 from kedge.assign.shared.matching import heaviest_matching
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area, centres
+from kedge.rows import where
 from kedge.types import Anchors, Assigner, Assignment, Predictions, Scheduled, Targets
 
 NEAREST = (1, 4, 16, 64, 256, 1024, None)  # cells of every level that are looked at; None: all

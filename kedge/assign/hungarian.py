@@ -9,11 +9,11 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.columns import columns
-from kedge.anchors.segments import pick
 from kedge.assign.shared.costs import checked, focal_gain
 from kedge.assign.shared.matching import cheapest_matching
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import at_least_float32, centres, sizes, unflip
+from kedge.rows import pick
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 BLOCK, ON_A_GPU = 1 << 17, 1 << 24  # (target, anchor) costs that are held at once

@@ -6,10 +6,11 @@ from typing import Literal
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import mean, rank, where
+from kedge.anchors.segments import mean, rank
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import scaled
+from kedge.rows import where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

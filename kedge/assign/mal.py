@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from kedge.anchors.segments import rank, where
+from kedge.anchors.segments import rank
 from kedge.assign.shared.bag_terms import background_weights, mean_max_share, pair_scores
 from kedge.assign.shared.costs import checked
 from kedge.assign.shared.without_graph import without_graph
 from kedge.losses.free_anchor import free_anchor_loss
+from kedge.rows import where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from kedge.anchors.segments import count_of, largest, mean, pick, smallest
+from kedge.anchors.segments import count_of, largest, mean, smallest
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
+from kedge.rows import pick
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 TINY = 1e-6  # smallest denominator

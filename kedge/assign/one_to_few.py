@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, rank_below, where
+from kedge.anchors.segments import rank_below
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

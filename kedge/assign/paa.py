@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import rank, where
+from kedge.anchors.segments import rank
 from kedge.assign.shared.costs import checked, focal_cost, giou_cost
 from kedge.assign.shared.mixture import two_gaussians
 from kedge.assign.shared.without_graph import without_graph
+from kedge.rows import where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

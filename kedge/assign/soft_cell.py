@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kedge.anchors.segments import pick, where
 from kedge.assign.shared.without_graph import without_graph
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

@@ -9,11 +9,12 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_outside
 from kedge.anchors.queries.regions import enlarged
-from kedge.anchors.segments import pick, rank, rank_below, where
+from kedge.anchors.segments import rank, rank_below
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, class_logit, predicted_boxes
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import ciou, iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

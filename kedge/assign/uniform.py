@@ -8,13 +8,13 @@ from torch import Tensor
 from kedge.anchors.queries.predicted import nearest_predictions, well_predicted
 from kedge.assign.shared.candidates import with_more
 from kedge.assign.shared.without_graph import without_graph
-from kedge.boxes import centres, sizes
+from kedge.boxes import both_axes, centres, sizes
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
 def _nearness(a: Tensor, b: Tensor) -> Tensor:
     """Minus the L1 distance of two boxes as (cx, cy, w, h)."""
-    return -((centres(a) - centres(b)).abs() + (sizes(a) - sizes(b)).abs()).sum(-1)
+    return -both_axes((centres(a) - centres(b)).abs() + (sizes(a) - sizes(b)).abs())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +53,17 @@ class Uniform:
     ) -> Assignment:
         """Assigns a whole batch."""
         pairs = anchors.closest(targets, self.k, by=_nearness)
-        near = _nearness(pairs.boxes(), pairs.target_boxes())
         good = None
         if predictions is not None:
             predictions = predictions.detach()
             more = nearest_predictions(pairs, predictions, self.k, _nearness)
             pairs, _ = with_more(pairs, more.anchor, more.target)
-            boxes = predictions.boxes_at(pairs.anchor)
-            near = torch.maximum(
-                _nearness(pairs.boxes(), pairs.target_boxes()),
-                _nearness(boxes, pairs.target_boxes()).nan_to_num(nan=-torch.inf),
-            )
             good = well_predicted(anchors, targets, predictions, self.ignore_above)
+        objects = pairs.target_boxes()
+        near = _nearness(pairs.boxes(), objects)
+        if predictions is not None:
+            other = _nearness(predictions.boxes_at(pairs.anchor), objects)
+            near = torch.maximum(near, other.nan_to_num(nan=-torch.inf))
         best = pairs.best_target_per_anchor(by=near)
         fits = (best.iou() >= self.min_iou) & (best.iou() > 0)
         chosen, ignored = best.split(fits)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from kedge.anchors.segments import pick, where
 from kedge.assign.shared.candidates import cheapest, dynamic_k, with_overlapping
 from kedge.assign.shared.contest import settle
 from kedge.assign.shared.costs import checked, predicted_boxes, root_score_cost
 from kedge.assign.shared.near_cells import near_cells
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
+from kedge.rows import pick, where
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 

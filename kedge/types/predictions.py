@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kedge.rows import pick, pick_each
 from kedge.scores import ClassScores, Sigmoid
 from kedge.types.anchors import Anchors
 from kedge.types.coder import Coder
@@ -170,7 +171,7 @@ class Predictions:
             return _at(codes, rows)
         if labels is None:
             raise ValueError("these predictions have a box for every class: say which `labels`")
-        return codes[rows, labels]
+        return pick_each(codes, rows, labels)
 
     def boxes_at(self, rows: Tensor, labels: Tensor | None = None) -> Tensor:
         """(P, 4) predicted boxes of rows (P,); at least float32. ``labels`` as for ``codes_at``."""
@@ -205,7 +206,7 @@ class Predictions:
 def _at(values: Tensor, rows: Tensor) -> Tensor:
     """``values[rows]`` of rows (P,): several times faster on a CPU where no gradient is asked for,
     whose order on a GPU indexing keeps."""
-    return values[rows] if values.requires_grad else values.index_select(0, rows)
+    return values[rows] if values.requires_grad else pick(values, rows)
 
 
 def _objectness(values: Tensor | None) -> dict[str, Tensor]:

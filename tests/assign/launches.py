@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from kedge import rows
 from kedge.anchors import segments
 from kedge.anchors.queries import join, table
 from kedge.assign import hungarian
@@ -37,16 +38,17 @@ _WAITS = {
 
 
 OF_A_PROCESSOR = (
-    *((segments, name) for name in ("BY_NUMPY", "IN_ORDER", "SAMPLED", "SMALL")),
+    *((rows, name) for name in ("BY_NUMPY", "BY_PLACE", "AS_ONE")),
+    *((segments, name) for name in ("IN_ORDER", "SAMPLED", "SMALL")),
     (table, "PART"),
     (table, "LISTED"),
     (hungarian, "BLOCK"),
     (join, "BLOCK"),
     (affordable, "MANY"),
 )
-"""What only a processor does from so many rows on: masks by numpy, searches in order, a sample
-before a sort, ids that are sorted, a table in pieces, ties in a list, costs and joins in blocks,
-prices of what can matter alone."""
+"""What only a processor does from so many rows on: masks by numpy, values by their place, rows as
+numbers, searches in order, a sample before a sort, ids that are sorted, a table in pieces, ties in
+a list, costs and joins in blocks, prices of what can matter alone."""
 
 
 class Launches(TorchDispatchMode):

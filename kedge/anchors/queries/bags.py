@@ -14,8 +14,8 @@ from kedge.anchors.queries import table
 from kedge.anchors.queries.cells import BLOCK, wide_dtype
 from kedge.anchors.queries.overlap import SLACK, placed_iou
 from kedge.anchors.queries.table import Table
-from kedge.anchors.segments import pick
 from kedge.boxes import centres, iou
+from kedge.rows import pick
 from kedge.types import Anchors, Targets
 
 FITTING = 2  # shapes of a grid that are tried about an object's centre

@@ -14,7 +14,8 @@ from torch import Tensor
 from kedge.anchors.layout import Layout
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.join import spread
-from kedge.anchors.segments import pick, pick_boxes, search, where
+from kedge.anchors.segments import search
+from kedge.rows import pick, pick_boxes, where
 from kedge.types import Targets
 
 BLOCK = 1 << 18  # (object, shape) windows that are held at once

@@ -20,8 +20,8 @@ from kedge.anchors.queries.cells import (
     wide_dtype,
 )
 from kedge.anchors.queries.join import spread
-from kedge.anchors.segments import pick, where
 from kedge.boxes import centres
+from kedge.rows import pick, where
 from kedge.types import Targets
 
 BEYOND = 1 << 31  # cells; farther than any map reaches, and still a whole number

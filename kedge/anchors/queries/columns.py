@@ -4,7 +4,7 @@ all of them reads memory in order."""
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import pick_boxes
+from kedge.rows import pick_boxes
 
 NOWHERE = -1e30  # where a place stands that is no anchor: outside of everything, without area
 

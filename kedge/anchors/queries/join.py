@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from kedge.anchors.segments import marked, pick, pick_boxes, total, where
+from kedge.anchors.segments import marked, total
 from kedge.boxes import at_least_float32, centres, iou, sizes
+from kedge.rows import pick, pick_boxes, where
 
 BLOCK, ON_A_GPU = 1 << 15, 1 << 19  # candidates at once; the first fits a processor's cache
 STEPS = 1 << 30  # resolution of x in a sorting key

@@ -30,8 +30,8 @@ from kedge.anchors.queries.cells import (
     wide_dtype,
 )
 from kedge.anchors.queries.join import spread
-from kedge.anchors.segments import pick, where
 from kedge.boxes import iof, iou, side_overlap
+from kedge.rows import pick, where
 from kedge.types import Targets
 
 SLACK = 1e-5  # relative; float32 rounds an IoU by less

@@ -10,8 +10,9 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.columns import padded
 from kedge.anchors.queries.join import overlapping_boxes, points_in_windows
 from kedge.anchors.queries.table import Table, closest, few_launches, fits, overlapping
-from kedge.anchors.segments import count_of, pick, where
+from kedge.anchors.segments import count_of
 from kedge.boxes import centres, holds, unflip
+from kedge.rows import pick, where
 from kedge.types import Anchors, Predictions, Targets
 
 FAR = 1e9  # pixels

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from kedge.anchors.detached import detached
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import both, pick, where
 from kedge.boxes import centres, holds, sizes
+from kedge.rows import both, pick, where
 from kedge.types import Anchors, Targets
 
 

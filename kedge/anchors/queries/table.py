@@ -15,8 +15,9 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.columns import columns, sides_of
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import rank
 from kedge.boxes import unflip
+from kedge.rows import pick, where
 from kedge.types import Targets
 
 # pairs up to which a table is faster. On a processor (benchmarks/assign_crossover.py) that depends
@@ -94,7 +95,9 @@ class Table:
         self.dtype = torch.promote_types(wide, torch.float32)  # of an IoU
         known = sides is not None and sides.dtype == self.dtype  # else areas would be rounded
         self._sides = sides if known else None
-        self.only: int | None = None  # the one image of all objects, where that is known
+        self._own: Tensor | None = None  # sides of the boxes of `images` alone
+        # the one image of all objects, or as many as objects, one for each in their order
+        self.images: slice | None = None
 
     def __len__(self) -> int:
         return len(self.real)
@@ -109,26 +112,27 @@ class Table:
 
     @property
     def laid(self) -> Tensor:
-        """(5, 1, N) or (5, B, N) what ``sides_of`` gives of the boxes, once it is asked for."""
+        """(5, 1, N) or (5, B, N) what ``sides_of`` gives of all boxes, once it is asked for."""
         if self._sides is None:
-            boxes = self.boxes
-            if self.only is not None and boxes.ndim == 3:  # of that image alone, while in a cache
-                boxes = boxes[self.only]
-            self._sides = sides_of(boxes, self.dtype, self.flipped)
+            self._sides = sides_of(self.boxes, self.dtype, self.flipped)
         return self._sides
 
     @property
     def sides(self) -> Tensor:
         """(5, 1, N) or (5, g, N) ``laid``, of every object's image."""
-        return self.at(self.laid)
+        if self.images is None or self._sides is not None or self.boxes.ndim == 2:
+            return self.at(self.laid)
+        if self._own is None:  # laid out piece by piece, while they are in a cache
+            self._own = sides_of(self.boxes[self.images], self.dtype, self.flipped)
+        return self._own
 
     def at(self, values: Tensor) -> Tensor:
         """(D, 1, N) or (D, g, N), of columns (D, 1, N) or (D, B, N)."""
-        if self.only is not None and values.shape[1] > 1:
-            return values[:, self.only, None]
-        if values.shape[1] > 1:  # else one row for all objects
-            return values.index_select(1, self.image)
-        return values
+        if values.shape[1] == 1:  # for all objects
+            return values
+        if self.images is not None:
+            return values[:, self.images]
+        return values.index_select(1, self.image)
 
     def areas(self) -> tuple[Tensor, Tensor]:
         """(g, N) shared by both boxes, and the sum of their own; NaN for boxes that are."""
@@ -163,16 +167,15 @@ class Table:
         found, image, last = [], self.image.tolist(), None
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
-            only = image[start] if image[start] == image[stop - 1] else None
-            if only is None:
-                sides = self.laid
-            else:
-                sides = last.laid if last is not None and last.only == only else self._sides
+            images = _images(image[start:stop])
             part = Table(
-                self.boxes, self.targets, self.rows, sides, self.real[start:stop], self.measure,
-                self.flipped,
+                self.boxes, self.targets, self.rows, self._sides if images else self.laid,
+                self.real[start:stop], self.measure, self.flipped,
             )  # fmt: skip
-            part.only, last = only, part
+            part.images = images
+            if last is not None and last.images == images:
+                part._own = last._own
+            last = part
             at, value = ask(part)
             found.append((at + start * self.width, value))
         at, value = (list(column) for column in zip(*found))
@@ -193,6 +196,14 @@ class Table:
             target=g if self.every else pick(self.real, g),
             _iou=value,
         )
+
+
+def _images(image: list[int]) -> slice | None:
+    """Of which images ascending ``image`` (g,) is: where that is one, or one for each of the g."""
+    first, last = image[0], image[-1]
+    spread = last - first + 1
+    known = spread == 1 or (spread == len(image) == len(set(image)))
+    return slice(first, last + 1) if known else None
 
 
 def _where(mask: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

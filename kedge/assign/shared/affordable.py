@@ -10,11 +10,12 @@ from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
 from kedge.anchors.queries.regions import enlarged
 from kedge.anchors.queries.table import few_launches
-from kedge.anchors.segments import pick, rank_below, where
+from kedge.anchors.segments import rank_below
 from kedge.assign.shared.candidates import with_more, with_overlapping
 from kedge.assign.shared.contest import contested
 from kedge.assign.shared.costs import predicted_boxes
 from kedge.boxes import centres, iou
+from kedge.rows import pick, where
 from kedge.types import Predictions
 
 REACHES = (4.0, 12.0, 42.0)  # strides; beyond 41 every cost is infinite

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
-from kedge.anchors.segments import fits_a_table, marked, pick, rank_below, total, where, wide
+from kedge.anchors.segments import fits_a_table, marked, rank_below, total, wide
+from kedge.rows import pick, where
 from kedge.types import Predictions
 
 

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.table import few_launches
-from kedge.anchors.segments import pick, total, where
+from kedge.anchors.segments import total
+from kedge.rows import pick, where
 
 
 def contested(pairs: Pairs, claimed: Tensor) -> Tensor:

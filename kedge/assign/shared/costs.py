@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick
 from kedge.boxes import at_least_float32, giou, iou, unflip
 from kedge.counted import count
+from kedge.rows import pick
 from kedge.types import Anchors, ClassWeights, Predictions, Targets
 
 BLOCK = 1 << 22  # logits that are held at once

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import rank
+from kedge.rows import pick, where
 from kedge.types import Anchors, Targets
 
 FIRST = 8  # anchors of an object that are looked at first

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from kedge.anchors.pairs import Pairs
-from kedge.anchors.segments import pick, where
 from kedge.boxes import centres, sizes
+from kedge.rows import pick, where
 from kedge.types import Anchors, Targets
 
 

@@ -9,11 +9,12 @@ from torch import Tensor
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.predicted import overlapping_predictions
 from kedge.anchors.queries.table import few_launches
-from kedge.anchors.segments import pick, rank_below, where
+from kedge.anchors.segments import rank_below
 from kedge.assign.shared.candidates import cheapest, dynamic_k, with_more, with_overlapping
 from kedge.assign.shared.contest import contested
 from kedge.assign.shared.costs import predicted_boxes
 from kedge.boxes import iou
+from kedge.rows import pick, where
 from kedge.types import Predictions
 
 PENALTY = 1e5  # the cost of a pair whose anchor is not both inside and near the centre

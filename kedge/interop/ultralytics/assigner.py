@@ -12,11 +12,12 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import enlarged
-from kedge.anchors.segments import pick, rank, where
+from kedge.anchors.segments import rank
 from kedge.assign.shared.contest import settle
 from kedge.assign.tal import TAL
 from kedge.interop.around import Around
 from kedge.interop.carried import Carried, require_carried
+from kedge.rows import pick, where
 from kedge.types import Assigner, Assignment, Predictions, Targets
 
 MARGIN = 1e-9  # px by which a point has to be inside
