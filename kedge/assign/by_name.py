@@ -1,6 +1,7 @@
 """The strategies by name: the one table of them."""
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any
 
 from kedge.assign.aligned_ota import AlignedOTA
@@ -96,6 +97,20 @@ def strategy(spec: Spec) -> Assigner:
         return Guaranteed(strategy=made) if convert(guarantee, bool) else made
     except ValueError as error:
         raise ValueError(f"strategy {name}: guarantee: {error}") from None
+
+
+def said(rule: object) -> dict[str, Any] | None:
+    """The name of a strategy and the settings that are not its defaults: what `strategy` makes it
+    of. None for one that stands in no table."""
+    if isinstance(rule, Guaranteed):
+        found = said(rule.strategy)
+        return found and found | {"guarantee": True}
+    for name, make in STRATEGIES.items():
+        if type(rule) is make:
+            fields = vars(rule) if is_dataclass(rule) else {}
+            usual = vars(make()) if is_dataclass(rule) else {}
+            return {"name": name} | {k: v for k, v in fields.items() if v != usual[k]}
+    return None
 
 
 def named(spec: Spec, what: str = "strategy") -> tuple[str, dict[str, Any]]:

@@ -69,6 +69,11 @@ class Guaranteed(nn.Module):
         )
 
 
+def without_guarantee(rule: Assigner) -> Assigner:
+    """The strategy itself, where ``rule`` is one with a guarantee."""
+    return rule.strategy if isinstance(rule, Guaranteed) else rule
+
+
 def _one_each(anchors: Anchors[Any], targets: Targets, free: Tensor) -> Pairs:
     """A pair for each of the targets, with distinct ``free`` (M,) anchors, as far as there are.
 

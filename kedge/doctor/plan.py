@@ -34,6 +34,7 @@ _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 _SAID_ELSEWHERE = (
     "Shapes alone do not mend it: see",
+    "The rule has to answer for them first: see",
     "As many designed shapes fit no better: see",
     "As many designed shapes come no nearer: see",
 )

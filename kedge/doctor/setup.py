@@ -6,6 +6,7 @@ from functools import cached_property
 from torch import Tensor
 
 from kedge.anchors.grid import Grid
+from kedge.assign.guaranteed import Guaranteed, without_guarantee
 from kedge.assign.max_iou import MaxIoU
 from kedge.doctor.counting import Candidates, reads_predictions
 from kedge.types import Assigner, Coder
@@ -42,6 +43,16 @@ class Setup:
         """Whether the anchors are points: they have no shapes that could fit or not."""
         return all(level.shapes is None for level in self.grid.levels)
 
+    @property
+    def base(self) -> Assigner:
+        """The strategy, without a guarantee around it."""
+        return without_guarantee(self.assign)
+
+    def with_rule(self, base: Assigner) -> "Setup":
+        """The same with another strategy, under the guarantee that there is."""
+        made = Guaranteed(strategy=base) if isinstance(self.assign, Guaranteed) else base
+        return replace(self, assign=made)
+
     @cached_property
     def by_predictions(self) -> bool:
         """Whether the strategy chooses by what a detector predicts: only its candidates are known
@@ -51,28 +62,31 @@ class Setup:
     @cached_property
     def counted(self) -> Assigner:
         """The strategy, or what stands for its candidates."""
-        return Candidates(rule=self.assign) if self.by_predictions else self.assign
+        if not self.by_predictions:
+            return self.assign
+        return self.with_rule(Candidates(rule=self.base)).assign
 
     @property
     def threshold(self) -> float:
         """IoU from which an anchor answers for an object."""
-        return self.assign.positive if isinstance(self.assign, MaxIoU) else GOOD_FIT
+        return self.base.positive if isinstance(self.base, MaxIoU) else GOOD_FIT
 
     @property
     def thresholded(self) -> bool:
         """Whether positives are a matter of an IoU threshold."""
-        return isinstance(self.assign, MaxIoU)
+        return isinstance(self.base, MaxIoU)
 
     @property
     def rule(self) -> str:
         """The assignment in a few words."""
-        if isinstance(self.assign, MaxIoU):
-            rescue = "" if self.assign.low_quality == "none" else " and low-quality matches"
-            return f"MaxIoU {self.assign.positive:g} / {self.assign.negative:g}{rescue}"
-        name = type(self.assign).__name__
-        if self.by_predictions:
-            return f"{name}, which chooses by predictions: its candidates are counted"
-        return name
+        rule, words = self.base, type(self.base).__name__
+        if isinstance(rule, MaxIoU):
+            rescue = "" if rule.low_quality == "none" else " and low-quality matches"
+            words = f"MaxIoU {rule.positive:g} / {rule.negative:g}{rescue}"
+        elif self.by_predictions:
+            words += ", which chooses by predictions: its candidates are counted"
+        sure = isinstance(self.assign, Guaranteed)
+        return words + "; and an anchor for every object left without" * sure
 
     @property
     def image_size(self) -> tuple[int, int]:

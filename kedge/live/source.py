@@ -3,7 +3,7 @@
 import io
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,8 +13,7 @@ import PIL.Image
 import torch
 
 from kedge.anchors.grid import Grid
-from kedge.assign.by_name import STRATEGIES
-from kedge.assign.guaranteed import Guaranteed
+from kedge.assign.by_name import said
 from kedge.data import Record
 from kedge.data.images import decode
 from kedge.data.transforms import Fit
@@ -204,16 +203,8 @@ def record_of(pixels: np.ndarray, targets: dict[str, Any] | None = None, name: s
 
 def strategy_state(rule: Any) -> StrategyState | None:
     """A strategy as the page says it; None for one that stands in no table."""
-    if isinstance(rule, Guaranteed):
-        found = strategy_state(rule.strategy)
-        return found and found.model_copy(update={"settings": found.settings | {"guarantee": True}})
-    for name, make in STRATEGIES.items():
-        if type(rule) is make:
-            fields = vars(rule) if is_dataclass(rule) else {}
-            usual = vars(make()) if is_dataclass(rule) else {}
-            changed = {key: value for key, value in fields.items() if value != usual[key]}
-            return StrategyState(name=name, settings=changed)
-    return None
+    found = said(rule)
+    return None if found is None else StrategyState(name=found.pop("name"), settings=found)
 
 
 def with_image(state: State, image: str) -> State:

@@ -166,8 +166,8 @@ def positives_section(context: Context) -> Section:
             "object at 0.",
         )
     ]
-    if isinstance(setup.assign, MaxIoU):
-        blocks += _sweeps(context, setup.assign)
+    if isinstance(setup.base, MaxIoU):
+        blocks += _sweeps(context, setup.base)
     return Section(title="Positives", blocks=blocks)
 
 

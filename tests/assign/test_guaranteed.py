@@ -7,7 +7,8 @@ from contracts.test_assigners import EVERY, check, make_grid, pack, predict, ran
 
 from kedge import Free, Grid, Level, Targets
 from kedge.assign import MAL, TAL, AutoAssign, Guaranteed, MaxIoU
-from kedge.assign.by_name import strategy
+from kedge.assign.by_name import said, strategy
+from kedge.parts import text_of
 
 TINY = [[50.0, 41, 51, 42], [51.0, 41, 52, 42], [10.0, 10, 11.5, 11], [158.0, 94, 160, 96]]
 
@@ -120,3 +121,10 @@ def test_published_names_are_rules_with_settings():
     assert strategy("by_gcd:positive=0.6,guarantee=true").strategy.positive == 0.6
     with pytest.raises(ValueError, match="unknown setting 'positif'"):
         strategy("by_nwd:positif=0.6")
+
+
+@pytest.mark.parametrize("spec", ["tal:k=10,beta=4.0", "max_iou:positive=0.6,guarantee=true", "dw"])
+def test_what_is_said_of_a_rule_makes_it_again(spec):
+    rule = strategy(spec)
+    assert text_of(said(rule)).lower() == spec
+    assert said(object()) is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kedge import Grid, Level
+from kedge.assign.by_name import strategy
 from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
 from kedge.cli import run
@@ -102,6 +103,9 @@ def _apply(context, cure, tmp_path):
         listed = [tuple(map(float, word.split("x"))) for word in shapes[1].split(",")]
         levels = [replace(setup.grid.levels[0], shapes=listed)]
         return replace(context, setup=replace(setup, grid=Grid(setup.image_size, levels)))
+    rule = re.search(r"--assign (\S+)", cure)
+    if rule:
+        return replace(context, setup=replace(setup, assign=strategy(rule[1])))
     names = {"MaxIoU": MaxIoU, "TAL": TAL, "DeltaCoder": DeltaCoder, "Level": Level}
     call = re.search(r"(MaxIoU|TAL|DeltaCoder|Level)\((?:[^()]|\([^()]*\))*\)", cure)
     if call is None or "..." in call[0]:

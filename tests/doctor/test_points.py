@@ -1,5 +1,7 @@
 """Detectors whose anchors are points, whose strategy reads predictions, or of two stages."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,11 @@ from torch import nn
 
 import kedge.doctor.setups as setups
 from kedge import Level
+from kedge.assign.by_name import strategy
 from kedge.assign.fcos import FCOS
+from kedge.assign.guaranteed import Guaranteed
 from kedge.assign.lada import LADA
+from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
 from kedge.coders import LTRBCoder
 from kedge.detectors.dense import Dense, Maps
@@ -117,6 +122,35 @@ def test_ladas_candidates_lie_in_the_shrunken_object(dots, make_data):
     )
     context = Context(data=data, setup=dots(LADA()))
     assert context.answers.positives.tolist() == [1 + 1, 1, 0]
+
+
+def test_a_guarantee_is_the_last_resort_and_keeps_the_promise(dots, make_data, one):
+    """As above: LADA leaves the object from 50 to 54 without a candidate."""
+    boxes = [[[0, 0, 27, 27], [35, 35, 45, 45], [50, 50, 54, 54]]]
+    data = make_data(boxes, [[0, 1, 1]], size=(128, 160))
+    context = Context(data=data, setup=dots(LADA(k=5)))
+    lost = one(unanswered.check, context, "no_positive")
+    *others, last = lost.cure.split("\nor, instead of that: ")
+    assert last.endswith("for each such object: --assign lada:k=5,guarantee=true")
+    assert others  # better ones come first
+    assert lost.predicted["or"][-1] == 0
+    sure = Context(data=data, setup=dots(strategy("lada:k=5,guarantee=true")))
+    assert sure.answers.positives.tolist() == [1 + 1, 1, 1]
+    assert not unanswered.check(sure)
+    assert "LADA, which chooses by predictions" in about(sure)["anchors"]
+    assert "an anchor for every object left without" in about(sure)["anchors"]
+
+
+def test_a_guarantee_hides_no_threshold(dots, make_data):
+    """What the doctor knows of MaxIoU it knows of one with a guarantee."""
+    data = make_data([[[0, 0, 27, 27]]], [[0]], size=(128, 160))
+    plain = Context(data=data, setup=of_detector("retinanet", (128, 160)))
+    rule = Guaranteed(strategy=MaxIoU(positive=0.7))
+    sure = Context(data=data, setup=replace(plain.setup, assign=rule))
+    assert sure.setup.thresholded
+    assert sure.setup.threshold == 0.7
+    assert sure.setup.rule.startswith("MaxIoU 0.7 / 0.4 and low-quality matches; and an anchor")
+    assert {f.check for f in examine(sure)} >= {"thresholds"}
 
 
 def test_strategies_are_compared_on_points(dots, toys):

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kedge.assign.by_name import strategy
 from kedge.data import Finding
 from kedge.doctor import RUN, Context, of_detector
+from kedge.doctor.anchor_checks import unanswered
 from kedge.doctor.probe import match
 from kedge.doctor.records import read_run
 from kedge.doctor.run_checks import (
@@ -218,6 +220,35 @@ def test_a_size_band_that_the_anchors_miss(toys, make_run, one):
     other = one(recall_by_size.check, fitting, "missed_sizes")
     assert other.severity == "warning"
     assert "not the cause" in other.cause
+
+
+def test_a_size_band_that_the_rule_leaves_without_anchors(toys, make_run, one):
+    """LADA's shrunken boxes hold next to no centre where objects are small; only large ones are
+    found. With a guarantee every object is taught, and something else has to be the cause."""
+    context = context_of(toys, make_run({"box": FALLING}))
+    context = replace(context, setup=of_detector("lada", SIZE))
+    small = context.objects.fair.root_area < 16
+    rows, start = truth_rows(toys), 0
+    for row in rows:
+        keep = ~small[start : start + len(row["boxes"])]
+        start += len(keep)
+        for key, value in row.items():
+            row[key] = value[keep]
+    context.__dict__["probe"] = match(toys, rows, SIZE)
+    found = one(recall_by_size.check, context, "missed_sizes")
+    left = (context.answers.positives == 0) & small
+    assert found.cause == (
+        "The rule leaves objects of these sizes without an anchor: "
+        f"{left.sum() / small.sum():.0%} of 8-16 px.".replace("%", " %")
+    )
+    assert found.cure == "The rule has to answer for them first: see no_positive."
+    assert one(unanswered.check, context, "no_positive").cure.endswith(
+        "one free anchor for each such object: --assign lada:guarantee=true"
+    )
+    sure = replace(context.setup, assign=strategy("lada:guarantee=true"))
+    sure = replace(context, setup=sure)
+    sure.__dict__["probe"] = context.probe
+    assert "too few examples" in one(recall_by_size.check, sure, "missed_sizes").cause
 
 
 # -- NaN

@@ -6,12 +6,16 @@ from typing import Any
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
+from kedge.assign.by_name import said
+from kedge.assign.guaranteed import Guaranteed
 from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
 from kedge.doctor.context import Context
 from kedge.doctor.finding import percent
 from kedge.doctor.objects import Objects, as_seen
 from kedge.doctor.setup import Setup
+from kedge.parts import text_of
+from kedge.types import Assigner
 
 _FINEST = 4.0  # no detector here predicts on a finer map
 _WORTH = 0.5  # of the best gain: what gains less is not worth naming
@@ -40,7 +44,7 @@ def options(context: Context) -> list[Option]:
 
 
 def _of_the_rule(setup: Setup, objects: Objects) -> list[Option]:
-    rule, stride = setup.assign, min(setup.strides)
+    rule, stride = setup.base, min(setup.strides)
     if isinstance(rule, MaxIoU) and rule.low_quality == "own":
         words = 'MaxIoU(low_quality="rescuer"), as MMDetection does: a rescued anchor serves the '
         words += "object that rescued it"
@@ -51,7 +55,25 @@ def _of_the_rule(setup: Setup, objects: Objects) -> list[Option]:
         new = replace(rule, min_side=stride)
     else:
         return []
-    return [Option(words=words, setup=replace(setup, assign=new), objects=objects)]
+    return [Option(words=words, setup=setup.with_rule(new), objects=objects)]
+
+
+def guaranteed(setup: Setup, objects: Objects) -> list[Option]:
+    """The last resort: an anchor for every object that the rule leaves without; none where that is
+    promised already."""
+    if isinstance(setup.assign, Guaranteed):
+        return []
+    new = replace(setup, assign=Guaranteed(strategy=setup.assign))
+    words = "as a last resort one free anchor for each such object: " + _words_of(setup.assign)
+    return [Option(words=words, setup=new, objects=objects)]
+
+
+def _words_of(rule: Assigner) -> str:
+    """A rule with a guarantee, for a command line where that can say it."""
+    spec = said(rule) or {}
+    if spec and all(isinstance(value, (str, int, float)) for value in spec.values()):
+        return f"--assign {text_of(spec | {'guarantee': 'true'})}"
+    return f"Guaranteed(strategy={type(rule).__name__}(...))"
 
 
 def finer(setup: Setup) -> Setup | None:
@@ -62,7 +84,7 @@ def finer(setup: Setup) -> Setup | None:
     """
     grid = setup.grid
     stride = min(setup.strides) / 2
-    if stride < _FINEST or getattr(setup.assign, "ranges", None) is not None:
+    if stride < _FINEST or getattr(setup.base, "ranges", None) is not None:
         return None
     parts = grid.shapes.split(list(grid.shapes_per_level))
     levels = [

@@ -102,9 +102,9 @@ def _uncovered(option: Option) -> float:
 def _consequence(context: Context, short: NDArray[np.bool_]) -> str:
     setup, positives = context.setup, context.answers.positives
     assert setup is not None
-    if not isinstance(setup.assign, MaxIoU):
+    if not isinstance(setup.base, MaxIoU):
         return "The box regression has to bridge the difference, from the first step to the last."
-    if setup.assign.low_quality == "none":
+    if setup.base.low_quality == "none":
         return "Such an object has no positive at all: the rule rescues none."
     own = f"Such an object has {positives[short].mean():.1f} positive anchors on average"
     if short.all():

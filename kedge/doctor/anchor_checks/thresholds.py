@@ -19,9 +19,9 @@ _LEAST = 0.002  # of the objects: a lower threshold that serves no more is no cu
 def check(context: Context) -> list[Finding]:
     """The sweep; a warning where another positive threshold serves clearly more objects."""
     setup = context.setup
-    if setup is None or len(context.fair) == 0 or not isinstance(setup.assign, MaxIoU):
+    if setup is None or len(context.fair) == 0 or not isinstance(setup.base, MaxIoU):
         return []
-    over, now = context.overlaps, (setup.assign.positive, setup.assign.negative)
+    over, now = context.overlaps, (setup.base.positive, setup.base.negative)
     best = recommend(over)
     before, after = (float((over.own < t).mean()) for t in (now[0], best[0]))
     rows = sweep(over)

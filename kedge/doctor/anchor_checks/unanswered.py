@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedge.doctor.anchor_checks.groups import by_band, by_class, severity_of
-from kedge.doctor.anchor_checks.options import Option, as_cure, options, worthwhile
+from kedge.doctor.anchor_checks.options import Option, as_cure, guaranteed, options, worthwhile
 from kedge.doctor.answers import alone, answer
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, count, percent
@@ -23,6 +23,7 @@ def check(context: Context) -> list[Finding]:
         return []
     reasons = _why_none(context, lost)
     tried = worthwhile(share, options(context), _without_positive)
+    tried += worthwhile(share, guaranteed(setup, context.sample), _without_positive)
     cure, predicted = (
         as_cure(share, tried, "without a positive anchor")
         if tried
@@ -33,7 +34,7 @@ def check(context: Context) -> list[Finding]:
     found = Finding(
         check="no_positive",
         severity=severity_of(share, 0.02, 0.1),
-        symptom=f"{many} {verb} no anchor that {type(setup.assign).__name__} could choose"
+        symptom=f"{many} {verb} no anchor that {type(setup.base).__name__} could choose"
         if setup.by_predictions
         else f"{many} {verb} no positive anchor: the loss does not teach them",
         evidence={
@@ -72,7 +73,7 @@ def _why_none(context: Context, lost: NDArray[np.bool_]) -> dict[str, int]:
     else:
         masks = {
             "have no anchor's centre inside": ~lone & ~inside,
-            f"lie around anchors that {type(setup.assign).__name__} does not take for their size": (
+            f"lie around anchors that {type(setup.base).__name__} does not take for their size": (
                 ~lone & inside
             ),
         }

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from kedge.doctor.anchor_checks.cures import design_command
-from kedge.doctor.answers import fit_of
+from kedge.doctor.answers import answer
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
 from kedge.doctor.objects import BANDS, band_of, octave_name, octave_of
 
 _LOW = 0.5
 _MATTERS = 0.02
+_UNTAUGHT = 0.2  # of a size: so many objects without an anchor, and the rule is the cause
 _NO_GAIN = "as many designed shapes cover no more of these sizes"
 
 
@@ -32,14 +33,12 @@ def check(context: Context) -> list[Finding]:
     together = _correlation(recall, covered)
     words = ", ".join(f"{row['band']} (recall {percent(row['recall'])})" for row in missed)
     anchors = bool(blind) and len(blind) >= len(missed) / 2
+    untaught = [row for row in missed if row["answered"] < 1 - _UNTAUGHT]
     named = ", ".join(f"{row['band']} ({percent(row['covered'])} covered)" for row in blind)
     predicted, why = (
         _predicted(context, [row["key"] for row in blind])
         if anchors
-        else (
-            None,
-            "the anchors cover these sizes: shapes are not the limit",
-        )
+        else (None, "the anchors cover these sizes: shapes are not the limit")
     )
     return [
         Finding(
@@ -54,16 +53,27 @@ def check(context: Context) -> list[Finding]:
             },
             cause=f"The detector misses exactly what its anchors miss: {named}."
             if anchors
-            else "The anchors cover these sizes, so they are not the cause: too few examples, too "
-            "few pixels (image size, stride), or too short a training.",
-            cure=_cure(context, anchors, why),
+            else _no_matter_of_shapes(untaught),
+            cure=_cure(context, anchors, bool(untaught), why),
             predicted=predicted,
             unpredicted=why if predicted is None else "",
         )
     ]
 
 
-def _cure(context: Context, anchors: bool, why: str) -> str:
+def _no_matter_of_shapes(untaught: list[dict[str, Any]]) -> str:
+    if untaught:
+        left = ", ".join(f"{percent(1 - row['answered'])} of {row['band']}" for row in untaught)
+        return f"The rule leaves objects of these sizes without an anchor: {left}."
+    return (
+        "The anchors cover these sizes, so they are not the cause: too few examples, too few "
+        "pixels (image size, stride), or too short a training."
+    )
+
+
+def _cure(context: Context, anchors: bool, untaught: bool, why: str) -> str:
+    if not anchors and untaught:
+        return "The rule has to answer for them first: see no_positive."
     if not anchors:
         return "--image-size larger, or more images with objects of these sizes."
     if why == _NO_GAIN:
@@ -73,12 +83,11 @@ def _cure(context: Context, anchors: bool, why: str) -> str:
 
 def _from_probe(context: Context) -> list[dict[str, Any]]:
     """By octave of size in the network's input, from detections."""
-    import torch
-
     probe, setup = context.probe, context.setup
     if probe is None or setup is None or len(probe.objects) == 0:
         return []
-    best = fit_of(setup, torch.from_numpy(probe.objects.xyxy))[0].numpy()
+    found = answer(setup, probe.objects)
+    best, answered = found.best, found.positives > 0
     octave = octave_of(probe.objects.root_area)
     return [
         {
@@ -88,6 +97,7 @@ def _from_probe(context: Context) -> list[dict[str, Any]]:
             "objects": int((octave == value).sum()),
             "recall": float(probe.found[octave == value].mean()),
             "covered": float((best[octave == value] >= setup.threshold).mean()),
+            "answered": float(answered[octave == value].mean()),
         }
         for value in np.unique(octave).tolist()
     ]
@@ -113,6 +123,7 @@ def _from_scores(context: Context) -> list[dict[str, Any]]:
                     "objects": int(mine.sum()),
                     "recall": float(recall),
                     "covered": float(covered[mine].mean()),
+                    "answered": float((context.answers.positives > 0)[mine].mean()),
                 }
             )
     return rows
