@@ -13,6 +13,11 @@ Measure = Literal["iou", "nwd", "simd", "gcd"]
 MEASURES: dict[str, type[Measured]] = {"nwd": ByNWD, "simd": BySimD, "gcd": ByGCD}
 
 
+def name_of(measure: Measure) -> str:
+    """A measure as people write it: ``IoU``, ``NWD``."""
+    return "IoU" if measure == "iou" else MEASURES[measure].__name__.removeprefix("By")
+
+
 def measured(anchors: Anchors[Any], measure: Measure, what: str) -> Anchors[Any]:
     """The anchors, measured by ``measure`` with its published constants; ``"iou"``: as they are.
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from torch import Tensor
 
 from kedge.anchors.grid import Grid
+from kedge.anchors.measures import name_of
 from kedge.assign.guaranteed import Guaranteed, without_guarantee
 from kedge.assign.max_iou import MaxIoU
 from kedge.doctor.counting import Candidates, reads_predictions
@@ -67,14 +68,20 @@ class Setup:
         return self.with_rule(Candidates(rule=self.base)).assign
 
     @property
+    def by_iou(self) -> MaxIoU | None:
+        """The strategy, where positives are a matter of thresholds of the IoU."""
+        rule = self.base
+        return rule if isinstance(rule, MaxIoU) and rule.measure == "iou" else None
+
+    @property
     def threshold(self) -> float:
         """IoU from which an anchor answers for an object."""
-        return self.base.positive if isinstance(self.base, MaxIoU) else GOOD_FIT
+        return GOOD_FIT if self.by_iou is None else self.by_iou.positive
 
     @property
     def thresholded(self) -> bool:
         """Whether positives are a matter of an IoU threshold."""
-        return isinstance(self.base, MaxIoU)
+        return self.by_iou is not None
 
     @property
     def rule(self) -> str:
@@ -82,7 +89,8 @@ class Setup:
         rule, words = self.base, type(self.base).__name__
         if isinstance(rule, MaxIoU):
             rescue = "" if rule.low_quality == "none" else " and low-quality matches"
-            words = f"MaxIoU {rule.positive:g} / {rule.negative:g}{rescue}"
+            words = "MaxIoU" if self.thresholded else f"MaxIoU by {name_of(rule.measure)}"
+            words += f" {rule.positive:g} / {rule.negative:g}{rescue}"
         elif self.by_predictions:
             words += ", which chooses by predictions: its candidates are counted"
         sure = isinstance(self.assign, Guaranteed)

@@ -127,7 +127,7 @@ def _places(
 
 def thresholds(rule: Assigner, grid: Grid, targets: Targets) -> Tensor | None:
     """(G,) IoU that an anchor must reach for each object; None where the rule has no such limit."""
-    if isinstance(rule, MaxIoU):
+    if isinstance(rule, MaxIoU) and rule.measure == "iou":
         return torch.full((len(targets),), rule.positive)
     if isinstance(rule, ATSS) and rule.side is None:
         pairs = grid.nearest(targets, rule.k)

@@ -166,8 +166,8 @@ def positives_section(context: Context) -> Section:
             "object at 0.",
         )
     ]
-    if isinstance(setup.base, MaxIoU):
-        blocks += _sweeps(context, setup.base)
+    if setup.by_iou is not None:
+        blocks += _sweeps(context, setup.by_iou)
     return Section(title="Positives", blocks=blocks)
 
 

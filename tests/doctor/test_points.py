@@ -1,5 +1,6 @@
 """Detectors whose anchors are points, whose strategy reads predictions, or of two stages."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,16 +9,17 @@ import torch
 from torch import nn
 
 import kedge.doctor.setups as setups
-from kedge import Level
+from kedge import Grid, Level
 from kedge.assign.by_name import strategy
 from kedge.assign.fcos import FCOS
 from kedge.assign.guaranteed import Guaranteed
 from kedge.assign.lada import LADA
 from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
+from kedge.boxes import simd
 from kedge.coders import LTRBCoder
 from kedge.detectors.dense import Dense, Maps
-from kedge.doctor import Context, examine, of_detector
+from kedge.doctor import Context, Setup, examine, of_detector
 from kedge.doctor.anchor_checks import finer_level, positives, unanswered
 from kedge.doctor.scene import scene_of_detector
 from kedge.doctor.show import about
@@ -151,6 +153,26 @@ def test_a_guarantee_hides_no_threshold(dots, make_data):
     assert sure.setup.threshold == 0.7
     assert sure.setup.rule.startswith("MaxIoU 0.7 / 0.4 and low-quality matches; and an anchor")
     assert {f.check for f in examine(sure)} >= {"thresholds"}
+
+
+def test_another_measure_than_the_iou_is_called_by_its_name(make_data, one):
+    """One object on a cell's corner: its best anchor there has a SimD of exp(-(6.13^2 + 4.59^2)^.5
+    / 8), of no use to a rule that asks for .7. Nothing is said of an IoU that nobody asks about."""
+    data = make_data([[[4, 4, 20, 20]]], [[0]], size=(128, 160))
+    grid = Grid((128, 160), [Level(stride=16, shapes=[(16, 16)], offset=0.5)])
+    rule = MaxIoU(positive=0.7, negative=0.3, low_quality="none", measure="simd")
+    setup = Setup(title="", grid=grid, assign=rule, coder=LTRBCoder(), flags="")
+    context = Context(data=data, setup=setup)
+    pair = grid.best(context.sample.targets(0, 1))
+    similar = float(simd(pair.boxes()[:1], pair.target_boxes()[:1]))
+    assert similar == pytest.approx(math.exp(-math.hypot(6.13, 4.59) / 8))
+    assert similar < 0.7
+    assert setup.rule == "MaxIoU by SimD 0.7 / 0.3"
+    assert not setup.thresholded
+    lost = one(unanswered.check, context, "no_positive")
+    words = "have no anchor with SimD >= 0.7, and the rule rescues none for them"
+    assert lost.evidence["because"] == {words: 1}
+    assert "thresholds" not in {f.check for f in examine(context)}
 
 
 def test_strategies_are_compared_on_points(dots, toys):

@@ -251,6 +251,22 @@ def test_a_size_band_that_the_rule_leaves_without_anchors(toys, make_run, one):
     assert "too few examples" in one(recall_by_size.check, sure, "missed_sizes").cause
 
 
+def test_large_objects_that_are_missed_are_not_short_of_pixels(toys, make_run, one):
+    context = context_of(toys, make_run({"box": FALLING}))
+    large = context.objects.fair.root_area >= 32
+    rows, start = truth_rows(toys), 0
+    for row in rows:
+        keep = ~large[start : start + len(row["boxes"])]
+        start += len(keep)
+        for key, value in row.items():
+            row[key] = value[keep]
+    context.__dict__["probe"] = match(toys, rows, SIZE)
+    found = one(recall_by_size.check, context, "missed_sizes")
+    assert found.evidence["missed"] == ["32-64 px", "64-128 px"]
+    assert "pixels" not in found.cause
+    assert found.cure == "--epochs more, or more images with objects of these sizes."
+
+
 # -- NaN
 
 

@@ -8,7 +8,6 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
 from kedge.assign.by_name import said
 from kedge.assign.guaranteed import Guaranteed
-from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
 from kedge.doctor.context import Context
 from kedge.doctor.finding import percent
@@ -45,10 +44,10 @@ def options(context: Context) -> list[Option]:
 
 def _of_the_rule(setup: Setup, objects: Objects) -> list[Option]:
     rule, stride = setup.base, min(setup.strides)
-    if isinstance(rule, MaxIoU) and rule.low_quality == "own":
+    if setup.by_iou is not None and setup.by_iou.low_quality == "own":
         words = 'MaxIoU(low_quality="rescuer"), as MMDetection does: a rescued anchor serves the '
         words += "object that rescued it"
-        new = replace(rule, low_quality="rescuer")
+        new = replace(setup.by_iou, low_quality="rescuer")
     elif isinstance(rule, TAL) and rule.min_side < stride:
         words = f"TAL(min_side={stride:g}): smaller sides are raised to a cell's when candidates "
         words += "are looked for"

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from kedge.anchors.grid import Grid
-from kedge.assign.max_iou import MaxIoU
 from kedge.doctor.anchor_checks.cures import design_command, predicted_coverage
 from kedge.doctor.anchor_checks.groups import by_band, by_class, severity_of
 from kedge.doctor.anchor_checks.options import Option, as_cure, options, worthwhile
@@ -102,9 +101,9 @@ def _uncovered(option: Option) -> float:
 def _consequence(context: Context, short: NDArray[np.bool_]) -> str:
     setup, positives = context.setup, context.answers.positives
     assert setup is not None
-    if not isinstance(setup.base, MaxIoU):
+    if setup.by_iou is None:
         return "The box regression has to bridge the difference, from the first step to the last."
-    if setup.base.low_quality == "none":
+    if setup.by_iou.low_quality == "none":
         return "Such an object has no positive at all: the rule rescues none."
     own = f"Such an object has {positives[short].mean():.1f} positive anchors on average"
     if short.all():

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from kedge.assign.max_iou import MaxIoU
 from kedge.doctor.answers import Overlaps
 from kedge.doctor.context import Context
 from kedge.doctor.finding import Finding, percent
@@ -19,9 +18,9 @@ _LEAST = 0.002  # of the objects: a lower threshold that serves no more is no cu
 def check(context: Context) -> list[Finding]:
     """The sweep; a warning where another positive threshold serves clearly more objects."""
     setup = context.setup
-    if setup is None or len(context.fair) == 0 or not isinstance(setup.base, MaxIoU):
+    if setup is None or len(context.fair) == 0 or setup.by_iou is None:
         return []
-    over, now = context.overlaps, (setup.base.positive, setup.base.negative)
+    over, now = context.overlaps, (setup.by_iou.positive, setup.by_iou.negative)
     best = recommend(over)
     before, after = (float((over.own < t).mean()) for t in (now[0], best[0]))
     rows = sweep(over)

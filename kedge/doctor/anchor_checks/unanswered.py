@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from kedge.anchors.measures import name_of
+from kedge.assign.max_iou import MaxIoU
 from kedge.doctor.anchor_checks.groups import by_band, by_class, severity_of
 from kedge.doctor.anchor_checks.options import Option, as_cure, guaranteed, options, worthwhile
 from kedge.doctor.answers import alone, answer
@@ -63,17 +65,17 @@ def _why_none(context: Context, lost: NDArray[np.bool_]) -> dict[str, int]:
     setup, best = context.setup, context.answers.best[lost]
     assert setup is not None
     lone, inside = alone(setup, context.fair.xyxy[lost])
-    if setup.thresholded:
+    rule = setup.base
+    if isinstance(rule, MaxIoU):
+        short = f"have no anchor with {name_of(rule.measure)} >= {rule.positive:g}"
         masks = {
             "touch no anchor at all": ~lone & (best == 0),
-            f"have no anchor with IoU >= {setup.threshold:g}, and the rule rescues none for them": (
-                ~lone & (best > 0)
-            ),
+            f"{short}, and the rule rescues none for them": ~lone & (best > 0),
         }
     else:
         masks = {
             "have no anchor's centre inside": ~lone & ~inside,
-            f"lie around anchors that {type(setup.base).__name__} does not take for their size": (
+            f"lie around anchors that {type(rule).__name__} does not take for their size": (
                 ~lone & inside
             ),
         }

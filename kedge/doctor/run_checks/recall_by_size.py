@@ -33,6 +33,7 @@ def check(context: Context) -> list[Finding]:
     together = _correlation(recall, covered)
     words = ", ".join(f"{row['band']} (recall {percent(row['recall'])})" for row in missed)
     anchors = bool(blind) and len(blind) >= len(missed) / 2
+    smaller = table.index(missed[0]) < max(range(len(table)), key=lambda i: table[i]["recall"])
     untaught = [row for row in missed if row["answered"] < 1 - _UNTAUGHT]
     named = ", ".join(f"{row['band']} ({percent(row['covered'])} covered)" for row in blind)
     predicted, why = (
@@ -53,29 +54,34 @@ def check(context: Context) -> list[Finding]:
             },
             cause=f"The detector misses exactly what its anchors miss: {named}."
             if anchors
-            else _no_matter_of_shapes(untaught),
-            cure=_cure(context, anchors, bool(untaught), why),
+            else _no_matter_of_shapes(untaught, smaller),
+            cure=_cure(context, why) if anchors else _other_cure(untaught, smaller),
             predicted=predicted,
             unpredicted=why if predicted is None else "",
         )
     ]
 
 
-def _no_matter_of_shapes(untaught: list[dict[str, Any]]) -> str:
+def _no_matter_of_shapes(untaught: list[dict[str, Any]], smaller: bool) -> str:
+    """Why objects that the anchors cover are missed: the rule, or none of both."""
     if untaught:
         left = ", ".join(f"{percent(1 - row['answered'])} of {row['band']}" for row in untaught)
         return f"The rule leaves objects of these sizes without an anchor: {left}."
+    pixels = ", too few pixels (image size, stride)" if smaller else ""
     return (
-        "The anchors cover these sizes, so they are not the cause: too few examples, too few "
-        "pixels (image size, stride), or too short a training."
+        "The anchors cover these sizes, so they are not the cause: too few "
+        f"examples{pixels}, or too short a training."
     )
 
 
-def _cure(context: Context, anchors: bool, untaught: bool, why: str) -> str:
-    if not anchors and untaught:
+def _other_cure(untaught: list[dict[str, Any]], smaller: bool) -> str:
+    if untaught:
         return "The rule has to answer for them first: see no_positive."
-    if not anchors:
-        return "--image-size larger, or more images with objects of these sizes."
+    first = "--image-size larger" if smaller else "--epochs more"
+    return f"{first}, or more images with objects of these sizes."
+
+
+def _cure(context: Context, why: str) -> str:
     if why == _NO_GAIN:
         return "Shapes alone do not mend it: see poorly_covered."
     return design_command(context, context.designed)
