@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
 from kedge.data import Finding, boxes_npz, read, toy
-from kedge.doctor import DATA, Context
+from kedge.doctor import DATA, Context, of_detector
 from kedge.doctor.data_checks import (
     bad_boxes,
     class_balance,
@@ -231,6 +231,23 @@ def test_crowded_cells(make_data, one):
     assert found.evidence["objects_beyond_the_anchors"] == pytest.approx(3 / 24)
     assert found.evidence["by_stride"]["8"]["most_in_a_cell"] == 12
     assert one(crowding.check, Context(data=make_data([apart])), "crowded_cells") is None
+
+
+def test_crowded_cells_are_a_warning_where_the_rule_leaves_objects_without(make_data, one):
+    """Two large objects with one centre, and two small ones: LADA's shrunken box holds points of
+    coarse levels for the first two, and of the others for none."""
+    large, small = [[20, 20, 180, 180], [22, 22, 178, 178]], [[66, 66, 70, 70], [66, 66, 70, 71]]
+    for boxes, severity, cause in (
+        (large, "note", "The rule finds an anchor for every one of them all the same."),
+        (
+            small,
+            "warning",
+            "Of these 2 objects the rule leaves 2 without an anchor: see no_positive.",
+        ),
+    ):
+        context = Context(data=make_data([boxes]), setup=of_detector("lada", (224, 320)))
+        found = one(crowding.check, context, "crowded_cells")
+        assert (found.severity, found.cause) == (severity, cause)
 
 
 def test_taco_with_its_infinite_boxes(shared_data):

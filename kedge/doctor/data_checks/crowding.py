@@ -11,6 +11,7 @@ from kedge.doctor.objects import Objects, most_affected
 
 _STRIDES = (8.0, 16.0, 32.0)
 _DEFAULT_ANCHORS = 9
+_ENOUGH = 0.001  # of the objects, without an anchor because they share a cell: worth a warning
 
 
 def check(context: Context) -> list[Finding]:
@@ -42,7 +43,7 @@ def check(context: Context) -> list[Finding]:
     return [
         Finding(
             check="crowded_cells",
-            severity="warning" if surplus > 0.001 else "note",
+            severity="warning" if _matters(context, finest, surplus) else "note",
             symptom=f"{percent(shared)} of the objects share a cell of stride {finest:g}{assumed} "
             f"with another; up to {int(number.max())} stand in one",
             evidence={
@@ -53,7 +54,7 @@ def check(context: Context) -> list[Finding]:
                 "by_stride": table,
                 "worst_images": most_affected(context.names, seen.image[crowd > 1]),
             },
-            cause=_cause(context, anchors, surplus),
+            cause=_cause(context, finest, anchors, surplus),
             cure=f"A finer level (stride {finest / 2:g}), or, to about the same effect, twice the "
             f"image size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
             predicted={
@@ -68,16 +69,33 @@ def check(context: Context) -> list[Finding]:
     ]
 
 
-def _cause(context: Context, anchors: int, surplus: float) -> str:
+def _matters(context: Context, finest: float, surplus: float) -> bool:
+    """Whether sharing a cell costs enough objects their anchors: by the rule, or by count."""
+    if context.setup is None:
+        return surplus > _ENOUGH
+    _, lost = _answered(context, finest)
+    return lost > _ENOUGH * max(1, len(context.fair))
+
+
+def _cause(context: Context, finest: float, anchors: int, surplus: float) -> str:
     """Whether sharing a cell costs anchors: by count, and by what the rule does about it."""
     if context.setup is not None:
-        lost = int((context.answers.positives == 0).sum()) if len(context.fair) else 0
+        shared, lost = _answered(context, finest)
         if not lost:
             return "The rule finds an anchor for every one of them all the same."
-        of = count(len(context.fair), "object")
-        return f"The rule leaves {lost:,} of {of} without an anchor: see no_positive."
+        of = count(shared, "object")
+        return f"Of these {of} the rule leaves {lost:,} without an anchor: see no_positive."
     text = f"A cell has {count(anchors, 'anchor')}."
     return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
+
+
+def _answered(context: Context, finest: float) -> tuple[int, int]:
+    """Objects of the sample that share a cell, and those of them without an anchor."""
+    if len(context.fair) == 0:
+        return 0, 0
+    owner, number = cells(context.fair, finest)
+    shared = number[owner] > 1
+    return int(shared.sum()), int((context.answers.positives[shared] == 0).sum())
 
 
 def cells(objects: Objects, stride: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
