@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kedge.counted import count
-from kedge.train.result import RunResult, Station
+from kedge.doctor.finding import percent
+from kedge.train.result import RunResult, Station, unanswered
 
 COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100", "VOC")
 
@@ -88,8 +89,10 @@ def classes_table(classes: Sequence[str], scores: dict[str, Any]) -> Table:
 
 
 def print_result(console: Console, result: RunResult) -> None:
-    """The tables of a run: shapes at every station, scores, scores by class, where it lies."""
-    console.print(stations_table(result.stations))
+    """The tables of a run: shapes at every station, scores, scores by class, where it lies, and how
+    many objects it was not taught."""
+    if result.stations:
+        console.print(stations_table(result.stations))
     if result.scores:
         split = f"{result.out.name} on {result.eval_split}"
         console.print(scores_table([(split, result.scores)]))
@@ -100,3 +103,11 @@ def print_result(console: Console, result: RunResult) -> None:
     each = "" if pace is None else f", {1000 * pace:.0f} ms a step"
     steps = count(result.steps, "step")
     console.print(f"{steps} in {result.seconds:.0f} s{each}; files in {result.out}")
+    without, objects = unanswered(result.out)
+    if without:
+        of = f"{without:,} of {count(objects, 'object')} ({percent(without / objects)})"
+        console.print(
+            f"{of} of the logged steps since half-way had no positive anchor: "
+            f"kedge doctor --run {result.out} says why",
+            soft_wrap=True,
+        )

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from kedge.files import write_json
+from kedge.files import read_lines, write_json
 from kedge.train.fingerprint import Fingerprint
 
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
@@ -101,6 +101,15 @@ def load_result(path: Path) -> RunResult:
         raise ValueError(f"{path}: not the description of a run ({said})") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not the description of a run ({error})") from None
+
+
+def unanswered(folder: Path) -> tuple[int, int]:
+    """Objects that had no positive anchor, and all objects, in the logged steps of the second half
+    of a run: what it was not taught. 0 of 0 where no step said so."""
+    rows = [row for row in read_lines(folder / METRICS) if "objects" in row]
+    late = rows[len(rows) // 2 :]
+    objects = int(sum(row["objects"] for row in late))
+    return objects - int(sum(row["answered"] for row in late)), objects
 
 
 _RESULT = TypeAdapter(RunResult)
