@@ -1,13 +1,14 @@
 """Learned anchors in every detector that has shapes, from a bad start: all shapes alike.
 
 The same budget and data; the shapes stay as they are, or are learned, after a warm-up that is
-annealed, or placed, which is another one on several maps. In ``yolov3 siblings`` the other shapes
-that fit an object by .4 answer for it too. Mean and standard deviation over the seeds; of seed 0
-also on which maps the objects of the scored split are answered. Finished runs are kept in
-``--runs`` and not trained again; rows of detectors that are not named stay.
+annealed, or placed, which is another one on several maps; or they are chosen from all boxes before
+the training (``kmeans``) and stay. In ``yolov3 siblings`` the other shapes that fit an object by .4
+answer for it too. Mean and standard deviation over the seeds; of seed 0 also on which maps the
+objects of the scored split are answered. Finished runs are kept in ``--runs`` and not trained
+again; rows of detectors that are not named stay.
 
     python benchmarks/learned_detectors.py
-    python benchmarks/learned_detectors.py --anchors placed
+    python benchmarks/learned_detectors.py --anchors placed kmeans
 """
 
 import argparse
@@ -32,7 +33,7 @@ WITH_SHAPES = (
 )
 VARIANTS = {"yolov3 siblings": {"detector": "yolov3", "assign": "yolov3:siblings=positive"}}
 ONE_MAP = ("yolov2", "faster_rcnn_c4", "rfcn")  # where both warm-ups are the same
-KINDS = ("fixed", "learned", "placed")
+KINDS = ("fixed", "learned", "placed", "kmeans")
 
 
 def run(args: argparse.Namespace, detector: str, kind: str, seed: int) -> tuple[RunResult, str]:
@@ -40,9 +41,10 @@ def run(args: argparse.Namespace, detector: str, kind: str, seed: int) -> tuple[
     name = f"{detector.replace(' ', '-')}-{kind}-{seed}"
     config = TrainConfig(
         data=args.data, eval_split=args.split, image_size=tuple(args.image_size),
-        anchors="identical", num_anchors=3, learn_anchors=kind != "fixed",
-        warmup="placed" if kind == "placed" else "annealed", epochs=args.epochs,
-        lr=args.lr, precision=args.precision, seed=seed, out=args.runs / name,
+        anchors="kmeans" if kind == "kmeans" else "identical", num_anchors=3,
+        learn_anchors=kind in ("learned", "placed"),
+        warmup="placed" if kind == "placed" else "annealed", epochs=args.epochs, lr=args.lr,
+        precision=args.precision, seed=seed, out=args.runs / name,
         **VARIANTS.get(detector, {"detector": detector}),
     )  # fmt: skip
     print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace, detector: str, kind: str, seed: int) -> tuple[
 
 
 def row(args: argparse.Namespace, detector: str, kind: str) -> dict:
-    """A line of the table: one detector, its shapes fixed, learned or placed and learned."""
+    """A line of the table: one detector and what its shapes are."""
     made = [run(args, detector, kind, seed) for seed in range(args.seeds)]
     results = [result for result, _ in made]
     line: dict = {"detector": detector, "anchors": kind}
