@@ -7,6 +7,8 @@ from _record import table
 from paired import bootstrap
 
 Load = Callable[[str], dict[str, Any] | None]
+Verdicts = dict[str, list[str]]  # detectors, by the sign of a gain
+GAINS, AGAINST = ("learned", "placed", "kmeans"), "placed against kmeans"
 
 
 def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str:
@@ -14,22 +16,23 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
     result = load("learned_detectors")
     if result is None:
         return ""
-    words = {kind: {"+": [], "~": [], "-": []} for kind in ("learned", "placed")}
+    words: dict[str, Verdicts] = {kind: empty() for kind in (*GAINS, AGAINST)}
     rows = []
     for row in result["rows"]:
         if row["anchors"] == "fixed":
-            fixed = row
+            of = {"fixed": row}
             rows.append(line(row, "-"))
             continue
-        assert fixed["detector"] == row["detector"]
-        pairs = zip(seeds(row), seeds(fixed), strict=True)
-        gain = bootstrap([one - other for one, other in pairs])
-        words[row["anchors"]][gain.verdict].append(f"{row['detector']} ({gain.mean:+.1f})")
-        rows.append(line(row, str(gain)))
+        of[row["anchors"]] = row
+        assert of["fixed"]["detector"] == row["detector"]
+        rows.append(line(row, count(words[row["anchors"]], row, of["fixed"])))
+        if row["anchors"] == "kmeans" and "placed" in of:
+            count(words[AGAINST], of["placed"], row)
     return (
         "\n## Learned anchors in every detector with shapes\n\nToy data, from the paper's worst start (all shapes of a map "
         "alike), fixed or learned; *placed*: learned after the warm-up that leaves coarse maps to what their cells can hold "
-        "(`--warmup placed`; the same on one map); *yolov3 siblings*: `--assign yolov3:siblings=positive`. Mean and deviation over seeds, and the paired gain over fixed shapes with a 95 % "
+        "(`--warmup placed`; the same on one map); *kmeans*: chosen from all boxes before the training, for the cells of each map, and fixed; "
+        "*yolov3 siblings*: `--assign yolov3:siblings=positive`. Mean and deviation over seeds, and the paired gain over fixed shapes that are all alike with a 95 % "
         "bootstrap interval, which is narrower than a true one over so few seeds. *Maps*: how many anchors of each map, the finest "
         f"first, answer for the objects of the scored images by the shapes at the end (seed 0).\n\n{table(rows)}\n\n"
         + "".join(
@@ -39,6 +42,17 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
         "leave nearly all to the finest. In a picture of 128 x 160 px the coarse maps have few cells (stride 32: 20).\n\n"
         + facts(result)
     )
+
+
+def empty() -> Verdicts:
+    return {"+": [], "~": [], "-": []}
+
+
+def count(words: Verdicts, row: dict[str, Any], other: dict[str, Any]) -> str:
+    """The paired gain of one line over another, which is counted."""
+    gain = bootstrap([a - b for a, b in zip(seeds(row), seeds(other), strict=True)])
+    words[gain.verdict].append(f"{row['detector']} ({gain.mean:+.1f})")
+    return str(gain)
 
 
 def said(kind: str, found: dict[str, list[str]]) -> str:

@@ -9,6 +9,7 @@ from kedge.doctor.anchor_checks.groups import by_band, by_class, severity_of
 from kedge.doctor.anchor_checks.options import Option, as_cure, guaranteed, options, worthwhile
 from kedge.doctor.answers import alone, answer
 from kedge.doctor.context import Context
+from kedge.doctor.counting import takes_others
 from kedge.doctor.finding import Finding, count, percent
 from kedge.doctor.objects import most_affected
 
@@ -33,10 +34,11 @@ def check(context: Context) -> list[Finding]:
     )
     many = f"{lost.sum():,} of {count(len(lost), 'object')} ({percent(share)})"
     verb = "has" if lost.sum() == 1 else "have"
+    own = " of its own" if takes_others(setup.base) else ""
     found = Finding(
         check="no_positive",
         severity=severity_of(share, 0.02, 0.1),
-        symptom=f"{many} {verb} no anchor that {type(setup.base).__name__} could choose"
+        symptom=f"{many} {verb} no anchor{own} that {type(setup.base).__name__} could choose"
         if setup.by_predictions
         else f"{many} {verb} no positive anchor: the loss does not teach them",
         evidence={
