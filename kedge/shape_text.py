@@ -1,4 +1,4 @@
-"""Anchor shapes, and sizes of images, as people type and paste them."""
+"""Anchor shapes, sizes of images and files of designs, as people type and paste them."""
 
 import re
 
@@ -94,3 +94,8 @@ def _words(body: str) -> list[str]:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def is_design_file(name: str) -> bool:
+    """Whether the words name a file of a design, rather than a preset or shapes."""
+    return name.endswith(".json")

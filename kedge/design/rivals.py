@@ -9,10 +9,10 @@ from kedge.design.judging import Candidate
 from kedge.design.kmeans import by_area
 from kedge.design.placed import Placed, floors
 from kedge.design.points import shapes_tensor
-from kedge.design.saved import is_design_file, load_design
+from kedge.design.saved import load_design
 from kedge.design.search import even_levels
 from kedge.design.settings import DesignSettings
-from kedge.shape_text import is_shapes, parse_shapes
+from kedge.shape_text import is_design_file, is_shapes, parse_shapes
 
 
 def candidate(shapes: Tensor, placed: Placed, settings: DesignSettings) -> Candidate:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kedge.anchors.presets import Preset, PresetLevel
+from kedge.shape_text import is_design_file
 
 _LARGEST = 10_000_000  # bytes; a design is a few thousand
 _LONGEST, _HUGE = 1_000_000, 1e9  # pixels
@@ -20,11 +21,6 @@ class SavedDesign(Preset):
     """
 
     resize: str = "letterbox"
-
-
-def is_design_file(name: str) -> bool:
-    """Whether the words name a file of a design, rather than a preset or shapes."""
-    return name.endswith(".json")
 
 
 def not_as_designed(

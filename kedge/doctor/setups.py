@@ -11,12 +11,12 @@ from kedge.anchors.level import Level
 from kedge.anchors.presets import Preset, preset
 from kedge.counted import count
 from kedge.data import Data
-from kedge.design.saved import SavedDesign, is_design_file, load_design
+from kedge.design.saved import SavedDesign, load_design
 from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.detectors.two_stage import Proposer
 from kedge.doctor.setup import USUAL_SIZE, Setup
-from kedge.shape_text import is_shapes, parse_shapes
+from kedge.shape_text import is_design_file, is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.run import transforms_of

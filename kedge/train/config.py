@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kedge.detectors import DETECTORS
 from kedge.parts import near, text_of
-from kedge.shape_text import is_shapes, parse_shapes, parse_size
+from kedge.shape_text import is_design_file, is_shapes, parse_shapes, parse_size
 
 
 def _shapes_as_text(value: Any) -> Any:
@@ -150,10 +150,11 @@ class ModelSettings(BaseModel):
     """Multiplies the shapes to start from: 0.25 makes a deliberate mismatch."""
     learn_anchors: bool = False
     """Learn the shapes (Zhong et al., arXiv:1812.00469)."""
-    warmup: Literal["placed", "annealed", "gradient", "none"] = "placed"
-    """How learned shapes leave a bad start: placed (online EM; coarse levels get what their cells
-    can hold, rare sizes a shape), annealed (the same without either: no other on one level),
-    gradient (the paper's), none."""
+    warmup: Literal["auto", "placed", "annealed", "gradient", "none"] = "auto"
+    """How learned shapes leave a bad start: placed (online EM, which forgets the start; coarse
+    levels get what their cells can hold, rare sizes a shape), annealed (the same without either: no
+    other on one level), gradient (the paper's), none; auto: none where the start was chosen for the
+    data (kmeans, a file of kedge design), else placed."""
     warmup_steps: float = Field(0.15, gt=0)
     """Length of that warm-up: steps (1 or more), or a share of all steps (below 1), then 100 steps
     at least, but never more than half of the run."""
@@ -164,6 +165,14 @@ class ModelSettings(BaseModel):
     scale_only_bn: bool = False
     """YOLOv2: batch norm without shift on the size outputs, the paper's third aid. Off, because it
     cost several points of AP in short runs with small batches."""
+
+    @property
+    def shape_warmup(self) -> Literal["placed", "annealed", "gradient", "none"]:
+        """`warmup`, where it is said; else what the start asks for."""
+        if self.warmup != "auto":
+            return self.warmup
+        chosen = self.anchors == "kmeans" or is_design_file(self.anchors)
+        return "none" if chosen and self.anchor_scale == 1 else "placed"
 
     @field_validator("anchors")
     @classmethod

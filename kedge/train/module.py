@@ -65,12 +65,13 @@ class DetectionModule(LightningModule):
             return None
         if shapes is None:
             raise ValueError(f"learn_anchors: {config.detector} has no anchor shapes to learn")
-        if config.warmup == "none":
+        kind = config.shape_warmup
+        if kind == "none":
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
-        if config.warmup in ("annealed", "placed"):
+        if kind in ("annealed", "placed"):
             return AnnealedWarmup(
-                steps=self.warmup_steps, num_shapes=len(shapes), placed=config.warmup == "placed"
+                steps=self.warmup_steps, num_shapes=len(shapes), placed=kind == "placed"
             )
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)

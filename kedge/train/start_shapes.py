@@ -9,8 +9,9 @@ from kedge.anchors.presets import Shape, preset
 from kedge.counted import count
 from kedge.design import fit
 from kedge.design.kmeans import kmeans
-from kedge.design.saved import is_design_file, load_design
+from kedge.design.saved import load_design
 from kedge.detectors.detector import Detector
+from kedge.shape_text import is_design_file
 from kedge.train.config import TrainConfig
 
 LevelShapes = list[list[Shape]]  # per level, (w, h) in pixels

@@ -85,6 +85,23 @@ def test_lengths_are_steps_or_shares():
     assert config.steps_of(0, 400) == 0
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        ({}, "none"),  # k-means
+        ({"anchors": "design.json"}, "none"),
+        ({"anchor_scale": 0.25}, "placed"),  # spoilt on purpose
+        ({"anchors": "identical"}, "placed"),
+        ({"anchors": "yolov2_coco"}, "placed"),
+        ({"anchors": "10x13,16x30"}, "placed"),
+        ({"warmup": "annealed"}, "annealed"),
+        ({"anchors": "uniform", "warmup": "none"}, "none"),
+    ],
+)
+def test_a_start_that_was_chosen_for_the_data_is_not_forgotten(start, kind):
+    assert make_config({"learn_anchors": True} | start).shape_warmup == kind
+
+
 def test_one_number_is_a_square():
     assert make_config({"image_size": 96}).image_size == (96, 96)
 

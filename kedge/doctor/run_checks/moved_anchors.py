@@ -50,7 +50,7 @@ def check(context: Context) -> list[Finding]:
             + " Until the shapes had arrived, the assignment kept changing, and those steps taught "
             "little.",
             cure=f"kedge train --config {run.folder}/config.yaml --out {run.folder}-2 "
-            f"--anchors {listed} --anchor-scale 1   # or --anchors kmeans",
+            f"--anchors {listed} --anchor-scale 1 --warmup none   # or --anchors kmeans",
             predicted={
                 "text": f"the next run starts at mean best IoU {fits['final']:.3f} in place of "
                 f"{fits['initial']:.3f}"
