@@ -197,6 +197,16 @@ def test_a_high_start_with_fitting_anchors_is_not_blamed_on_them(toys, make_run,
 # -- one size band always missed
 
 
+def probe_of(data, found):
+    """What is seen of a detector that finds these objects (n,) and no others."""
+    rows, start = [], 0
+    for row in truth_rows(data):
+        keep = found[start : start + len(row["boxes"])]
+        start += len(keep)
+        rows.append({key: value[keep] for key, value in row.items()})
+    return match(data, rows, SIZE)
+
+
 def test_a_size_band_that_the_anchors_miss(toys, make_run, one):
     """Anchors of 40 px and more; the detector finds what they cover."""
     anchors = "40x30,30x40,45x45,60x60,80x80"
@@ -204,12 +214,7 @@ def test_a_size_band_that_the_anchors_miss(toys, make_run, one):
     from kedge.doctor.objects import as_seen, pack
 
     side = as_seen(pack(toys.records), SIZE).fair.root_area
-    start, rows = 0, []
-    for row in truth_rows(toys):
-        keep = side[start : start + len(row["boxes"])] >= 32
-        start += len(row["boxes"])
-        rows.append({key: value[keep] for key, value in row.items()})
-    context.__dict__["probe"] = match(toys, rows, SIZE)
+    context.__dict__["probe"] = probe_of(toys, side >= 32)
     found = one(recall_by_size.check, context, "missed_sizes")
     assert found.severity == "error"
     assert "misses exactly what its anchors miss" in found.cause
@@ -228,13 +233,7 @@ def test_a_size_band_that_the_rule_leaves_without_anchors(toys, make_run, one):
     context = context_of(toys, make_run({"box": FALLING}))
     context = replace(context, setup=of_detector("lada", SIZE))
     small = context.objects.fair.root_area < 16
-    rows, start = truth_rows(toys), 0
-    for row in rows:
-        keep = ~small[start : start + len(row["boxes"])]
-        start += len(keep)
-        for key, value in row.items():
-            row[key] = value[keep]
-    context.__dict__["probe"] = match(toys, rows, SIZE)
+    context.__dict__["probe"] = probe_of(toys, ~small)
     found = one(recall_by_size.check, context, "missed_sizes")
     left = (context.answers.positives == 0) & small
     assert found.cause == (
@@ -254,13 +253,7 @@ def test_a_size_band_that_the_rule_leaves_without_anchors(toys, make_run, one):
 def test_large_objects_that_are_missed_are_not_short_of_pixels(toys, make_run, one):
     context = context_of(toys, make_run({"box": FALLING}))
     large = context.objects.fair.root_area >= 32
-    rows, start = truth_rows(toys), 0
-    for row in rows:
-        keep = ~large[start : start + len(row["boxes"])]
-        start += len(keep)
-        for key, value in row.items():
-            row[key] = value[keep]
-    context.__dict__["probe"] = match(toys, rows, SIZE)
+    context.__dict__["probe"] = probe_of(toys, ~large)
     found = one(recall_by_size.check, context, "missed_sizes")
     assert found.evidence["missed"] == ["32-64 px", "64-128 px"]
     assert "pixels" not in found.cause

@@ -164,6 +164,16 @@ def test_anchors_behind_false_positives(begin, parts, monkeypatch, tmp_path):
     other_anchors(context, found, monkeypatch, tmp_path)
 
 
+def test_pasted_shapes_of_a_learned_run_are_not_forgotten_by_a_warmup(begin, monkeypatch):
+    context = begin(anchors=SMALL, scores=[{"epoch": 4, "AP50": 0.02}], learn_anchors=True)
+    assert context.run.config.shape_warmup == "placed"
+    found = asked(context)["loss_falls_but_detections_fail"]
+    settings = begun(found.cure, monkeypatch)
+    assert settings.learn_anchors
+    assert settings.shape_warmup == "none"
+    assert settings.explicit_shapes != context.run.config.explicit_shapes
+
+
 def test_anchors_behind_missed_sizes(begin, parts, monkeypatch, tmp_path):
     context = begin(anchors=LARGE, **parts)
     rows = truth(context.data)

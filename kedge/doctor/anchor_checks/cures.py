@@ -40,7 +40,9 @@ def design_command(
     shapes = designed.setup.grid.shapes.tolist()
     listed = ",".join(f"{w:.1f}x{h:.1f}" for w, h in shapes)
     words = f"kedge train {setup.flags} --anchors {listed} --anchor-scale 1"
-    words += f" --out {context.run.folder}-2" if context.run is not None else ""
+    if context.run is not None:
+        words += " --warmup none" * context.run.config.learn_anchors  # which would forget them
+        words += f" --out {context.run.folder}-2"
     return f"{command}\nor, as found here: {words}"
 
 

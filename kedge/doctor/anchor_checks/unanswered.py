@@ -33,8 +33,8 @@ def check(context: Context) -> list[Finding]:
         else ("Nothing that was tried helps: another rule, a finer level, a larger input.", None)
     )
     many = f"{lost.sum():,} of {count(len(lost), 'object')} ({percent(share)})"
-    verb = "has" if lost.sum() == 1 else "have"
-    own = " of its own" if takes_others(setup.base) else ""
+    verb, whose = ("has", "its") if lost.sum() == 1 else ("have", "their")
+    own = f" of {whose} own" if takes_others(setup.base) else ""
     found = Finding(
         check="no_positive",
         severity=severity_of(share, 0.02, 0.1),

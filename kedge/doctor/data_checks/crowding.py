@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kedge.doctor.context import Context
-from kedge.doctor.finding import Finding, count, percent
+from kedge.doctor.finding import Finding, Severity, count, percent
 from kedge.doctor.objects import Objects, most_affected
 
 _STRIDES = (8.0, 16.0, 32.0)
@@ -39,11 +39,12 @@ def check(context: Context) -> list[Finding]:
     half_owner, half = cells(seen, finest / 2)
     after = float((half[half_owner] > 1).mean())
     rest = float(np.maximum(half - anchors, 0).sum() / len(seen))
+    severity, cause = _costs(context, finest, anchors, surplus)
     assumed = "" if setup is not None else " (assumed: give --detector or --config)"
     return [
         Finding(
             check="crowded_cells",
-            severity="warning" if _matters(context, finest, surplus) else "note",
+            severity=severity,
             symptom=f"{percent(shared)} of the objects share a cell of stride {finest:g}{assumed} "
             f"with another; up to {int(number.max())} stand in one",
             evidence={
@@ -54,7 +55,7 @@ def check(context: Context) -> list[Finding]:
                 "by_stride": table,
                 "worst_images": most_affected(context.names, seen.image[crowd > 1]),
             },
-            cause=_cause(context, finest, anchors, surplus),
+            cause=cause,
             cure=f"A finer level (stride {finest / 2:g}), or, to about the same effect, twice the "
             f"image size: --image-size {2 * context.image_size[0]} {2 * context.image_size[1]}",
             predicted={
@@ -69,24 +70,20 @@ def check(context: Context) -> list[Finding]:
     ]
 
 
-def _matters(context: Context, finest: float, surplus: float) -> bool:
-    """Whether sharing a cell costs enough objects their anchors: by the rule, or by count."""
+def _costs(context: Context, finest: float, anchors: int, surplus: float) -> tuple[Severity, str]:
+    """How much sharing a cell costs, and why: by count, or by what the rule does about it."""
     if context.setup is None:
-        return surplus > _ENOUGH
-    _, lost = _answered(context, finest)
-    return lost > _ENOUGH * max(1, len(context.fair))
-
-
-def _cause(context: Context, finest: float, anchors: int, surplus: float) -> str:
-    """Whether sharing a cell costs anchors: by count, and by what the rule does about it."""
-    if context.setup is not None:
-        shared, lost = _answered(context, finest)
-        if not lost:
-            return "The rule finds an anchor for every one of them all the same."
-        of = count(shared, "object")
-        return f"Of these {of} the rule leaves {lost:,} without an anchor: see no_positive."
-    text = f"A cell has {count(anchors, 'anchor')}."
-    return f"{text} {percent(surplus)} of the objects are beyond that." if surplus else text
+        text = f"A cell has {count(anchors, 'anchor')}."
+        text += f" {percent(surplus)} of the objects are beyond that." if surplus else ""
+        return ("warning" if surplus > _ENOUGH else "note"), text
+    shared, lost = _answered(context, finest)
+    if not lost:
+        return "note", "The rule finds an anchor for every one of them all the same."
+    of = count(shared, "object")
+    return (
+        "warning" if lost > _ENOUGH * len(context.fair) else "note",
+        f"Of these {of} the rule leaves {lost:,} without an anchor: see no_positive.",
+    )
 
 
 def _answered(context: Context, finest: float) -> tuple[int, int]:
