@@ -6,7 +6,7 @@
 
 Start it twice to train two runs at a time: each takes what the other is not at. A run that was
 killed goes on from its last epoch; a finished one is a row of ``results/study.jsonl``, whatever
-happens afterwards. The page is written by ``benchmarks/page.py``.
+happens afterwards, and is not trained again unless that row is taken out. The page is written by ``benchmarks/page.py``.
 
 A plan is YAML: ``name``; ``common`` settings of all runs; ``data``, ``detectors``, ``anchors`` and
 ``starts``, each a mapping of names to settings (those of ``kedge train``), the later beating the
@@ -107,12 +107,16 @@ def finished(plan: dict[str, Any], runs: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(note.read_text())
 
 
+def kept_in(path: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the file, by key."""
+    if not path.exists():
+        return {}
+    return {row["key"]: row for row in map(json.loads, path.read_text().splitlines())}
+
+
 def keep(rows: list[dict[str, Any]], path: Path = ROWS) -> None:
     """Puts rows into the file: those of the same key are replaced, all others stay."""
-    kept = {}
-    if path.exists():
-        kept = {row["key"]: row for row in map(json.loads, path.read_text().splitlines())}
-    kept |= {row["key"]: row for row in rows}
+    kept = kept_in(path) | {row["key"]: row for row in rows}
     text = "".join(json.dumps(kept[key]) + "\n" for key in sorted(kept))
     write_text(path, text)
 
@@ -152,15 +156,17 @@ def main() -> None:
         if cell.key.startswith(f"{plan['name']}/{options.only}")
         and (options.seeds is None or cell.seed < options.seeds)
     ]
-    waiting = [cell for cell in cells if not (cell.config.out / "row.json").exists()]
+    known = kept_in(ROWS) | {row["key"]: row for row in finished(plan, options.runs)}
+    waiting = [cell for cell in cells if cell.key not in known]
     print(f"{len(cells)} runs, {len(cells) - len(waiting)} finished", file=sys.stderr)
     for cell in [] if options.list else waiting:
         if not (cell.config.out / "row.json").exists() and work(cell):
             keep(list(finished(plan, options.runs)))
+    known = kept_in(ROWS) | {row["key"]: row for row in finished(plan, options.runs)}
     shown = ("data", "detector", "anchors", "start", "seed")
     rows = [
         {k: row[k] for k in shown} | {k: row["scores"].get(k) for k in ("AP50", "AP")}
-        for row in finished(plan, options.runs)
+        for row in (known[cell.key] for cell in cells if cell.key in known)
     ]
     print(table(rows) if rows else "no run is finished")
 
