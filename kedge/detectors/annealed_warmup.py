@@ -6,13 +6,10 @@ from torch import Tensor, nn
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import sizes
-from kedge.detectors.places import iou_off, off_cells, unplaced
 from kedge.ranks import gathered
 from kedge.types import Targets
 
 LEAST_MASS = 1e-9  # of a shape, of all objects
-FINER = 0.15  # what a level costs that is finer by a factor of e; chosen on blood cells
-ENOUGH, LEAST_NEED = 0.9, 0.05  # IoU from which an object asks for little, and how little
 
 
 class AnnealedWarmup(nn.Module):
@@ -25,15 +22,8 @@ class AnnealedWarmup(nn.Module):
     where the data part (Rose, "Deterministic annealing for clustering", Proc. IEEE 1998), so the
     outcome hardly depends on the start: the first step forgets it altogether. A trace of ``noise``
     breaks the ties. Shapes are kept in order of area, so on a pyramid the finest level has the
-    smallest.
-
-    ``placed``: on a pyramid the places count too, else small objects, where there are many, are
-    dealt to levels whose cells are farther apart than they are long. A shape also costs an object
-    what lies between that and the cells of the shape's level (``unplaced``), squared as sizes are,
-    and ``FINER`` of every level that is finer than the coarsest, for its background: so objects go
-    to the coarsest level that holds them. And objects count by what the best anchor lacks of an IoU
-    of ``ENOUGH``, so that rare sizes get a shape. Shapes are in order within a level only. On one
-    level ``placed`` changes nothing.
+    smallest. Places are nothing to it, which on a pyramid costs much (``PlacedWarmup``): coarse
+    levels get shapes that fit small objects best, and their cells are farther apart than those.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
@@ -55,7 +45,6 @@ class AnnealedWarmup(nn.Module):
         memory: float = 24.0,
         temperature: tuple[float, float] = (2.0, 0.01),
         noise: float = 0.1,
-        placed: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -64,7 +53,7 @@ class AnnealedWarmup(nn.Module):
         if not 0 < temperature[1] <= temperature[0]:
             raise ValueError(f"temperature must fall from a to b > 0, got {temperature}")
         self.steps, self.memory, self.temperature = steps, memory, temperature
-        self.noise, self.placed, self.seed = noise, placed, seed
+        self.noise, self.seed = noise, seed
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("mass", torch.zeros(num_shapes))
         self.register_buffer("total", torch.zeros(num_shapes, 2))
@@ -90,8 +79,7 @@ class AnnealedWarmup(nn.Module):
         fresh = not bool(self.mass.any())
         # the running sums forget in 1 / rate steps: quickly at first, more slowly towards the end
         rate = 1.0 if fresh else min(0.5, self.memory / self.steps) * (1 - done / 2)
-        size = sizes(boxes)
-        log = size.log()
+        log = sizes(boxes).log()
         self.moments.lerp_(torch.stack([log.mean(0), log.square().mean(0)]), rate)
         spread = (self.moments[1] - self.moments[0].square()).sum().clamp(min=1e-6)
         start, end = self.temperature
@@ -101,36 +89,12 @@ class AnnealedWarmup(nn.Module):
         jitter = torch.randn(middle.shape, generator=random).to(middle)
         centre = middle + self.noise * heat.sqrt() * jitter
         cost = (log[:, None] - centre).square().sum(-1)
-        pyramid = self.placed and len(anchors.levels) > 1
-        level = anchors.level_of_shapes().to(cost.device) if pyramid else None
-        if level is not None:
-            cost = cost + place_costs(size, anchors.level_strides().to(size))[:, level]
         share = (-cost / heat).softmax(dim=1)
-        if level is not None:
-            share = share * needs(boxes, anchors, centre.exp())[:, None]
         self.mass.lerp_(share.mean(0), rate).clamp_(min=LEAST_MASS)
         self.total.lerp_((share[..., None] * log[:, None]).mean(0), rate)
         starved = (self.mass == LEAST_MASS)[:, None]  # by all objects: such a shape stays
         self.total.copy_(torch.where(starved, middle * LEAST_MASS, self.total))
         order = (self.total / self.mass[:, None]).sum(1).argsort(stable=True)
-        if level is not None:
-            order = order[level[order].argsort(stable=True)]
         self.mass.copy_(self.mass[order])
         self.total.copy_(self.total[order])
         anchors.set_shapes_((self.total / self.mass[:, None]).exp())
-
-
-def place_costs(size: Tensor, strides: Tensor) -> Tensor:
-    """(n, L) what levels with ``strides`` (L, 2), x then y, cost objects of ``size`` (n, 2)."""
-    finer = (strides.amax() / strides[:, 0]).log()
-    return unplaced(size, strides).square() + FINER * finer
-
-
-def needs(boxes: Tensor, anchors: LearnedShapes, shapes: Tensor) -> Tensor:
-    """(n,) how much ``boxes`` (n, 4) ask for an anchor where the shapes are ``shapes`` (S, 2); 1 on
-    average."""
-    strides, offsets = anchors.level_strides().to(boxes), anchors.level_offsets().to(boxes)
-    away = off_cells(boxes, strides, offsets)[:, anchors.level_of_shapes().to(boxes.device)]
-    best = iou_off(sizes(boxes)[:, None], shapes, away).amax(1)
-    need = (ENOUGH - best).clamp(min=LEAST_NEED)
-    return need / need.mean()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.level import Level
 from kedge.boxes import centres, sizes
+from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.interop.listed import common_centre
 from kedge.interop.undo import Undo
@@ -57,7 +58,9 @@ class LearnedAnchors(Undo):
 
 
 def warm_up(
-    schedule: AnnealedWarmup, learned: LearnedShapes, targets: Callable[[], Targets]
+    schedule: PlacedWarmup | AnnealedWarmup,
+    learned: LearnedShapes,
+    targets: Callable[[], Targets],
 ) -> None:
     """A step of ``schedule`` on the objects of a batch, in pixels of the network's input, before
     its anchors are made; nothing once it is over. ``ValueError`` with several processes."""
@@ -102,10 +105,7 @@ class LearnedCells(nn.Module):
             levels.append(Level(stride=stride, shapes=sizes(part), offset=offset))
         self.counts = [len(part) for part in cells]
         self.learned = LearnedShapes(levels)
-        self.warmup = None
-        if warmup_steps:
-            shapes = len(self.learned)
-            self.warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
+        self.warmup = placed_warmup(self.learned, warmup_steps) if warmup_steps else None
         self.__dict__["after"] = after
 
     def boxes(self) -> list[Tensor]:

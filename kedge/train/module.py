@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from kedge.batches.cached import Cached
+from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
 from kedge.detectors.gradient_warmup import GradientWarmup
@@ -59,7 +60,7 @@ class DetectionModule(LightningModule):
         self.last_losses: dict[str, float] = {}
         self.last_facts: dict[str, float] = {}
 
-    def _make_warmup(self) -> AnnealedWarmup | GradientWarmup | None:
+    def _make_warmup(self) -> PlacedWarmup | AnnealedWarmup | GradientWarmup | None:
         config, shapes = self.config, self.detector.shapes
         if not config.learn_anchors:
             return None
@@ -69,10 +70,10 @@ class DetectionModule(LightningModule):
         if kind == "none":
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
-        if kind in ("annealed", "placed"):
-            return AnnealedWarmup(
-                steps=self.warmup_steps, num_shapes=len(shapes), placed=kind == "placed"
-            )
+        if kind == "placed":
+            return placed_warmup(shapes, self.warmup_steps)
+        if kind == "annealed":
+            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(shapes))
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )
@@ -106,7 +107,7 @@ class DetectionModule(LightningModule):
         detector, shapes = self.detector, self.detector.shapes
         detector.progress = self.global_step / self.total_steps
         warmup, assign = self.warmup if self.warmup_active else None, self.cached
-        if isinstance(warmup, AnnealedWarmup):
+        if isinstance(warmup, PlacedWarmup | AnnealedWarmup):
             assert shapes is not None
             warmup.update(shapes, targets)
         elif isinstance(warmup, GradientWarmup):
@@ -144,8 +145,8 @@ class DetectionModule(LightningModule):
             )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """While the annealed warm-up places the shapes, their gradient must not pull as well."""
-        if self.warmup_active and isinstance(self.warmup, AnnealedWarmup):
+        """While a warm-up sets the shapes, their gradient must not pull as well."""
+        if self.warmup_active and isinstance(self.warmup, PlacedWarmup | AnnealedWarmup):
             assert self.detector.shapes is not None
             self.detector.shapes.log_shapes.grad = None
 

@@ -15,8 +15,8 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
     """Makes the anchor shapes of Detectron2's RetinaNet or RPN parameters of ``model``.
 
     Call it before the optimiser is made. The losses reach the shapes through the size residual; the
-    assignment stays frozen. In the first ``warmup_steps`` steps of training the shapes are
-    clustered on the objects of the batches (``AnnealedWarmup``); 0: none, they begin as they are.
+    assignment stays frozen. In the first ``warmup_steps`` steps of training the shapes
+    follow the objects of the batches (``placed_warmup``); 0: none, they begin as they are.
     Shapes are pixels of the network's input.
 
     ``learned = learn_anchors(model)``, train, ``learned.finish()``: then the model is Detectron2's

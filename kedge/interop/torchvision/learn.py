@@ -11,6 +11,7 @@ from torchvision.models.detection.ssd import SSD
 
 from kedge.coders.delta import DeltaCoder
 from kedge.counted import count
+from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
@@ -40,14 +41,16 @@ class ShapeCoder(BoxCoder):
 
 class WarmupHook:
     """A forward hook of a detector's transform: in training it shows the objects of the batch, as
-    the network sees them, to the warm-up of the shapes, before the anchors are made."""
+    the network sees them, to the warm-up of the shapes, before the anchors are made.
 
-    def __init__(self, generator: LearnedGenerator, warmup: AnnealedWarmup) -> None:
+    Its levels are known from the first forward pass on, so the first batch passes by."""
+
+    def __init__(self, generator: LearnedGenerator, warmup: PlacedWarmup | AnnealedWarmup) -> None:
         self.generator, self.warmup = generator, warmup
 
     def __call__(self, transform: nn.Module, given: Any, out: tuple[Any, Any]) -> None:
         targets = out[1]
-        if transform.training and targets is not None:
+        if transform.training and targets is not None and self.generator.grid is not None:
             warm_up(self.warmup, self.generator.learned, lambda: pack(targets))
 
 
@@ -56,8 +59,8 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
 
     Call it before the optimiser is made. The matching is Kedge's (``accelerate``). The losses reach
     the shapes through the size residual; the assignment stays frozen. In the first ``warmup_steps``
-    steps of training the shapes are clustered on the objects of the batches (``AnnealedWarmup``);
-    0: none, they begin as they are. Shapes are pixels of the network's input.
+    steps of training the shapes follow the objects of the batches (``placed_warmup``); 0: none,
+    they begin as they are. Shapes are pixels of the network's input.
 
     ``learned = learn_anchors(model)``, train, ``learned.finish()``: then the model is torchvision's
     again, with the shapes that were learned.
@@ -104,10 +107,7 @@ def _learn(detector: Any, learned: LearnedAnchors, warmup_steps: int) -> None:
     coder = holder.box_coder
     learned.set(holder, "box_coder", ShapeCoder(coder.weights, coder.bbox_xform_clip))
     if warmup_steps:
-        shapes = len(generator.learned)
-        # its cells are known from the first forward pass on; before, all levels are alike
-        warmup = AnnealedWarmup(steps=warmup_steps, num_shapes=shapes)
-        generator.warmup = warmup.to(device)
+        generator.warmup = placed_warmup(generator.learned, warmup_steps).to(device)
         hook = WarmupHook(generator, generator.warmup)
         learned.later(detector.transform.register_forward_hook(hook, prepend=True).remove)
     learned.generators.append(generator)
