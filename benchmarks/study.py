@@ -6,7 +6,8 @@
 
 Start it twice to train two runs at a time: each takes what the other is not at. A run that was
 killed goes on from its last epoch; a finished one is a row of ``results/study.jsonl``, whatever
-happens afterwards, and is not trained again unless that row is taken out. The page is written by ``benchmarks/page.py``.
+happens afterwards, and is trained again only where that row is taken out. The page is written by
+``benchmarks/page.py``.
 
 A plan is YAML: ``name``; ``common`` settings of all runs; ``data``, ``detectors``, ``anchors`` and
 ``starts``, each a mapping of names to settings (those of ``kedge train``), the later beating the

@@ -13,7 +13,7 @@ from kedge.types import Targets
 
 ROOM = 4096  # objects that are kept, the first ones
 GROWTH = 4  # so many times more objects ask for another design
-RESTARTS = 2  # more found nothing better on four data sets
+RESTARTS = 8
 
 
 class PlacedWarmup(nn.Module):

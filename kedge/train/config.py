@@ -151,10 +151,10 @@ class ModelSettings(BaseModel):
     learn_anchors: bool = False
     """Learn the shapes (Zhong et al., arXiv:1812.00469)."""
     warmup: Literal["auto", "placed", "annealed", "gradient", "none"] = "auto"
-    """How learned shapes leave a bad start: placed (online EM, which forgets the start; coarse
-    levels get what their cells can hold, rare sizes a shape), annealed (the same without either: no
-    other on one level), gradient (the paper's), none; auto: none where the start was chosen for the
-    data (kmeans, a file of kedge design), else placed."""
+    """How learned shapes leave a bad start: placed (on a pyramid designed for the objects of
+    the first batches and the cells of each level; on one level annealed), annealed (online EM of
+    their sizes; both forget the start), gradient (the paper's), none; auto: none where the start
+    was chosen for the data (kmeans, a file of kedge design), else placed."""
     warmup_steps: float = Field(0.15, gt=0)
     """Length of that warm-up: steps (1 or more), or a share of all steps (below 1), then 100 steps
     at least, but never more than half of the run."""

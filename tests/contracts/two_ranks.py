@@ -8,6 +8,7 @@ from detectors.scenes import SHAPES, make, target
 from torch import nn
 
 from kedge.assign.by_name import strategy
+from kedge.design.placed_warmup import PlacedWarmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.gradient_warmup import GradientWarmup
 from kedge.losses import BoxOverlap, DenseLoss, Focal, WiseIoULoss, per_element
@@ -35,6 +36,7 @@ SPECIAL = {
     ),
     "annealed": lambda: make("yolov2", learn=True),
     "gradient": lambda: make("yolov2", learn=True),
+    "placed": lambda: make("ssd", learn=True),
 }
 
 
@@ -76,11 +78,12 @@ def told(name: str) -> dict[str, torch.Tensor]:
     warmup = {
         "annealed": AnnealedWarmup(steps=4, num_shapes=len(SHAPES)),
         "gradient": GradientWarmup(steps=4),
+        "placed": PlacedWarmup(steps=4),
     }.get(name)
     found: dict[str, torch.Tensor] = {}
     for step in range(2):
         model.zero_grad()
-        if isinstance(warmup, AnnealedWarmup):
+        if isinstance(warmup, AnnealedWarmup | PlacedWarmup):
             warmup.update(model.shapes, targets)
         rule = warmup.assigner() if isinstance(warmup, GradientWarmup) else None
         outcome = model.losses(images, targets, assign=rule)

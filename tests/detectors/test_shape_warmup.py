@@ -1,18 +1,13 @@
-"""Both warm-ups: by hand, from any start, and their state."""
-
-import math
+"""The warm-ups without places: by hand, from any start, and their state."""
 
 import pytest
 import torch
-from torchvision.ops import box_iou
 
-from kedge import Grid, Level, Targets
+from kedge import Level, Targets
 from kedge.anchors.learned import LearnedShapes
-from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign import SoftCell
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.gradient_warmup import GradientWarmup
-from kedge.detectors.places import iou_off, off_cells, unplaced
 from kedge.evaluate.anchor_fit import mean_best_iou
 from kedge.losses.clustering import clustering_loss
 
@@ -194,115 +189,3 @@ def test_empty_batches_give_no_nan():
     loss.backward()
     assert loss == 0
     assert not anchors.log_shapes.grad.any()
-
-
-STRIDES = (8.0, 16.0, 32.0)
-
-
-def on_a_pyramid(placed: bool, per: int = 2) -> LearnedShapes:
-    """Shapes of three levels, clustered on small objects of 9 to 36 px and a few large ones."""
-    anchors = LearnedShapes([Level(stride=s, shapes=[(5 * s, 5 * s)] * per) for s in STRIDES])
-    warmup = AnnealedWarmup(steps=80, num_shapes=len(anchors), placed=placed)
-    for step in range(80):
-        warmup.update(anchors, batch(step, scale=0.3))
-    return anchors
-
-
-def test_how_far_off_cells_by_hand():
-    box = torch.tensor([[8.0, 32.0, 40.0, 48.0]])  # centred at (24, 40)
-    strides = torch.tensor([[32.0, 32.0], [16.0, 8.0], [32.0, 32.0]])
-    offsets = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 0.0]])
-    # middles at 16 and 48; at 24 along x, 36 and 44 along y; corners at 32 and 32
-    assert off_cells(box, strides, offsets).tolist() == [[[8, 8], [0, 4], [8, 8]]]
-
-
-def test_what_is_off_has_the_best_iou_on_the_grid():
-    """Against anchors of a shape at every cell."""
-    torch.manual_seed(0)
-    corner, side = torch.rand(40, 2) * 100, torch.rand(40, 2) * 60 + 2
-    boxes = torch.cat([corner, corner + side], dim=1)
-    for stride, offset, shape in ((8, 0.5, (30, 12)), (16, 0.0, (9, 40)), (32, 0.25, (64, 64))):
-        strides, offsets = torch.full((1, 2), float(stride)), torch.full((1, 2), offset)
-        away = off_cells(boxes, strides, offsets)
-        got = iou_off(side[:, None], torch.tensor([shape]).float(), away)
-        grid = Grid((320, 320), [Level(stride=stride, shapes=[shape], offset=offset)])
-        assert torch.allclose(got, box_iou(boxes, grid.boxes()).amax(1, keepdim=True), atol=1e-5)
-
-
-def test_what_cells_cost_on_average():
-    # half a cell of 32 px: 32 px lose a quarter of their overlap along x, 16 px half along y
-    shared = 0.75 * 0.5
-    wanted = -math.log(shared / (2 - shared))
-    got = unplaced(torch.tensor([[32.0, 16.0]]), torch.tensor([[32.0, 32.0], [1e-3, 1e-3]]))
-    assert got[0, 0].item() == pytest.approx(wanted)
-    assert got[0, 1].item() == pytest.approx(0, abs=1e-3)  # a cell everywhere
-    # a speck of 1 px meets one of 32 x 32 px with its share of it
-    speck = unplaced(torch.ones(1, 2), torch.full((1, 2), 32.0)).item()
-    assert speck == pytest.approx(-math.log(1 / 1024 / (2 - 1 / 1024)), rel=1e-4)
-
-
-def test_the_average_is_that_of_the_places():
-    torch.manual_seed(1)
-    middle, size = torch.rand(200_000, 2) * 32 + 64, torch.tensor([40.0, 12.0])
-    boxes = torch.cat([middle - size / 2, middle + size / 2], dim=1)
-    away = off_cells(boxes, torch.full((1, 2), 32.0), torch.full((1, 2), 0.5))
-    along = (1 - away[:, 0] / size).clamp(min=0).mean(0)  # overlap of each side
-    shared = along.prod().item()
-    wanted = -math.log(shared / (2 - shared))
-    assert unplaced(size[None], torch.full((1, 2), 32.0)).item() == pytest.approx(wanted, rel=0.01)
-
-
-def test_an_object_that_no_cell_reaches_moves_shapes_to_finite_sizes():
-    specks = Targets.from_list([{"boxes": torch.tensor([[0.0, 0.0, 1, 1], [3, 3, 4, 5]])}])
-    levels = [Level(stride=s, shapes=[(5 * s, 5 * s)]) for s in (32, 64)]
-    anchors = LearnedShapes(levels)
-    warmup = AnnealedWarmup(steps=20, num_shapes=2)
-    for _ in range(20):
-        warmup.update(anchors, specks)
-    assert torch.isfinite(anchors.shapes).all()
-    assert (anchors.shapes[0] < 3).all()
-
-
-def test_placed_shapes_leave_coarse_levels_to_what_they_can_hold():
-    objects = torch.cat([batch(i, scale=0.3).boxes for i in range(20)])
-    mean = {}
-    for placed in (False, True):
-        grid = on_a_pyramid(placed)((160, 160))
-        mean[placed] = placed_iou(grid, objects).amax(1).mean().item()
-    assert mean[True] > mean[False] + 0.02
-
-
-def test_rare_sizes_get_a_shape():
-    """Nine tenths of the objects are alike: placed shapes leave one of four to the others."""
-    anchors = LearnedShapes([Level(stride=s, shapes=[(5 * s, 5 * s)] * 2) for s in (8, 16)])
-    warmup = AnnealedWarmup(steps=80, num_shapes=len(anchors))
-    random = torch.Generator().manual_seed(0)
-    for _ in range(80):
-        side = torch.tensor([40.0] * 36 + [9.0] * 4)[:, None] * (
-            1 + 0.2 * torch.rand(40, 2, generator=random)
-        )
-        corner = torch.rand(40, 2, generator=random) * 100
-        warmup.update(
-            anchors, Targets.from_list([{"boxes": torch.cat([corner, corner + side], 1)}])
-        )
-    assert (anchors.shapes[0] < 15).all()
-    assert (anchors.shapes[1:] > 30).all()
-
-
-def test_placed_shapes_are_in_order_within_a_level_and_finite():
-    shapes = on_a_pyramid(placed=True, per=6).shapes
-    assert torch.isfinite(shapes).all()
-    assert (shapes > 1).all()  # a shape that no object wants stays where it was
-    area = shapes.prod(1).view(3, 6)
-    assert (area[:, 1:] >= area[:, :-1]).all()
-
-
-def test_on_one_level_placed_is_annealed():
-    ends = []
-    for placed in (False, True):
-        anchors = LearnedShapes([Level(stride=32, shapes=STARTS["tiny"])])
-        warmup = AnnealedWarmup(steps=40, num_shapes=3, placed=placed)
-        for step in range(40):
-            warmup.update(anchors, batch(step))
-        ends.append(anchors.shapes)
-    assert torch.equal(*ends)

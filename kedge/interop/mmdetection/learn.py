@@ -23,8 +23,8 @@ def learn_anchors(model: nn.Module, *, warmup_steps: int = 200) -> LearnedAnchor
 
     Call it before the optimiser is made, and after ``accelerate``, if that is wanted. The losses
     reach the shapes through the size residual; the assignment stays frozen. In the first
-    ``warmup_steps`` steps (``model(..., mode="loss")``) the shapes are clustered on the objects of
-    the batches (``AnnealedWarmup``); 0: none, they begin as they are. Shapes are pixels of the
+    ``warmup_steps`` steps (``model(..., mode="loss")``) the shapes follow the objects of the
+    batches (``placed_warmup``); 0: none, they begin as they are. Shapes are pixels of the
     network's input.
 
     ``learned = learn_anchors(model)``, train, ``learned.finish()``: then the model is MMDetection's
