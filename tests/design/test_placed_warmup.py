@@ -143,6 +143,16 @@ def test_half_precision_boxes_are_designed_for_in_float32():
     assert torch.isfinite(anchors.log_shapes).all()
 
 
+def test_a_step_in_bfloat16_designs_in_float32():
+    ends = []
+    for mixed in (False, True):
+        anchors = pyramid()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+            PlacedWarmup(steps=1).update(anchors, batch(0, images=8))
+        ends.append(anchors.shapes)
+    assert torch.equal(*ends)
+
+
 def test_shapes_are_in_order_of_area_within_a_level():
     anchors = pyramid()
     warmed(anchors, PlacedWarmup(steps=6), 6)
