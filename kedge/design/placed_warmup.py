@@ -96,7 +96,10 @@ def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
     return torch.tensor([shape for level in design.levels for shape in level.shapes])
 
 
-def placed_warmup(anchors: LearnedShapes, steps: int) -> PlacedWarmup | AnnealedWarmup:
+ObjectWarmup = PlacedWarmup | AnnealedWarmup  # sets the shapes by the objects, without a gradient
+
+
+def placed_warmup(anchors: LearnedShapes, steps: int) -> ObjectWarmup:
     """The warm-up of ``anchors`` by the objects of ``steps`` batches: on one level places are
     nothing to the choice of shapes, so that they are clustered as they come."""
     if len(anchors.levels) == 1:

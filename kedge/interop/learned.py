@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.level import Level
 from kedge.boxes import centres, sizes
-from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
-from kedge.detectors.annealed_warmup import AnnealedWarmup
+from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
 from kedge.interop.listed import common_centre
 from kedge.interop.undo import Undo
 from kedge.types import Targets
@@ -57,11 +56,7 @@ class LearnedAnchors(Undo):
         self()
 
 
-def warm_up(
-    schedule: PlacedWarmup | AnnealedWarmup,
-    learned: LearnedShapes,
-    targets: Callable[[], Targets],
-) -> None:
+def warm_up(schedule: ObjectWarmup, learned: LearnedShapes, targets: Callable[[], Targets]) -> None:
     """A step of ``schedule`` on the objects of a batch, in pixels of the network's input, before
     its anchors are made; nothing once it is over. ``ValueError`` with several processes."""
     if not schedule.active:

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from kedge.batches.cached import Cached
-from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
+from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
 from kedge.detectors.gradient_warmup import GradientWarmup
@@ -60,7 +60,7 @@ class DetectionModule(LightningModule):
         self.last_losses: dict[str, float] = {}
         self.last_facts: dict[str, float] = {}
 
-    def _make_warmup(self) -> PlacedWarmup | AnnealedWarmup | GradientWarmup | None:
+    def _make_warmup(self) -> ObjectWarmup | GradientWarmup | None:
         config, shapes = self.config, self.detector.shapes
         if not config.learn_anchors:
             return None
@@ -107,7 +107,7 @@ class DetectionModule(LightningModule):
         detector, shapes = self.detector, self.detector.shapes
         detector.progress = self.global_step / self.total_steps
         warmup, assign = self.warmup if self.warmup_active else None, self.cached
-        if isinstance(warmup, PlacedWarmup | AnnealedWarmup):
+        if isinstance(warmup, ObjectWarmup):
             assert shapes is not None
             warmup.update(shapes, targets)
         elif isinstance(warmup, GradientWarmup):
@@ -146,7 +146,7 @@ class DetectionModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """While a warm-up sets the shapes, their gradient must not pull as well."""
-        if self.warmup_active and isinstance(self.warmup, PlacedWarmup | AnnealedWarmup):
+        if self.warmup_active and isinstance(self.warmup, ObjectWarmup):
             assert self.detector.shapes is not None
             self.detector.shapes.log_shapes.grad = None
 

@@ -11,8 +11,7 @@ from torchvision.models.detection.ssd import SSD
 
 from kedge.coders.delta import DeltaCoder
 from kedge.counted import count
-from kedge.design.placed_warmup import PlacedWarmup, placed_warmup
-from kedge.detectors.annealed_warmup import AnnealedWarmup
+from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
 from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.generators import (
@@ -45,7 +44,7 @@ class WarmupHook:
 
     Its levels are known from the first forward pass on, so the first batch passes by."""
 
-    def __init__(self, generator: LearnedGenerator, warmup: PlacedWarmup | AnnealedWarmup) -> None:
+    def __init__(self, generator: LearnedGenerator, warmup: ObjectWarmup) -> None:
         self.generator, self.warmup = generator, warmup
 
     def __call__(self, transform: nn.Module, given: Any, out: tuple[Any, Any]) -> None:
