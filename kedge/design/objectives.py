@@ -139,23 +139,17 @@ def best_shape(
 ) -> tuple[Tensor, Tensor]:
     """Best similarity (R, n) of every box over the shapes (R, k, 2), and which shape gives it.
 
-    Ties go to the first shape. Memory is a few (R, n) arrays; the work is done in cache-sized
-    pieces.
+    Ties go to the first shape. Memory is two (R, n) arrays; the work is done in pieces of ``chunk``
+    similarities, which a cache holds.
     """
     best = torch.empty(len(shapes), len(points))
     which = torch.empty(best.shape, dtype=torch.int64)
-    step = max(1024, chunk // len(shapes))
+    number = torch.arange(shapes.shape[1])[:, None]
+    step = max(1, chunk // max(shapes[..., 0].numel(), 1))
     for start in range(0, len(points), step):
-        part = points[slice(start, start + step)]
-        w, h = shapes[:, 0, :1], shapes[:, 0, 1:]
-        top = objective.similarity(part, w, h, 0).contiguous()
-        index = torch.zeros(top.shape, dtype=torch.int64)
-        for k in range(1, shapes.shape[1]):
-            other = objective.similarity(part, shapes[:, k, :1], shapes[:, k, 1:], k)
-            index.masked_fill_(other > top, k)
-            torch.maximum(top, other, out=top)
-        best[:, start : start + step] = top
-        which[:, start : start + step] = index
+        part = slice(start, start + step)
+        found = objective.similarity(points[part], shapes[..., :1], shapes[..., 1:], number)
+        best[:, part], which[:, part] = found.max(dim=1)  # of equals the first
     return best, which
 
 
