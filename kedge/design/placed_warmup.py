@@ -25,7 +25,7 @@ class PlacedWarmup(nn.Module):
     as many, and for the last time at 4096 of them or at the last step. So where the shapes stood
     at the start does not matter, and what comes out is what a design from all boxes would choose,
     without a pass over them. Shapes are in order of area within a level. A design of 25 shapes
-    takes about a second of a processor, and there are seven at most.
+    takes half a second to one of a processor, and there are seven at most.
 
     Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
     What it remembers are buffers, so they are part of a checkpoint. A batch without objects counts
