@@ -30,7 +30,7 @@ def learned_detectors(load: Load, facts: Callable[[dict[str, Any]], str]) -> str
             count(words[AGAINST], of["placed"], row)
     return (
         "\n## Learned anchors in every detector with shapes\n\nToy data, from the paper's worst start (all shapes of a map "
-        "alike), fixed or learned; *placed*: learned after the warm-up that leaves coarse maps to what their cells can hold "
+        "alike), fixed or learned; *placed*: learned after the warm-up that designs them for the first objects and the cells of each map "
         "(`--warmup placed`; the same on one map); *kmeans*: chosen from all boxes before the training, for the cells of each map, and fixed; "
         "*yolov3 siblings*: `--assign yolov3:siblings=positive`. Mean and deviation over seeds, and the paired gain over fixed shapes that are all alike with a 95 % "
         "bootstrap interval, which is narrower than a true one over so few seeds. *Maps*: how many anchors of each map, the finest "

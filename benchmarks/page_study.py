@@ -26,7 +26,7 @@ def study(rows: Rows) -> str:
         "## Do learned anchors help?\n\nAP50 in points, mean and standard deviation over seeds; *gain*: the paired "
         "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, *to k-means*: to fixed "
         "k-means shapes, each with a 95 % bootstrap interval over seeds. *Learned*: after the annealed warm-up; *placed*: after the "
-        "one that leaves coarse maps to what their cells can hold; *settled*: from where they start, by the detector's gradient "
+        "one that designs them for the first objects and the cells of each map; *settled*: from where they start, by the detector's gradient "
         "alone. *Fit*: mean best IoU of the shapes with the training boxes.",
         rows, lines, said,
     )  # fmt: skip
