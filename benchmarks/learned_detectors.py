@@ -4,8 +4,8 @@ The same budget and data; the shapes stay as they are, or are learned, after a w
 annealed, or placed, which on several maps designs them for the objects of the first batches; or
 they are chosen from all boxes before the training (``kmeans``) and stay. In ``yolov3 siblings`` the
 other shapes that fit an object by .4 answer for it too. Mean and standard deviation over the seeds;
-of seed 0 also on which maps the objects of the scored split are answered. Finished runs are kept in ``--runs`` and not trained
-again; rows of detectors that are not named stay.
+of seed 0 also on which maps the objects of the scored split are answered. Finished runs are kept in
+``--runs`` and not trained again; rows of detectors that are not named stay.
 
     python benchmarks/learned_detectors.py
     python benchmarks/learned_detectors.py --anchors placed kmeans
