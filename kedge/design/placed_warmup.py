@@ -2,21 +2,21 @@
 any detector: they are designed for the objects that the batches have shown so far."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import centres, sizes
 from kedge.design.fit import fit
 from kedge.detectors.annealed_warmup import AnnealedWarmup
-from kedge.ranks import as_on_first_, gathered
-from kedge.types import Targets
+from kedge.detectors.object_warmup import ObjectWarmup
+from kedge.ranks import as_on_first_
 
 ROOM = 4096  # objects that are kept, the first ones
 GROWTH = 4  # so many times more objects ask for another design
 RESTARTS = 8
 
 
-class PlacedWarmup(nn.Module):
+class PlacedWarmup(ObjectWarmup):
     """Sets the shapes of a pyramid to those with which most of the objects seen so far get an
     anchor of an IoU of .5 on the real cells (``fit``, "placed"), as many on each level as there
     are.
@@ -27,54 +27,35 @@ class PlacedWarmup(nn.Module):
     without a pass over them. Shapes are in order of area within a level. A design of 25 shapes
     takes half a second to one of a processor, and there are seven at most.
 
-    Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
-    What it remembers are buffers, so they are part of a checkpoint. A batch without objects counts
-    as a step and changes nothing. The cells of a level count as squares of their mean side, and all
-    levels have one offset in their cells, the mean.
+    A batch without objects counts as a step. The cells of a level count as squares of their mean
+    side, and all levels have one offset in their cells, the mean.
 
     Source: ours; it takes the place of the paper's warm-up (``GradientWarmup``) in short schedules.
     """
 
-    step: Tensor
     boxes: Tensor
     seen: Tensor
-    due: Tensor
+    designed_for: Tensor
 
     def __init__(self, *, steps: int, seed: int = 0) -> None:
-        super().__init__()
-        if steps < 1:
-            raise ValueError(f"PlacedWarmup.steps must be at least 1, got {steps}")
-        self.steps, self.seed = steps, seed
-        self.register_buffer("step", torch.tensor(0))
+        super().__init__(steps=steps, seed=seed)
         self.register_buffer("boxes", torch.zeros(ROOM, 4))
         self.register_buffer("seen", torch.tensor(0))  # how many of ``boxes`` are objects
-        self.register_buffer("due", torch.tensor(1))  # how many ask for the next design
+        self.register_buffer("designed_for", torch.tensor(0))  # how many had the last design
 
-    @property
-    def active(self) -> bool:
-        """Whether steps are left."""
-        return int(self.step) < self.steps
-
-    @torch.no_grad()
-    def update(self, anchors: LearnedShapes, targets: Targets) -> None:
-        """One step on the objects of a batch: sets the shapes of ``anchors``."""
-        if not self.active:
-            return
-        self.step += 1
-        boxes = targets.boxes[~targets.ignore]
-        boxes = gathered(boxes[(sizes(boxes) > 0).all(1)].to(self.boxes))
-        seen, due = int(self.seen), int(self.due)
-        boxes = boxes[: ROOM - seen]
-        self.boxes[seen : seen + len(boxes)] = boxes
-        self.seen += len(boxes)
-        seen += len(boxes)
-        designed_for = due // GROWTH
-        if seen >= due or (seen > designed_for and (seen == ROOM or not self.active)):
+    def see(self, anchors: LearnedShapes, boxes: Tensor) -> None:
+        """One step on objects (n, 4)."""
+        before, last = int(self.seen), int(self.designed_for)
+        boxes = boxes[: ROOM - before]
+        seen = before + len(boxes)
+        self.boxes[before:seen] = boxes
+        self.seen.fill_(seen)
+        if seen > last and (seen >= GROWTH * last or seen == ROOM or not self.active):
             with torch.autocast("cpu", enabled=False):  # a search sees small differences
                 shapes = designed(anchors, self.boxes[:seen].cpu(), self.seed)
             anchors.set_shapes_(shapes)
             as_on_first_([anchors.log_shapes])
-            self.due.fill_(GROWTH * seen)
+            self.designed_for.fill_(seen)
 
 
 def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
@@ -94,9 +75,6 @@ def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
     )
     assert design.levels is not None, "strides were given"
     return torch.tensor([shape for level in design.levels for shape in level.shapes])
-
-
-ObjectWarmup = PlacedWarmup | AnnealedWarmup  # sets the shapes by the objects, without a gradient
 
 
 def placed_warmup(anchors: LearnedShapes, steps: int) -> ObjectWarmup:

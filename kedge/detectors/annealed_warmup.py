@@ -2,17 +2,16 @@
 detector, by clustering the objects of the batches online. It needs no gradient and few steps."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import sizes
-from kedge.ranks import gathered
-from kedge.types import Targets
+from kedge.detectors.object_warmup import ObjectWarmup
 
 LEAST_MASS = 1e-9  # of a shape, of all objects
 
 
-class AnnealedWarmup(nn.Module):
+class AnnealedWarmup(ObjectWarmup):
     """Online expectation maximisation of the shapes over the objects of the batches, as T falls.
 
     Every step takes the responsibilities ``softmax(-d / T)`` of the S shapes for every object,
@@ -25,14 +24,12 @@ class AnnealedWarmup(nn.Module):
     smallest. Places are nothing to it, which on a pyramid costs much (``PlacedWarmup``): coarse
     levels get shapes that fit small objects best, and their cells are farther apart than those.
 
-    Call ``update`` before the forward pass of every training step; after ``steps`` it does nothing.
-    Running sums and the step are buffers, so they are part of a checkpoint. The noise is a function
+    The noise is a function
     of ``seed`` and the step. A batch without objects counts as a step and changes nothing.
 
     Source: ours; it takes the place of the paper's warm-up (``GradientWarmup``) in short schedules.
     """
 
-    step: Tensor
     mass: Tensor
     total: Tensor
     moments: Tensor
@@ -47,34 +44,19 @@ class AnnealedWarmup(nn.Module):
         noise: float = 0.1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        if steps < 1:
-            raise ValueError(f"AnnealedWarmup.steps must be at least 1, got {steps}")
+        super().__init__(steps=steps, seed=seed)
         if not 0 < temperature[1] <= temperature[0]:
             raise ValueError(f"temperature must fall from a to b > 0, got {temperature}")
-        self.steps, self.memory, self.temperature = steps, memory, temperature
-        self.noise, self.seed = noise, seed
-        self.register_buffer("step", torch.tensor(0))
+        self.memory, self.temperature, self.noise = memory, temperature, noise
         self.register_buffer("mass", torch.zeros(num_shapes))
         self.register_buffer("total", torch.zeros(num_shapes, 2))
         self.register_buffer("moments", torch.zeros(2, 2))
 
-    @property
-    def active(self) -> bool:
-        """Whether steps are left."""
-        return int(self.step) < self.steps
-
-    @torch.no_grad()
-    def update(self, anchors: LearnedShapes, targets: Targets) -> None:
-        """One step on the objects of a batch: sets the shapes of ``anchors``."""
-        if not self.active:
-            return
-        step = int(self.step)
-        self.step += 1
-        boxes = targets.boxes[~targets.ignore]
-        boxes = gathered(boxes[(sizes(boxes) > 0).all(1)].to(self.total))
+    def see(self, anchors: LearnedShapes, boxes: Tensor) -> None:
+        """One step on objects (n, 4); none change nothing."""
         if len(boxes) == 0:
             return
+        boxes, step = boxes.to(self.total), int(self.step) - 1
         done = step / max(self.steps - 1, 1)
         fresh = not bool(self.mass.any())
         # the running sums forget in 1 / rate steps: quickly at first, more slowly towards the end

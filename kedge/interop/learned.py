@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.level import Level
 from kedge.boxes import centres, sizes
-from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
+from kedge.design.placed_warmup import placed_warmup
+from kedge.detectors.object_warmup import ObjectWarmup
 from kedge.interop.listed import common_centre
 from kedge.interop.undo import Undo
 from kedge.types import Targets

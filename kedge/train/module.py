@@ -8,10 +8,11 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from kedge.batches.cached import Cached
-from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
+from kedge.design.placed_warmup import placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
 from kedge.detectors.gradient_warmup import GradientWarmup
+from kedge.detectors.object_warmup import ObjectWarmup
 from kedge.detectors.on_proposals import OnProposals
 from kedge.predict.proposals import Given
 from kedge.ranks import num_ranks, over_ranks

@@ -11,6 +11,7 @@ from kedge.assign.by_name import strategy
 from kedge.design.placed_warmup import PlacedWarmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.gradient_warmup import GradientWarmup
+from kedge.detectors.object_warmup import ObjectWarmup
 from kedge.losses import BoxOverlap, DenseLoss, Focal, WiseIoULoss, per_element
 from kedge.losses.box_terms import HarmonisedCodes
 from kedge.losses.class_terms import Harmonised
@@ -83,7 +84,7 @@ def told(name: str) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     for step in range(2):
         model.zero_grad()
-        if isinstance(warmup, AnnealedWarmup | PlacedWarmup):
+        if isinstance(warmup, ObjectWarmup):
             warmup.update(model.shapes, targets)
         rule = warmup.assigner() if isinstance(warmup, GradientWarmup) else None
         outcome = model.losses(images, targets, assign=rule)

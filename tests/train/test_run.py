@@ -86,10 +86,15 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers(settings,
     assert weights(one) != weights(other)
 
 
-@pytest.mark.parametrize("warmup", ["placed", "annealed", "gradient"])
+PYRAMID = {"warmup": "placed", "detector": "ssd", "anchors": "identical", "num_anchors": 2}
+
+
+@pytest.mark.parametrize(
+    "warmup", [{"warmup": "annealed"}, {"warmup": "gradient"}, {"warmup": "placed"}, PYRAMID]
+)
 def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bytes(settings, tmp_path, warmup):
     """Stopped in the third epoch; the warm-up of the shapes ends in the fourth."""
-    common = LEARNED | {"warmup": warmup, "warmup_steps": 7, "epochs": 5, "schedule": "cosine"}
+    common = LEARNED | {"warmup_steps": 7, "epochs": 5, "schedule": "cosine"} | warmup
     whole = settings(**common, out=tmp_path / "whole")
     train(whole)
     part = settings(**common, out=tmp_path / "part")

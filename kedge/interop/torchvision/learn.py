@@ -11,7 +11,8 @@ from torchvision.models.detection.ssd import SSD
 
 from kedge.coders.delta import DeltaCoder
 from kedge.counted import count
-from kedge.design.placed_warmup import ObjectWarmup, placed_warmup
+from kedge.design.placed_warmup import placed_warmup
+from kedge.detectors.object_warmup import ObjectWarmup
 from kedge.interop.learned import LearnedAnchors, warm_up
 from kedge.interop.torchvision.accelerate import accelerate
 from kedge.interop.torchvision.generators import (
