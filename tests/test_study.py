@@ -17,7 +17,8 @@ from page_study import study as page
 from page_study import study_rows
 from page_suspects import suspects
 
-PLAN = REPOSITORY / "benchmarks" / "plans" / "learned_anchors.yaml"
+PLANS = REPOSITORY / "benchmarks" / "plans"
+FOUR = ("hit_uav", "receipt_lines", "aerial_cars", "bccd")
 MINI = """
 name: mini
 seeds: 2
@@ -32,22 +33,49 @@ cells:
 """
 
 
-def test_the_plan_of_learned_anchors_says_what_is_to_run(tmp_path):
-    plan = yaml.safe_load(PLAN.read_text())
-    cells = study.cells_of(plan, tmp_path)
+def cells_of(name: str) -> tuple[dict, list[study.Cell]]:
+    plan = yaml.safe_load((PLANS / f"{name}.yaml").read_text())
+    return plan, study.cells_of(plan, PLANS / "runs")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in PLANS.glob("*.yaml")])
+def test_a_plan_says_each_run_once_and_the_first_seed_of_all_before_the_second(name):
+    plan, cells = cells_of(name)
     keys = [cell.key for cell in cells]
     assert len(keys) == len(set(keys)) == len({cell.config.out for cell in cells})
     seeds = [cell.seed for cell in cells]
     assert seeds == sorted(seeds)
-    wanted = {cell.names for cell in cells}
-    for data in ("hit_uav", "receipt_lines", "aerial_cars", "bccd"):
-        for start in ("identical", "uniform", "kmeans", "coco"):
-            assert {(data, "yolov2", kind, start) for kind in ("fixed", "learned")} <= wanted
-        mine = [c for c in cells if c.names == (data, "yolov2", "learned", "identical")]
-        assert len(mine) == 5
-        assert all(cell.config.learn_anchors for cell in mine)
-    with pytest.raises(ValueError, match="starts has no 'kmens'; there are identical"):
-        study.cells_of(plan | {"cells": [{"starts": "kmens"}]}, tmp_path)
+    with pytest.raises(ValueError, match="starts has no 'kmens'; there are "):
+        study.cells_of(plan | {"cells": [{"starts": "kmens"}]}, PLANS)
+
+
+def test_the_plans_learn_from_bad_starts_on_four_sets_and_on_two_in_each_detector():
+    _, suspects = cells_of("suspects")
+    for data in FOUR:
+        for start in ("identical", "coco"):
+            mine = [
+                c
+                for c in suspects
+                if (c.names[0], *c.names[2:]) == (data, "learned_entropy", start)
+            ]
+            assert len(mine) == 5
+            assert all(cell.config.learn_anchors for cell in mine)
+    _, others = cells_of("learned_anchors")
+    for data, detectors in [(d, ["ssd"]) for d in FOUR] + [
+        (d, ["retinanet", "faster_rcnn"]) for d in ("bccd", "aerial_cars")
+    ]:
+        for detector in detectors:
+            for kind, start in [
+                ("fixed", "identical"),
+                ("fixed", "kmeans"),
+                ("placed", "identical"),
+            ]:
+                assert sum(c.names == (data, detector, kind, start) for c in others) == 3
+
+
+def test_every_row_that_is_kept_is_a_run_of_a_plan():
+    planned = {cell.key for path in PLANS.glob("*.yaml") for cell in cells_of(path.stem)[1]}
+    assert set(study.kept_in(study.ROWS)) <= planned
 
 
 def test_finished_runs_are_rows_and_are_not_trained_again(tmp_path, monkeypatch):
