@@ -26,8 +26,8 @@ def study(rows: Rows) -> str:
         "## Do learned anchors help?\n\nAP50 in points, mean and standard deviation over seeds; *gain*: the paired "
         "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, *to k-means*: to fixed "
         "k-means shapes, each with a 95 % bootstrap interval over seeds. *Learned*: after the annealed warm-up; *placed*: after the "
-        "one that designs them for the first objects and the cells of each map; *settled*: from where they start, by the detector's gradient "
-        "alone. *Fit*: mean best IoU of the shapes with the training boxes.",
+        "one that designs them for the first objects and the cells of each map, *still*: and then stay, *fast*: and then move at "
+        "ten times the usual rate; *settled*: from where they start, by the detector's gradient alone. *Fit*: mean best IoU of the shapes with the training boxes.",
         rows, lines, said,
     )  # fmt: skip
 
@@ -105,7 +105,13 @@ def said(rows: Rows) -> str:
         "~": "Not told apart",
         "few": "Fewer than three seeds, so nothing can be told",
     }
-    return "".join(f"{words[k]}: {', '.join(v)}. " for k, v in kinds.items() if v).strip() + "\n"
+    told = [f"{words[k]}: {', '.join(v)}. " for k, v in kinds.items() if v]
+    for start in starts_of(rows, "placed"):
+        for other in ("still", "fast"):
+            found = paired(rows, same(start, "placed"), same(start, other))
+            if found is not None:
+                told.append(f"From {start}, placed less {other}: {found}. ")
+    return "".join(told).strip() + "\n"
 
 
 def of(rows: Rows, start: str, anchors: str) -> Rows:

@@ -14,6 +14,16 @@ QUESTIONS = (
     ("five k-means shapes less one, cross-entropy", ("kmeans", "entropy"), ("one", "entropy")),
     ("cross-entropy less squared errors, five shapes", ("kmeans", "entropy"), ("kmeans", "fixed")),
     ("cross-entropy less squared errors, one shape", ("one", "entropy"), ("one", "fixed")),
+    (
+        "learned, the gradient goes on, less shapes that stay after the warm-up",
+        ("identical", "learned_entropy"),
+        ("identical", "still"),
+    ),
+    (
+        "learned at the full rate less a tenth of it",
+        ("identical", "fast"),
+        ("identical", "learned_entropy"),
+    ),
     ("learned less fixed, COCO's shapes, squared errors", ("coco", "learned"), ("coco", "fixed")),
     ("siblings positive less background, five shapes", ("kmeans", "positive"), ("kmeans", "fixed")),
     ("five shapes, siblings positive, less one shape", ("kmeans", "positive"), ("one", "fixed")),
@@ -42,7 +52,8 @@ def suspects(rows: Rows) -> str:
         "`benchmarks/plans/suspects.yaml` says what each name sets. Every shape more is one more background anchor in every "
         "cell, for the same objects. `fixed`: objectness by squared errors of a sigmoid, as published; `entropy`: by "
         "cross-entropy; `light`: background weighs a fifth; `certain`: the goal is 1, not the IoU of the predicted box; `positive`: the "
-        "cell's other shapes that fit by .4 answer too. AP50 in "
+        "cell's other shapes that fit by .4 answer too; `still`: after the warm-up no gradient moves the shapes, `fast`: at ten times the usual "
+        "rate. AP50 in "
         "points, mean and standard deviation over seeds; differences are paired by seed, with a 95 % bootstrap interval.",
         rows, lines, answers,
     ) + curves(rows) + learned_shapes([row for row in rows if "curve" not in row])  # fmt: skip
