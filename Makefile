@@ -1,4 +1,4 @@
-# Every target builds .venv from constraints.txt when it is missing: Python >= 3.11 is all it takes.
+# Every target but live and clean builds .venv from constraints.txt when it is missing: Python >= 3.11 is all it takes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

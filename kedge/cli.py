@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from cyclopts import App, CycloptsError, Parameter
+try:
+    from cyclopts import App, CycloptsError, Parameter
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        "kedge: the library is here, its command line is not; pip install 'kedge[all]' brings it"
+    ) from error
 
 app = App(
     name="kedge",

@@ -37,6 +37,15 @@ class ClassScores(Protocol):
         ...
 
 
+def check_width(classes: ClassScores, width: int, num_classes: int) -> None:
+    """``ValueError`` where a head's ``width`` outputs are not of C classes to these scores."""
+    if classes.num_classes(width) != num_classes:
+        raise ValueError(
+            f"the head gives {width} class outputs for {num_classes} classes, which the loss reads "
+            f"as {classes.num_classes(width)} ({classes}): give loss= when the detector is made"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Sigmoid:
     """Classes do not compete: a sigmoid for each."""

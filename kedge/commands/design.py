@@ -101,6 +101,11 @@ def design(
     else:
         if html is not None or root is not None:
             raise ValueError("--html, --root: leave them out with --on: there are no single boxes")
+        if asked.in_use is not None or asked.baselines != Flags().baselines:
+            raise ValueError(
+                "--in-use, --baselines: leave them out with --on: anchors are compared on images "
+                "held out, and there are no single boxes"
+            )
         counted = _counted(source, split, asked, on, address, by)
         failed, make = counted.failed, partial(design_statistics, counted, asked)
     try:

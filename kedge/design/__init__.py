@@ -2,7 +2,7 @@
 
 from kedge.design.choose_k import Curve, k_curve
 from kedge.design.command import design_command
-from kedge.design.compare import Verdict, compare, fold_images, judge, split_images
+from kedge.design.compare import Verdict, fold_images, judge, split_images
 from kedge.design.fit import OBJECTIVES, fit
 from kedge.design.fit_pyramid import RETINANET_STRIDES, fit_pyramid
 from kedge.design.frameworks import FRAMEWORKS
@@ -16,7 +16,6 @@ from kedge.design.network import (
     Stretch,
     as_seen,
     letterbox,
-    multi_scale,
 )
 from kedge.design.objectives import BPR, MeanIoU, Objective, RatioFitness, Recall
 from kedge.design.placed import Floor, Placed, floors
@@ -63,7 +62,6 @@ __all__ = [
     "Verdict",
     "as_seen",
     "assign_levels",
-    "compare",
     "count_shards",
     "design_command",
     "design_statistics",
@@ -76,7 +74,6 @@ __all__ = [
     "letterbox",
     "load_design",
     "measure",
-    "multi_scale",
     "pyramid",
     "read_boxes",
     "read_table",

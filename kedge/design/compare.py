@@ -9,7 +9,6 @@ from torch import Tensor
 from kedge.counted import count
 from kedge.design.judging import Candidate, Trial, certain, paired, pooled, scores
 from kedge.design.measure import Metrics
-from kedge.design.points import Points
 
 FEWEST = 3  # images on which a verdict can rest
 IN_WORDS = {"mean_iou": "mean best IoU", "placed": "placed recall", "bpr": "BPR"}
@@ -123,20 +122,6 @@ def fold_images(image: Tensor, folds: int, seed: int = 0) -> list[Tensor]:
     part = torch.empty_like(order)
     part[order] = torch.arange(len(names)) % folds
     return [part[index] == i for i in range(min(folds, len(names)))]
-
-
-def compare(
-    points: Points,
-    image: Tensor,
-    new: Candidate,
-    rivals: Mapping[str, Candidate],
-    in_use: str | None = None,
-    least: float = 0.002,
-) -> Verdict:
-    """Judge ``new`` against ``rivals`` on held-out ``points`` of ``image`` (n,), each by its
-    objective (one score for all, or placed recall on each one's own grid); see ``judge``.
-    """
-    return judge([Trial(points, image, new)], rivals, in_use, least)
 
 
 def judge(

@@ -159,6 +159,11 @@ def objective_of(
         level = even_levels(ground, k, per_level)
         limit = 0.5 if threshold is None or objective != "placed" else threshold
         placed = Placed(floors=ground, level=level, threshold=limit)
+    if isinstance(objective, Placed):
+        raise ValueError(
+            "objective: say 'placed', with threshold=, strides= and image_size=: on which level a "
+            "shape stands is for the search to find"
+        )
     if not isinstance(objective, str):
         return objective, placed
     if objective == "placed":

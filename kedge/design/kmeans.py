@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kedge.boxes import side_iou
+from kedge.design.points import distinct
 from kedge.design.sketch import Sketch, as_array
 from kedge.design.threads import one_thread
 
@@ -48,7 +49,7 @@ def kmeans(
     if len(boxes) == 0:
         raise ValueError("wh: there is no box with positive, finite sides to cluster")
     sketch = Sketch.of(boxes, weight=count) if len(boxes) > _MANY else None
-    boxes, count = _distinct(boxes, count) if sketch is None else sketch.points()
+    boxes, count = distinct(boxes, count) if sketch is None else sketch.points()
     if len(boxes) <= k:
         return by_area(fill_up(boxes[count.argsort(descending=True, stable=True)], k))
     coarse = (boxes, count) if sketch is None else sketch.points(_COARSE)
@@ -87,17 +88,6 @@ def _boxes(wh: Any, weights: Any) -> tuple[Tensor, Tensor]:
     return sizes[good], count[good]
 
 
-def _distinct(boxes: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The different sizes (d, 2), in order of width then height, and the weight of each."""
-    packed = boxes[:, 0].contiguous().view(torch.int32).long() << 32
-    packed |= boxes[:, 1].contiguous().view(torch.int32).long()
-    _, index = torch.unique(packed, return_inverse=True)
-    total = torch.zeros(int(index.max()) + 1, dtype=torch.float64)
-    sizes = torch.empty(len(total), 2)
-    sizes[index] = boxes
-    return sizes, total.scatter_add_(0, index, count.double()).float()
-
-
 def fill_up(shapes: Tensor, k: int) -> Tensor:
     """Exactly ``k`` shapes from fewer distinct ones (heaviest first): the rest are rescaled copies.
 
@@ -113,8 +103,13 @@ def fill_up(shapes: Tensor, k: int) -> Tensor:
 
 def by_area(shapes: Tensor) -> Tensor:
     """The shapes (k, 2) in order of area (ties: of width)."""
-    order = sorted(range(len(shapes)), key=lambda i: (float(shapes[i].prod()), float(shapes[i, 0])))
-    return shapes[order]
+    return shapes[area_order(shapes)]
+
+
+def area_order(shapes: Tensor) -> Tensor:
+    """(k,): which shape is the smallest (ties: the narrowest), and so on."""
+    key = [(float(shape.prod()), float(shape[0])) for shape in shapes]
+    return torch.tensor(sorted(range(len(key)), key=key.__getitem__))
 
 
 def _nearest(boxes: Tensor, shapes: Tensor, metric: str) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Boxes as the network sees them: after the training recipe's resizing, scaling and cropping."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -85,11 +84,6 @@ def letterbox(size: int | tuple[int, int]) -> Recipe:
     """Only resizing: the image fitted into ``size`` (a side, or (H, W))."""
     both = (size, size) if isinstance(size, int) else size
     return Recipe(resizes=(Letterbox(size=both),))
-
-
-def multi_scale(sides: Sequence[int]) -> Recipe:
-    """Letterbox to each of the square ``sides`` equally often (YOLO's multi-scale training)."""
-    return Recipe(resizes=tuple(Letterbox(size=(s, s)) for s in sides), passes=len(sides))
 
 
 def as_seen(table: BoxTable, recipe: Recipe, seed: int = 0) -> BoxTable:

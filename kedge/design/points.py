@@ -82,3 +82,14 @@ def shapes_tensor(shapes: Any, name: str = "shapes") -> Tensor:
     if not bool((torch.isfinite(result) & (result > 0)).all()):
         raise ValueError(f"{name}: widths and heights must be positive and finite")
     return result
+
+
+def distinct(boxes: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """The different sizes (d, 2), in order of width then height, and the weight of each."""
+    packed = boxes[:, 0].contiguous().view(torch.int32).long() << 32
+    packed |= boxes[:, 1].contiguous().view(torch.int32).long()
+    _, index = torch.unique(packed, return_inverse=True)
+    total = torch.zeros(int(index.max()) + 1, dtype=torch.float64)
+    sizes = torch.empty(len(total), 2)
+    sizes[index] = boxes
+    return sizes, total.scatter_add_(0, index, count.double()).float()

@@ -1,12 +1,12 @@
 """A design problem: the boxes in stages from coarse to fine, the objective and how hard to try."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kedge.design.objectives import Objective
-from kedge.design.points import Points
+from kedge.design.points import Points, distinct
 from kedge.design.sketch import Sketch
 
 _HANDFUL, _FEW = 6_000, 40_000  # boxes: every stage exact; only the last stage exact
@@ -26,10 +26,6 @@ class Problem:
     objective: Objective
     seed: int = 0
     restarts: int = 64
-
-    def with_k(self, k: int) -> "Problem":
-        """The same with another number of shapes."""
-        return replace(self, k=k)
 
     def generator(self) -> torch.Generator:
         """A fresh generator of this problem's seed."""
@@ -56,10 +52,5 @@ def stages_of_places(points: Points, seed: int) -> tuple[Points, ...]:
 
 def distinct_boxes(points: Points) -> Tensor:
     """The different sizes (d, 2) among the points, heaviest first (ties: narrowest first)."""
-    packed = points.w.view(torch.int32).long() << 32 | points.h.view(torch.int32).long()
-    _, index = torch.unique(packed, return_inverse=True)
-    weight = torch.zeros(int(index.max()) + 1, dtype=torch.float64)
-    weight.scatter_add_(0, index, points.weight.double())
-    sizes = torch.empty(len(weight), 2)
-    sizes[index] = points.wh
+    sizes, weight = distinct(points.wh, points.weight)
     return sizes[weight.argsort(descending=True, stable=True)]

@@ -64,12 +64,10 @@ def pyramid(
     strides: Sequence[float],
     scales: int = 3,
     ratios: int = 3,
-    free_sizes: bool = True,
 ) -> Pyramid:
     """The best sizes, ratios and scales for ``strides``; ``problem.k`` is not used.
 
-    ``free_sizes`` False keeps every size the same multiple of its stride, as RetinaNet's octave
-    base does. Starts from RetinaNet's own values and from disturbed copies of them. The scales are
+    Starts from RetinaNet's own values and from disturbed copies of them. The scales are
     stated relative to the smallest (so the first is 1). Levels stay in order of their stride.
     """
     layout = (len(strides), ratios, scales)
@@ -77,28 +75,17 @@ def pyramid(
     noise = torch.randn(problem.restarts, len(start), generator=problem.generator()) * 0.3
     noise[0] = 0
     params = start + noise
-    base = torch.tensor(strides, dtype=torch.float32).log()
-    if not free_sizes:
-        params = torch.cat(
-            [(params[:, : len(base)] - base).mean(1, True), params[:, len(base) :]], 1
-        )
-
-    def expand(p: Tensor) -> Tensor:
-        full = p if free_sizes else torch.cat([p[:, :1] + base, p[:, 1:]], 1)
-        return _expand(full, *layout)
-
     for points, share in zip(problem.stages, (1.0, 0.25, 0.05), strict=True):
         keep = max(1, round(problem.restarts * share))
         params, score = ascend(
             _on_levels(problem.objective, layout),
             points,
             params[:keep],
-            expand=expand,
+            expand=lambda p: _expand(p, *layout),
             iterations=40,
         )
         params = params[score.argsort(descending=True, stable=True)]
-    best = params[0] if free_sizes else torch.cat([params[0, :1] + base, params[0, 1:]])
-    return _named(best, layout)
+    return _named(params[0], layout)
 
 
 def _retinanet_start(strides: Sequence[float], ratios: int, scales: int) -> Tensor:

@@ -10,7 +10,7 @@ from kedge.anchors.presets import preset, preset_names
 from kedge.design.best_of import best_of, survivors
 from kedge.design.evolution import evolution
 from kedge.design.exchange import exchange
-from kedge.design.kmeans import by_area, kmeans
+from kedge.design.kmeans import area_order, by_area, kmeans
 from kedge.design.levels import assign_levels
 from kedge.design.objectives import Objective, value
 from kedge.design.placed import Floor, Placed
@@ -40,13 +40,13 @@ METHODS: dict[str, Callable[[Problem], Tensor]] = {
 
 
 def even_levels(ground: tuple[Floor, ...], k: int, per_level: Sequence[int] | None) -> Tensor:
-    """Which floor each of k shapes in order of area stands on: ``per_level`` each, or an even
-    split.
-    """
+    """Which floor each of k shapes in order of area stands on, small shapes on fine floors in
+    whatever order these are given: ``per_level`` each, or an even split."""
     count = per_level or [k // len(ground) + (i < k % len(ground)) for i in range(len(ground))]
     if len(count) != len(ground) or sum(count) != k:
         raise ValueError(f"per_level: expected {len(ground)} counts, sum {k}; got {list(count)}")
-    return torch.arange(len(ground)).repeat_interleave(torch.tensor(count))
+    order = torch.tensor([floor.stride for floor in ground]).argsort(stable=True)
+    return order.repeat_interleave(torch.tensor(count)[order])
 
 
 def search(
@@ -102,9 +102,8 @@ def settle(
         shapes, level = by_area(shapes), even_levels(ground, len(shapes), per_level)
     else:
         level = _where_they_serve(points, shapes, placed, ground, per_level)
-    order = sorted(range(len(shapes)), key=lambda i: (float(shapes[i].prod()), float(shapes[i, 0])))
-    index = torch.tensor(order)
-    return shapes[index], replace(placed, level=level[index])
+    order = area_order(shapes)
+    return shapes[order], replace(placed, level=level[order])
 
 
 def _where_they_serve(

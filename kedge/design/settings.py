@@ -107,6 +107,10 @@ class DesignSettings:
                 "--layout pyramid: its shapes are strides x scales x ratios, optimised directly; "
                 "leave out --k, --per-level and --method"
             )
+        if self.objective == "mean_iou" and self.threshold is not None:
+            raise ValueError(
+                "--threshold: the mean IoU has none; say --objective recall, placed, bpr or fitness"
+            )
         assert self.resizing.sides, "it says what is wrong with sizes"
         if self.k == "auto":
             if self.per_level is not None:

@@ -13,7 +13,6 @@ are the exception: their sums are rounded.
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,55 +123,6 @@ class Sketch:
         _, sums = _combine((ix // step) * SPAN + iy // step, self.sums)
         mean = sums[:, 1:3] / sums[:, :1]
         return torch.from_numpy(mean).float(), torch.from_numpy(sums[:, 0].copy()).float()
-
-    def scaled(self, factor: float) -> "Sketch":
-        """The sketch of the boxes ``factor`` times as large; sums stay exact, bins move to their
-        mean.
-        """
-        if not 0 < factor < np.inf:
-            raise ValueError(f"factor: expected a positive finite number, got {factor}")
-        sums = self.sums.copy()
-        sums[:, 1:3] *= factor
-        sums[:, 3:] += np.log2(factor) * sums[:, :1]
-        mean = sums[:, 3:] / sums[:, :1]
-        keys = self.keys // CELLS * CELLS + _bin(mean[:, 0]) * SPAN + _bin(mean[:, 1])
-        return Sketch(*_combine(keys, sums), self.dropped)
-
-    def weighted(self, factor: float) -> "Sketch":
-        """Every box counted ``factor`` times (mixtures: ``a.weighted(.3) + b.weighted(.7)``)."""
-        return Sketch(self.keys, self.sums * factor, self.dropped)
-
-    def marginal(self, of: str, bins_per_octave: int = 4) -> tuple[np.ndarray, np.ndarray]:
-        """Lower bin edges and counts of ``of``: "w", "h", "sqrt_area" or "h_over_w", octave bins.
-
-        A bin of the sketch counts whole at its mean, which is exact to 1/32 octave.
-        """
-        mean = self.sums[:, 3:] / self.sums[:, :1]
-        x, y = mean[:, 0], mean[:, 1]
-        choices = {"w": x, "h": y, "sqrt_area": (x + y) / 2, "h_over_w": y - x}
-        if of not in choices:
-            raise ValueError(f"of: expected one of {', '.join(choices)}, got {of!r}")
-        if len(self) == 0:
-            return np.empty(0), np.empty(0)
-        index = np.floor(choices[of] * bins_per_octave).astype(np.int64)
-        low = index.min()
-        counts = np.bincount(index - low, self.sums[:, 0])
-        return 2.0 ** ((np.arange(len(counts)) + low) / bins_per_octave), counts
-
-    def save(self, path: str | Path) -> None:
-        """Write to an ``.npz`` file."""
-        with open(path, "wb") as file:
-            parts = {"keys": self.keys, "sums": self.sums, "dropped": self.dropped}
-            np.savez_compressed(file, form=_FORM, **parts)
-
-    @staticmethod
-    def load(path: str | Path) -> "Sketch":
-        """Read what ``save`` wrote; ``ValueError`` when the file holds something else."""
-        with np.load(path, allow_pickle=False) as data:
-            parts = {"form", "keys", "sums", "dropped"}
-            if set(data.files) != parts or int(data["form"]) != _FORM:
-                raise ValueError(f"{path}: not a saved sketch (it holds {', '.join(data.files)})")
-            return Sketch(data["keys"], data["sums"], int(data["dropped"]))
 
 
 def as_array(values: Any) -> np.ndarray:

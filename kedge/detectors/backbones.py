@@ -18,6 +18,7 @@ from kedge.nn import (
     Tiny,
     check_backbone,
     cut_resnet,
+    downloads,
 )
 from kedge.nn.blocks import Residual, conv_bn
 from kedge.nn.csp_backbones import SIZES
@@ -37,9 +38,11 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 def make_backbone(
     backbone: str | nn.Module, *, strides: tuple[int, ...], pretrained: bool = False
 ) -> Backbone:
-    """The backbone with maps of ``strides``; ``ValueError`` when it has other ones."""
+    """The backbone with maps of ``strides``; ``ValueError`` when it has other ones, or none that
+    are ``pretrained``."""
     if isinstance(backbone, str):
         if backbone in BACKBONES:
+            _check_pretrained(backbone, pretrained)
             return BACKBONES[backbone](strides=strides)
         return TimmBackbone(backbone, pretrained=pretrained, strides=strides)
     check_backbone(backbone)  # pyright: ignore[reportArgumentType]
@@ -59,6 +62,7 @@ def make_stacks(
     if backbone in ("hourglass104", "hourglass52"):
         if stride != 4:
             raise ValueError(f"an hourglass has a map of stride 4, not {stride}")
+        _check_pretrained(str(backbone), pretrained)
         return HourglassNet(stacks=2 if backbone == "hourglass104" else 1)
     strides = tuple(s for s in (4, 8, 16, 32) if s >= stride)
     if stride not in strides:
@@ -76,7 +80,16 @@ def cut_backbone(
     """
     if backbone != "tiny":
         return cut_resnet(backbone, pretrained=pretrained, dilated=dilated)
+    _check_pretrained(backbone, pretrained)
     trunk = Tiny(strides=(16,))
     width = trunk.channels[0]
     block = nn.Sequential(conv_bn(width, width, stride=1 if dilated else 2), Residual(width))
     return trunk, block, width
+
+
+def _check_pretrained(backbone: str, pretrained: bool) -> None:
+    if downloads(pretrained):
+        raise ValueError(
+            f"pretrained: there are no published weights of the backbone {backbone!r}; take one of "
+            "timm's, such as resnet50, or leave it out"
+        )

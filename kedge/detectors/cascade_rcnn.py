@@ -9,7 +9,7 @@ from kedge.coders import Coder
 from kedge.detectors.cascade import CascadeHead
 from kedge.detectors.faster_rcnn import FasterRCNN
 from kedge.detectors.levels import Shapes
-from kedge.detectors.region_parts import region_coder, region_head
+from kedge.detectors.region_parts import region_coder, region_head, region_loss
 from kedge.losses import Loss
 from kedge.sample import Sampler
 from kedge.select import Selection
@@ -60,8 +60,8 @@ class CascadeRCNN(FasterRCNN):
     ) -> CascadeHead:
         heads = [
             region_head(
-                pool, layers(), size=size, selection=selection, beta=1.0,
-                positive=positive, coder=region_coder(narrow), weight=weight,
+                pool, layers(), num_classes=self.num_classes, size=size, selection=selection,
+                positive=positive, coder=region_coder(narrow), loss=region_loss(1.0, weight),
             )
             for positive, narrow, weight in STAGES
         ]  # fmt: skip

@@ -91,7 +91,8 @@ class DeNet(Detector):
                 49 * min(96, wide) + 2, (128, 128) if tiny else (1536, 1024, 768, 512),
                 classes=loss.class_scores.outputs(num_classes), codes=coder.code_size,
             ),
-            size=self.most_proposals, assign=assign, coder=coder, loss=loss,
+            num_classes=num_classes, size=self.most_proposals,
+            assign=assign, coder=coder, loss=loss,
             sample=All() if sample is None else sample,
             selection=region_selection() if selection is None else selection,
         )  # fmt: skip

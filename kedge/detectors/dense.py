@@ -16,6 +16,7 @@ from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
 from kedge.losses.objectness import squared
 from kedge.sample import All, Sampler
+from kedge.scores import check_width
 from kedge.select import Selection
 from kedge.types import Anchors, Assigner, Detections, Predictions, Targets
 
@@ -117,13 +118,7 @@ class Dense(Detector):
                 f"{self.coder.code_size}: give coder= when the detector is made"
             )
         classes = self.loss.class_scores
-        width = maps.logits.shape[-1]
-        if classes.num_classes(width) != self.num_classes:
-            raise ValueError(
-                f"the head gives {width} class outputs for {self.num_classes} classes, which the "
-                f"loss reads as {classes.num_classes(width)} ({classes}): give loss= when the "
-                "detector is made"
-            )
+        check_width(classes, maps.logits.shape[-1], self.num_classes)
         anchors = self.anchors_of(maps, image_size)
         return Predictions.from_dense(
             maps.logits, maps.codes, anchors, self.coder, classes, **maps.branches

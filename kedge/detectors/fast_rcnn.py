@@ -7,7 +7,12 @@ from torch import Tensor, nn
 from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.region_parts import region_coder, region_head, region_selection
+from kedge.detectors.region_parts import (
+    region_coder,
+    region_head,
+    region_loss,
+    region_selection,
+)
 from kedge.losses import Loss
 from kedge.nn import RoIPool, TwoMLP
 from kedge.proposals.source import Source
@@ -69,17 +74,18 @@ class FastRCNN(OnProposals):
         dropout = (0.0 if tiny else 0.5) if dropout is None else dropout
         coder = region_coder() if coder is None else coder
         size = 48 if tiny else 128
+        loss = region_loss(beta=1.0) if loss is None else loss
         few = IoUBalancedNegatives(
             size=size, positive_share=0.25, bins=1, floor=0.1, floor_fraction=0.0
         )
         self.regions = region_head(
             RoIPool(body.strides, kind=pool),
             TwoMLP(
-                49 * body.channels[0], hidden, classes=num_classes + 1, dropout=dropout,
-                codes=(num_classes if class_specific else 1) * coder.code_size,
+                49 * body.channels[0], hidden, classes=loss.class_scores.outputs(num_classes),
+                codes=(num_classes if class_specific else 1) * coder.code_size, dropout=dropout,
             ),
+            num_classes=num_classes,
             size=size,
-            beta=1.0,
             assign=assign,
             sample=few if sample is None else sample,
             coder=coder,

@@ -107,7 +107,9 @@ class FasterRCNN(Convertible, TwoStage):
     def _second_stage(
         self, pool: nn.Module, layers: Callable[[], nn.Module], *, size: int, selection: Selection
     ) -> RegionHead | CascadeHead:
-        return region_head(pool, layers(), size=size, selection=selection)
+        return region_head(
+            pool, layers(), num_classes=self.num_classes, size=size, selection=selection
+        )
 
     def features(self, images: Tensor) -> list[Tensor]:
         return self.pyramid(self.backbone(images))

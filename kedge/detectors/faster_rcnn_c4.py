@@ -80,6 +80,7 @@ class FasterRCNNC4(OnOneMap):
         self.regions = region_head(
             RoIPool(trunk.strides, size=8 if tiny else 14, kind=pool, sampling=0, aligned=True),
             BlockMean(block, channels, classes=num_classes + 1, codes=codes),
+            num_classes=num_classes,
             size=48 if tiny else 512,
             selection=region_selection() if selection is None else selection,
         )

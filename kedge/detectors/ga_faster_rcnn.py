@@ -60,6 +60,7 @@ class GAFasterRCNN(GuidedProposer, TwoStage):
         self.regions = region_head(
             RoIPool(strides, kind=pool, canonical=64.0 if tiny else 224.0),
             TwoMLP(49 * self.width, hidden, classes=num_classes + 1, codes=codes),
+            num_classes=num_classes,
             size=48 if tiny else 256,
             positive=0.6,
             coder=region_coder(narrow=2.0),

@@ -20,6 +20,7 @@ from kedge.detectors.two_stage import Proposer
 from kedge.losses import CrossEntropy, Loss, sampled_loss
 from kedge.nn import GuidedRPNLayers, PoolPyramid
 from kedge.sample import RandomSample, Sampler
+from kedge.scores import check_width
 from kedge.select import Selection
 from kedge.types import Assigner, Detections, Predictions, Targets
 
@@ -37,6 +38,7 @@ class GuidedProposals(RegionProposals):
     def predict(self, maps: list[Tensor], grid: Grid) -> Predictions:
         """What it says at every cell's anchor; ``grid`` has the shapes that cells are found by."""
         logits, codes, shape, location = self.layers(maps)
+        check_width(self.loss.class_scores, logits.shape[-1], 1)
         anchors = self.guidance.anchors(grid, shape)
         return Predictions.from_dense(
             logits, codes, anchors, self.coder, self.loss.class_scores, shape=shape,
@@ -140,13 +142,14 @@ def guided_proposals(
     coder = DeltaCoder(stds=(0.07, 0.07, 0.11, 0.11)) if coder is None else coder
     best = MaxIoU(positive=0.7, negative=0.3, low_quality="rescuer", min_low_quality=0.3)
     shapes = DeltaCoder(stds=(0.07, 0.07, 0.14, 0.14), clamp=ANY_SIZE)
+    loss = sampled_loss(CrossEntropy(), beta=1.0) if loss is None else loss
     return GuidedProposals(
-        GuidedRPNLayers(width, code_size=coder.code_size),
+        GuidedRPNLayers(width, outputs=loss.class_scores.outputs(1), code_size=coder.code_size),
         guidance=Guidance(square=square, coder=shapes, sample=RandomSample(size=size)),
         assign=best if assign is None else assign,
         sample=RandomSample(size=size) if sample is None else sample,
         coder=coder,
-        loss=sampled_loss(CrossEntropy(), beta=1.0) if loss is None else loss,
+        loss=loss,
         training=training,
         testing=testing,
     )

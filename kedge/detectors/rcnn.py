@@ -5,7 +5,12 @@ from torch import Tensor, nn
 from kedge.coders import Coder
 from kedge.detectors.backbones import make_backbone
 from kedge.detectors.on_proposals import OnProposals
-from kedge.detectors.region_parts import region_coder, region_head, region_selection
+from kedge.detectors.region_parts import (
+    region_coder,
+    region_head,
+    region_loss,
+    region_selection,
+)
 from kedge.losses import Loss
 from kedge.nn import Backbone, BlockMean, Warp
 from kedge.proposals.source import Source
@@ -61,14 +66,15 @@ class RCNN(OnProposals):
         )
         size = (32 if tiny else 224) if size is None else size
         coder = region_coder() if coder is None else coder
+        loss = region_loss(beta=1.0) if loss is None else loss
         self.regions = region_head(
             Warp(size, context=CONTEXT * size),
             BlockMean(
-                LastMap(body), body.channels[-1], classes=num_classes + 1,
+                LastMap(body), body.channels[-1], classes=loss.class_scores.outputs(num_classes),
                 codes=(num_classes if class_specific else 1) * coder.code_size,
             ),
+            num_classes=num_classes,
             size=32 if tiny else 64,
-            beta=1.0,
             assign=assign,
             sample=sample,
             coder=coder,

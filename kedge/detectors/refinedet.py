@@ -103,6 +103,7 @@ class RefineDet(Refining):
                 TransferConnection(self.backbone.channels, width),
                 MultiBoxHead([width] * 4, counts, classes=outputs, codes=deltas.code_size),
             ),
+            num_classes=num_classes,
             assign=SSDMatch(first="greedy"),
             sample=HardNegatives(),
             coder=deltas,

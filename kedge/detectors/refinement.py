@@ -13,6 +13,7 @@ from kedge.detectors.stage import Outcome, Stage
 from kedge.detectors.two_stage import Proposer
 from kedge.losses import Loss
 from kedge.sample import Sampler
+from kedge.scores import check_width
 from kedge.select import Selection
 from kedge.types import Assigner, Detections, Predictions, Targets
 
@@ -20,15 +21,16 @@ from kedge.types import Assigner, Detections, Predictions, Targets
 class RefinedHead(StageParts):
     """A second step: of which class is what stands in a refined anchor, and where exactly?
 
-    ``layers`` give logits (B, N, W) and codes (B, N, D) for maps, in the order of the anchors. All
-    parts can be swapped. Anchors that are ``easy`` (M,), of which the first step is sure that they
-    hold nothing, find nothing and teach nothing as background.
+    ``layers`` give logits (B, N, W) of C classes and codes (B, N, D) for maps, in the order of the
+    anchors. All parts can be swapped. Anchors that are ``easy`` (M,), of which the first step is
+    sure that they hold nothing, find nothing and teach nothing as background.
     """
 
     def __init__(
         self,
         layers: nn.Module,
         *,
+        num_classes: int,
         assign: Assigner,
         sample: Sampler,
         coder: Coder,
@@ -36,11 +38,12 @@ class RefinedHead(StageParts):
         selection: Selection,
     ) -> None:
         super().__init__(layers, assign=assign, sample=sample, coder=coder, loss=loss)
-        self.selection = selection
+        self.num_classes, self.selection = num_classes, selection
 
     def predict(self, maps: list[Tensor], boxes: Boxes) -> Predictions:
         """What it says of every box (B, N, 4)."""
         logits, codes = self.layers(maps)
+        check_width(self.loss.class_scores, logits.shape[-1], self.num_classes)
         return Predictions.from_dense(logits, codes, boxes, self.coder, self.loss.class_scores)
 
     def losses(

@@ -5,7 +5,7 @@ from torch import nn
 from kedge.assign.max_iou import MaxIoU
 from kedge.coders import Coder, DeltaCoder
 from kedge.detectors.regions import RegionHead, RegionProposals
-from kedge.losses import CrossEntropy, Loss, SoftmaxCrossEntropy, sampled_loss
+from kedge.losses import CrossEntropy, DenseLoss, Loss, SoftmaxCrossEntropy, sampled_loss
 from kedge.nn import RPNLayers
 from kedge.sample import RandomSample, Sampler
 from kedge.select import NMS, Selection
@@ -38,12 +38,14 @@ def region_proposals(
     may be positive, deltas, cross-entropy and smooth L1.
     """
     coder = DeltaCoder() if coder is None else coder
+    loss = sampled_loss(CrossEntropy()) if loss is None else loss
+    outputs = loss.class_scores.outputs(1)
     return RegionProposals(
-        RPNLayers(width, shapes, code_size=coder.code_size),
+        RPNLayers(width, shapes, outputs=outputs, code_size=coder.code_size),
         assign=MaxIoU(positive=0.7, negative=0.3) if assign is None else assign,
         sample=RandomSample(size=size) if sample is None else sample,
         coder=coder,
-        loss=sampled_loss(CrossEntropy()) if loss is None else loss,
+        loss=loss,
         training=training,
         testing=testing,
     )
@@ -60,32 +62,35 @@ def region_coder(narrow: float = 1.0) -> DeltaCoder:
     return DeltaCoder(stds=(centre, centre, side, side))
 
 
+def region_loss(beta: float = 1 / 9, weight: float = 1.0) -> DenseLoss:
+    """Softmax, with a class for background, and smooth L1 of ``beta``, times ``weight``."""
+    return sampled_loss(SoftmaxCrossEntropy(), beta=beta, weight=weight)
+
+
 def region_head(
     pool: nn.Module,
     layers: nn.Module,
     *,
+    num_classes: int,
     size: int,
     selection: Selection,
     positive: float = 0.5,
-    beta: float = 1 / 9,
-    weight: float = 1.0,
     assign: Assigner | None = None,
     sample: Sampler | None = None,
     coder: Coder | None = None,
     loss: Loss | None = None,
 ) -> RegionHead:
     """A second stage. Parts that are None are Faster R-CNN's: ``size`` boxes an image, a quarter of
-    which may be positive, at IoU ``positive``; ``region_coder()``; softmax and smooth L1 of
-    ``beta``, times ``weight``."""
+    which may be positive, at IoU ``positive``; ``region_coder()``; ``region_loss()``, for which
+    ``layers`` have C + 1 outputs."""
     best = MaxIoU(positive=positive, negative=positive, low_quality="none")
     return RegionHead(
         pool,
         layers,
+        num_classes=num_classes,
         assign=best if assign is None else assign,
         sample=RandomSample(size=size, positive_share=0.25) if sample is None else sample,
         coder=region_coder() if coder is None else coder,
-        loss=sampled_loss(SoftmaxCrossEntropy(), beta=beta, weight=weight)
-        if loss is None
-        else loss,
+        loss=region_loss() if loss is None else loss,
         selection=selection,
     )

@@ -8,6 +8,7 @@ from kedge.coders import Coder
 from kedge.detectors.stage import Outcome, Stage
 from kedge.losses import Loss
 from kedge.sample import Sampler
+from kedge.scores import check_width
 from kedge.select import Selection
 from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
@@ -27,8 +28,8 @@ class StageParts(Swappable):
 class RegionProposals(StageParts):
     """A first stage: is there an object, whatever its class, and where?
 
-    ``layers`` give logits (B, N, 1) and codes (B, N, D) for maps. ``training`` and ``testing``
-    select the proposals. All parts can be swapped.
+    ``layers`` give logits (B, N, W), of one class, and codes (B, N, D) for maps. ``training`` and
+    ``testing`` select the proposals. All parts can be swapped.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RegionProposals(StageParts):
     def predict(self, maps: list[Tensor], grid: Grid) -> Predictions:
         """What it says at every anchor."""
         logits, codes = self.layers(maps)
+        check_width(self.loss.class_scores, logits.shape[-1], 1)
         return Predictions.from_dense(logits, codes, grid, self.coder, self.loss.class_scores)
 
     @torch.no_grad()
@@ -64,7 +66,7 @@ class RegionHead(StageParts):
     outputs (R, W) and codes (R, D), or (R, C D) for a box of every class. All parts can be swapped.
     Boxes are sampled before features are computed, unless ``sample`` takes them all, as strategies
     that read predictions need, or looks at losses (OHEM). In evaluation no more than ``at_once``
-    are in memory at a time.
+    are in memory at a time. ``num_classes``: C.
     """
 
     at_once = 2048
@@ -74,6 +76,7 @@ class RegionHead(StageParts):
         pool: nn.Module,
         layers: nn.Module,
         *,
+        num_classes: int,
         assign: Assigner,
         sample: Sampler,
         coder: Coder,
@@ -81,7 +84,7 @@ class RegionHead(StageParts):
         selection: Selection,
     ) -> None:
         super().__init__(layers, assign=assign, sample=sample, coder=coder, loss=loss)
-        self.pool, self.selection = pool, selection
+        self.pool, self.num_classes, self.selection = pool, num_classes, selection
 
     def predict(self, maps: list[Tensor], boxes: Boxes) -> Predictions:
         """What it says of every box."""
@@ -91,6 +94,7 @@ class RegionHead(StageParts):
         pairs = zip(rois.split(max(parts, 1)), image.split(max(parts, 1)))
         said = [self.layers(self.pool(maps, *part)) for part in pairs]
         logits, codes = (torch.cat(column) for column in zip(*said))
+        check_width(self.loss.class_scores, logits.shape[-1], self.num_classes)
         if codes.shape[1] != self.coder.code_size:
             codes = codes.unflatten(1, (-1, self.coder.code_size))
         return Predictions(

@@ -84,6 +84,7 @@ class RFCN(OnOneMap):
         self.regions = region_head(
             PositionMaps(block, channels, width, classes=num_classes + 1, codes=4, size=size),
             Vote(num_classes + 1),
+            num_classes=num_classes,
             size=sampled,
             sample=OHEM(size=sampled),
             loss=DenseLoss(

@@ -16,6 +16,7 @@ from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.detectors.two_stage import Proposer
 from kedge.doctor.setup import USUAL_SIZE, Setup
+from kedge.nn import without_downloads
 from kedge.shape_text import is_design_file, is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
@@ -146,7 +147,8 @@ def of_config(
         each = len(shapes) // len(counts) if len(set(counts)) == 1 else None
         start = [list(islice(rest, count if each is None else each)) for count in counts]
         title = f"{config.detector} with the shapes of the run"
-    detector = make_detector(config, max(1, len(data.classes)), start)
+    with without_downloads():
+        detector = make_detector(config, max(1, len(data.classes)), start)
     grid, rule, coder = detector.grid(config.image_size), detector.rule, detector.first_coder
     if grid is None or rule is None or coder is None:
         return None

@@ -11,6 +11,7 @@ from kedge.nn.depression import Schedule, depress, depression_ratio
 from kedge.nn.depthwise_head import DepthwiseHead
 from kedge.nn.depthwise_pan import DepthwisePAN
 from kedge.nn.dilated_encoder import DilatedEncoder
+from kedge.nn.downloads import downloads, without_downloads
 from kedge.nn.extended import Extended, halving_block, lite_block, ssd_block
 from kedge.nn.finest import FinestMap
 from kedge.nn.fpn import PoolPyramid, Pyramid
@@ -105,7 +106,9 @@ __all__ = [
     "cut_resnet",
     "depress",
     "depression_ratio",
+    "downloads",
     "halving_block",
     "lite_block",
     "ssd_block",
+    "without_downloads",
 ]

@@ -52,17 +52,19 @@ def _point(width: int, outputs: int, prior: float | None = None) -> nn.Conv2d:
 class GuidedRPNLayers(nn.Module):
     """A 3 x 3 convolution, then all four outputs of a cell; shared by all levels.
 
-    Maps (B, width, H, W) to ``GuidedOutputs`` of one class; cells in the order level, y, x.
-    ``prior``: what the untrained location says. Source: Wang et al., arXiv:1901.03278, section 3.1;
-    MMDetection's GARPNHead.
+    Maps (B, width, H, W) to ``GuidedOutputs``, logits of ``outputs`` columns; cells in the order
+    level, y, x. ``prior``: what the untrained location says. Source: Wang et al., arXiv:1901.03278,
+    section 3.1; MMDetection's GARPNHead.
     """
 
-    def __init__(self, width: int, *, code_size: int = 4, prior: float = 0.01) -> None:
+    def __init__(
+        self, width: int, *, outputs: int = 1, code_size: int = 4, prior: float = 0.01
+    ) -> None:
         super().__init__()
         self.conv = output(width, width)
         self.location, self.shape = _point(width, 1, prior), _point(width, 2)
         self.adapt = FeatureAdaption(width)
-        self.objectness, self.codes = _point(width, 1), _point(width, code_size)
+        self.objectness, self.codes = _point(width, outputs), _point(width, code_size)
 
     def forward(self, maps: list[Tensor]) -> GuidedOutputs:
         return _together([self._level(x) for x in maps])

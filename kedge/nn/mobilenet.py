@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 
+from kedge.nn.downloads import downloads
 from kedge.nn.extended import lite_norm, small_normal_
 
 _C4 = 13  # the first block of stride 32
@@ -26,7 +27,7 @@ class MobileNetV3(nn.Module):
 
     def __init__(self, *, pretrained: bool = False) -> None:
         super().__init__()
-        weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1 if pretrained else None
+        weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1 if downloads(pretrained) else None
         layers = mobilenet_v3_large(
             weights=weights, progress=False, norm_layer=lite_norm, reduced_tail=not pretrained
         ).features
@@ -35,8 +36,8 @@ class MobileNetV3(nn.Module):
             nn.Sequential(*layers[:_C4], middle.block[0]),
             nn.Sequential(middle.block[1:], *layers[_C4 + 1 :]),
         )
-        self.channels = (672, 480 if weights is None else 960)
-        if weights is None:
+        self.channels = (672, 960 if pretrained else 480)
+        if not pretrained:
             small_normal_(self.features)
 
     def forward(self, images: Tensor) -> list[Tensor]:

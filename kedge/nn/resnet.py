@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
+from kedge.nn.downloads import downloads
 from kedge.nn.normalise import Normalise
 
 NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
@@ -39,7 +40,7 @@ def cut_resnet(
         raise ValueError(f"backbone {name!r}: its blocks cannot be dilated; take resnet50")
     net: models.ResNet = models.get_model(  # pyright: ignore[reportAssignmentType]
         name,
-        weights="DEFAULT" if pretrained else None,
+        weights="DEFAULT" if downloads(pretrained) else None,
         norm_layer=FrozenBatchNorm2d if pretrained else nn.BatchNorm2d,
         replace_stride_with_dilation=(False, False, dilated),
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kedge.nn.downloads import downloads
 from kedge.nn.normalise import Normalise
 
 
@@ -34,7 +35,7 @@ class TimmBackbone(nn.Module):
             raise ValueError(
                 f"timm has no model {name!r}; near it: {close} (timm.list_models() has them all)"
             )
-        model: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
+        model: Any = timm.create_model(name, pretrained=downloads(pretrained), features_only=True)
         self.model = model
         found = list(model.feature_info.reduction())
         missing = [s for s in strides if s not in found]

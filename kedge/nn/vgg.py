@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights
 
 from kedge.nn.backbone import channels_at
+from kedge.nn.downloads import downloads
 from kedge.nn.l2_norm import L2Norm
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions
@@ -53,7 +54,7 @@ class VGG16(nn.Module):
         )
         mean = torch.tensor([0.48235, 0.45882, 0.40784]).view(3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
-        if pretrained:
+        if downloads(pretrained):
             weights = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=False)
             own = {k: v for k, v in weights.items() if k.startswith("features.")}
             self.load_state_dict(own, strict=False)

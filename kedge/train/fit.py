@@ -20,9 +20,11 @@ from kedge.detectors.detector import Detector
 from kedge.ranks import wait_for_all
 from kedge.train.config import TrainConfig
 from kedge.train.engine import Engine
+from kedge.train.folder import open_folder
 from kedge.train.keeper import Keeper
 from kedge.train.lightning_io import AtomicCheckpointIO
 from kedge.train.logs import LossLog, progress
+from kedge.train.machines import is_first
 from kedge.train.material import Material
 from kedge.train.module import DetectionModule, epochs_done
 from kedge.train.precision import precision_of
@@ -38,6 +40,7 @@ def fit(
     material: Material,
     *,
     resume: bool,
+    overwrite: bool,
     console: Console | None,
     title: str,
     spent: float = 0.0,
@@ -56,6 +59,8 @@ def fit(
         module = DetectionModule(detector, config, total_steps=steps, given=material.given)
         last = config.out / LAST
         checkpoint = last if resume and last.exists() else None
+        if is_first(config):
+            open_folder(config, overwrite)  # no sooner: so far a mistake costs no run that is there
         _fit(trainer, module, loader, checkpoint)
     if console is not None and module.cached is not None:
         console.print(f"assign_cache: {module.cached.summary()}", markup=False, highlight=False)

@@ -9,6 +9,7 @@ from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.losses.by_name import change_loss_
 from kedge.losses.dense import DenseLoss
+from kedge.nn import without_downloads
 from kedge.parts import assignments, build, checked, find, keywords
 from kedge.sample.by_name import SAMPLERS
 from kedge.select.by_name import changed_selection
@@ -92,4 +93,5 @@ def _changed_loss(config: TrainConfig, detector: Detector) -> DenseLoss:
 
 def sketch_of(config: TrainConfig) -> Detector:
     """A throw-away detector of the same kind: its strides, and how many shapes it has."""
-    return make_detector(config.model_copy(update={"pretrained": False, "loss": None}), 1)
+    with without_downloads():
+        return make_detector(config.model_copy(update={"loss": None}), 1)

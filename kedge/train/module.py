@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from kedge.batches.cached import Cached
+from kedge.counted import count
 from kedge.design.placed_warmup import placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.detector import Detector
@@ -189,11 +190,17 @@ class DetectionModule(LightningModule):
 
 
 def warmup_length(config: TrainConfig, total: int) -> int:
-    """Steps of the shapes' warm-up in a run of `total`: see ``TrainConfig.warmup_steps``."""
+    """Steps of the shapes' warm-up in a run of `total`: see ``TrainConfig.warmup_steps``.
+    ``ValueError`` for more steps than there are."""
     steps = config.steps_of(config.warmup_steps, total)
     if config.warmup_steps < 1:
-        steps = min(max(steps, 100), total // 2)
-    return max(1, steps)
+        return max(1, min(max(steps, 100), total // 2))
+    if steps > total:
+        raise ValueError(
+            f"warmup_steps: {steps} are more than the run's {count(total, 'step')}, so that the "
+            "warm-up would never be over; take fewer, or a share such as 0.15"
+        )
+    return steps
 
 
 class Schedule:

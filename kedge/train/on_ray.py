@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 
+from kedge.shape_text import is_design_file
 from kedge.train.config import TrainConfig, make_config
 from kedge.train.engine import Engine
+from kedge.train.folder import check_folder, open_folder
+from kedge.train.lock import alone_in
+from kedge.train.make_detector import sketch_of
 from kedge.train.result import RUN, RunResult, load_result
-from kedge.train.run import check_folder, open_folder, train
+from kedge.train.run import read_splits, train
 
 _FAILURES = 3  # of workers, after which the run is given up
 _PATHS = ("out", "root", "proposals", "assign_cache")
@@ -40,11 +44,14 @@ def train_on_ray(
     except ImportError as error:
         raise ImportError("--on ray needs Ray: pip install 'kedge[ray]'") from error
     config = config.model_copy(update=_absolute(config))
-    check_folder(config, resume, overwrite)
-    if overwrite:
-        open_folder(config, overwrite)
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, include_dashboard=False)
+    with alone_in(config.out):
+        check_folder(config, resume, overwrite)
+        read_splits(config)  # a mistake is said here, before the workers make it in turn
+        sketch_of(config)
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        if overwrite:
+            open_folder(config, overwrite)
     gpu = torch.cuda.is_available()
     with TemporaryDirectory() as kept:  # Ray's own records; the checkpoints are in config.out
         trainer = torch_api.TorchTrainer(
@@ -71,6 +78,8 @@ def _absolute(config: TrainConfig) -> dict[str, Any]:
     found: dict[str, Any] = {key: path.resolve() for key, path in paths.items() if path}
     if Path(config.data).exists():
         found["data"] = str(Path(config.data).resolve())
+    if is_design_file(config.anchors):
+        found["anchors"] = str(Path(config.anchors).resolve())
     return found
 
 

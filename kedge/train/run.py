@@ -18,30 +18,18 @@ from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.files import remove_parts
 from kedge.predict.proposals import given_to
-from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.config import TrainConfig
 from kedge.train.engine import Engine
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
+from kedge.train.folder import FILES, check_folder
 from kedge.train.lock import alone_in
 from kedge.train.machines import check_machines, is_first
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.material import Material
 from kedge.train.precision import precision_of
-from kedge.train.result import (
-    CONFIG,
-    LAST,
-    METRICS,
-    RUN,
-    SCORES,
-    SHAPES,
-    WEIGHTS,
-    RunResult,
-    load_result,
-)
+from kedge.train.result import RunResult
 from kedge.train.seen_sizes import seen_sizes
 from kedge.train.start_shapes import start_shapes
-
-_FREE = {"epochs", "workers", "cache", "log_every", "eval_every", "save_every", "out", "proposals"}
-_FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
 
 
 def train(
@@ -84,7 +72,7 @@ def train(
         precision_of(config)  # an error comes before anything is written, or taken away
         check_machines(config)
         if first:
-            remove_parts(config.out, _FILES)
+            remove_parts(config.out, FILES)
         data, scored = read_splits(config)
         _say(console, said(data))
         if any(record.extremes is not None for record in data.records):
@@ -96,8 +84,6 @@ def train(
                 return before
         detector, material = _prepare(config, data, scored, marks, console)
         given = given_to(detector, data, config.proposals_file)
-        if first:
-            open_folder(config, overwrite)
         from kedge.train.fit import fit  # Lightning takes seconds to import: errors come first
 
         material = replace(material, given=given)
@@ -107,6 +93,7 @@ def train(
             detector,
             material,
             resume=resume,
+            overwrite=overwrite,
             console=console,
             title=title,
             spent=spent,
@@ -183,52 +170,6 @@ def transforms_of(config: TrainConfig, colour: bool = True) -> Pipeline:
         crop=config.crop,
         colour=config.colour if colour else 0.0,
     )
-
-
-def check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
-    """The run to go on with, as run.json states it; None where there is none yet."""
-    out, stated = config.out, config.out / CONFIG
-    if not resume:
-        if stated.exists() and not overwrite:
-            raise ValueError(
-                f"{out}: holds a run; --resume goes on with it, --overwrite replaces it"
-            )
-        return None
-    for name, needed in ((RUN, CONFIG), (LAST, CONFIG), (LAST, RUN)):
-        if (out / name).exists() and not (out / needed).exists():
-            raise ValueError(f"{out}: holds {name} but no {needed}; --overwrite starts a new run")
-    if stated.exists():
-        _same_settings(load_config(stated), config, stated)
-    if not (out / RUN).exists():
-        return None
-    before = load_result(out / RUN)
-    if config.epochs < before.epochs:
-        raise ValueError(
-            f"epochs: {before.epochs} are done in {out}, {config.epochs} are fewer; resume with "
-            f"{before.epochs} or more, or choose another --out"
-        )
-    return before
-
-
-def open_folder(config: TrainConfig, overwrite: bool) -> None:
-    """Writes the settings; only now that data and settings have proved good."""
-    if overwrite:
-        for name in _FILES:
-            (config.out / name).unlink(missing_ok=True)
-    save_config(config, config.out / CONFIG)
-
-
-def _same_settings(before: TrainConfig, now: TrainConfig, path: Path) -> None:
-    changed = [
-        f"{key} {getattr(before, key)!r} -> {getattr(now, key)!r}"
-        for key in TrainConfig.model_fields
-        if key not in _FREE and getattr(before, key) != getattr(now, key)
-    ]
-    if changed:
-        raise ValueError(
-            f"{path}: the run to resume has other settings ({'; '.join(changed)}); "
-            "resume with its own, or start a new run"
-        )
 
 
 def _same_data(before: RunResult, marks: Fingerprint, data: Data) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kedge.detectors.detector import Detector
+from kedge.nn import without_downloads
 from kedge.train.checkpoint import check_shapes, fit_weights, load_weights
 from kedge.train.config import TrainConfig, load_config
 from kedge.train.make_detector import make_detector
@@ -44,8 +45,8 @@ def restore(config: TrainConfig, result: RunResult, file: Path) -> Detector:
     check_shapes(weights, result.shapes, file)
     shapes = [[(w, h) for w, h in level["shapes"]] for level in result.levels]
     known = shapes if any(shapes) else None
-    offline = config.model_copy(update={"pretrained": False})  # the weights are at hand
-    detector = make_detector(offline, len(result.classes), known)
+    with without_downloads():  # the weights are at hand
+        detector = make_detector(config, len(result.classes), known)
     fit_weights(detector, weights, file)
     detector.class_names = tuple(result.classes)
     detector.category_ids = tuple(result.category_ids)

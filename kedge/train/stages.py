@@ -55,12 +55,26 @@ def change_regions_(detector: Detector, settings: Mapping[str, Any], name: str) 
             elif key == "sample":
                 head.sample = build(SAMPLERS, value, "sampler")
             elif key == "loss" and isinstance(head.loss, DenseLoss):
-                change_loss_(head.loss, assignments(_unwrapped(value), "loss"))
+                _change_loss_(head, head.loss, assignments(_unwrapped(value), "loss"))
             else:
                 raise ValueError(
                     f"regions: unknown setting {key!r}{near(key, _REGION_PARTS)} (it has "
                     f"{', '.join(_REGION_PARTS)})"
                 )
+
+
+def _change_loss_(
+    head: RegionHead | RefinedHead, loss: DenseLoss, changes: Mapping[str, Any]
+) -> None:
+    """Changes the loss of a head that is made already: it keeps its outputs."""
+    had = loss.class_scores.outputs(head.num_classes)
+    change_loss_(loss, changes)
+    wanted = loss.class_scores.outputs(head.num_classes)
+    if wanted != had:
+        raise ValueError(
+            f"regions: loss: classes={changes['classes']} reads {wanted} class outputs, the second "
+            f"stage has {had} (with softmax the background has one too)"
+        )
 
 
 def _unwrapped(text: str) -> str:

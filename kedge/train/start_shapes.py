@@ -30,12 +30,22 @@ def start_shapes(
     and 5 x 5 for every shape. A list or a preset with another number of levels is sorted
     by area and dealt out evenly, small shapes to fine levels. k-means knows nothing of levels: for
     several it gives way to the shapes with which most objects get a positive on the real grid.
+
+    Errors: ``ValueError`` for shapes that are asked of a detector without, and for a name or a
+    number that does not fit.
     """
     if sketch.shapes is None:
+        _check_none_is_asked(config)
         return None
     levels = sketch.shapes.levels
     each = config.num_anchors or len(levels[0].shapes_tensor())
     return shapes_on(config, sketch.strides, float(levels[0].offset), seen, each)
+
+
+def _check_none_is_asked(config: TrainConfig) -> None:
+    for name in ("anchors", "num_anchors", "anchor_scale"):
+        if getattr(config, name) != TrainConfig.model_fields[name].default:
+            raise ValueError(f"{name}: {config.detector} has no anchor shapes; leave it out")
 
 
 def shapes_on(

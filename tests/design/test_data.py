@@ -20,7 +20,6 @@ from kedge.design import (
     design_command,
     fit,
     letterbox,
-    multi_scale,
     read_table,
     table_from_records,
 )
@@ -115,7 +114,8 @@ def test_images_without_a_size_lose_their_boxes_and_no_others():
 
 def test_multi_scale_shows_every_image_at_every_size_once():
     rows = [(0, 0, 64, 64)] * 5
-    seen = as_seen(table(rows), multi_scale((320, 640, 960)))
+    sides = tuple(Letterbox(size=(side, side)) for side in (320, 640, 960))
+    seen = as_seen(table(rows), Recipe(resizes=sides, passes=3))
     sides = seen.wh[:, 0].reshape(3, 5)
     assert np.sort(sides, 0).T.tolist() == [[32, 64, 96]] * 5
 

@@ -177,6 +177,12 @@ def test_designed_levels_are_in_order_where_that_costs_nothing():
     assert max(fine) <= min(coarse)
 
 
+def test_the_grid_is_not_for_the_caller_to_lay_out():
+    placed = Placed(floors=floors((8,), (64, 64)), level=torch.zeros(1, dtype=torch.int64))
+    with pytest.raises(ValueError, match="say 'placed', with threshold="):
+        fit([(10.0, 10.0), (20.0, 20.0)], 1, placed)
+
+
 def test_shapes_designed_for_size_take_levels_by_service_or_in_order():
     """Small objects only, most of them 20 px wide: on stride 32 few of them meet an anchor."""
     random = torch.Generator().manual_seed(3)
@@ -185,6 +191,9 @@ def test_shapes_designed_for_size_take_levels_by_service_or_in_order():
     ordered = fit(wh, 4, in_order=True, **words)
     assert ordered.placed is not None
     assert ordered.placed.level.tolist() == [0, 0, 1, 1]
+    turned = fit(wh, 4, in_order=True, **words | {"strides": (32, 8), "per_level": (1, 3)})
+    assert turned.placed is not None
+    assert turned.placed.level.tolist() == [1, 1, 1, 0]  # small shapes on the stride of 8 still
     served = fit(wh, 4, **words)
     torch.testing.assert_close(ordered.shapes, served.shapes)
     assert served.placed is not None

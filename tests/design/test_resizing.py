@@ -59,9 +59,10 @@ def test_several_scales_keep_the_proportion():
         ({"multi_scale": (0, 320)}, "--multi-scale"),
         ({"image_size": 0}, "--image-size"),
         ({"image_size": (640, -1)}, "--image-size"),
+        ({"threshold": 0.7}, "--threshold: the mean IoU has none"),
     ],
 )
-def test_wrong_sizes_are_named(words, message):
+def test_wrong_words_are_named(words, message):
     with pytest.raises(ValueError, match=message):
         DesignSettings(**words)
 

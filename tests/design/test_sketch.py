@@ -106,42 +106,6 @@ def test_points_stand_in_for_the_boxes():
     assert mean_best_iou(mean, shapes, weight) == pytest.approx(mean_best_iou(wh, shapes), abs=3e-4)
 
 
-def test_scaling_is_that_of_the_boxes():
-    wh = random_boxes(2000)
-    same(Sketch.of(wh).scaled(2), Sketch.of(wh * 2))
-    np.testing.assert_allclose(
-        Sketch.of(wh).scaled(1.7).sums.sum(0), Sketch.of(wh * 1.7).sums.sum(0), rtol=1e-7
-    )
-    with pytest.raises(ValueError, match="factor"):
-        Sketch.of(wh).scaled(0)
-
-
-def test_weighted_mixture():
-    a, b = Sketch.of([(10, 10)]), Sketch.of([(20, 20), (20, 20)])
-    mean, weight = (a.weighted(0.5) + b.weighted(0.25)).points()
-    assert sorted(zip(mean[:, 0].tolist(), weight.tolist(), strict=True)) == [(10, 0.5), (20, 0.5)]
-
-
-def test_marginals_by_hand():
-    sketch = Sketch.of([(8, 8), (8, 16), (64, 16)])
-    edges, counts = sketch.marginal("w", 1)
-    assert edges.tolist() == [8, 16, 32, 64]
-    assert counts.tolist() == [2, 0, 0, 1]
-    edges, counts = sketch.marginal("h_over_w", 1)
-    assert dict(zip(edges.tolist(), counts.tolist(), strict=True)) == {0.25: 1, 0.5: 0, 1: 1, 2: 1}
-    with pytest.raises(ValueError, match="sqrt_area"):
-        sketch.marginal("area")
-
-
-def test_save_and_load(tmp_path):
-    sketch = Sketch.of(random_boxes(100))
-    sketch.save(tmp_path / "s.npz")
-    same(Sketch.load(tmp_path / "s.npz"), sketch)
-    np.savez(tmp_path / "other.npz", x=1)
-    with pytest.raises(ValueError, match="not a saved sketch"):
-        Sketch.load(tmp_path / "other.npz")
-
-
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_polars_counts_the_same_bins(tmp_path, ending):
     pl = pytest.importorskip("polars")

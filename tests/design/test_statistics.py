@@ -188,7 +188,8 @@ def test_the_command_on_shards(tmp_path, capsys):
     printed = capsys.readouterr()
     assert f"not counted: {tmp_path / 's9.parquet'}" in printed.err
     assert "1,191 boxes in 3 shards" in printed.out
-    for more in (["--k", "auto"], ["--html", "x.html"], ["--address", "auto"]):
+    refused = ["--html", "x.html"], ["--in-use", "yolov3"], ["--baselines", "yolov3"]
+    for more in (["--k", "auto"], ["--address", "auto"], *refused):
         assert run([*words[:2], *words[2:], *more]) == 2, more
 
 

@@ -98,7 +98,7 @@ def test_the_second_step_learns_nothing_from_easy_background_but_all_pairs():
     easy."""
     boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10]]])
     head = RefinedHead(
-        torch.nn.Identity(), assign=SSDMatch(), sample=All(), coder=DeltaCoder(),
+        torch.nn.Identity(), num_classes=3, assign=SSDMatch(), sample=All(), coder=DeltaCoder(),
         loss=multibox_loss(), selection=Selection(score=0.0),
     )  # fmt: skip
     said = Predictions.from_dense(

@@ -112,6 +112,8 @@ def test_the_warmup_is_long_enough_but_never_more_than_half_the_run():
     share = make_config({"warmup_steps": 0.15})
     assert [warmup_length(share, total) for total in (2000, 400, 60, 1)] == [300, 100, 30, 1]
     assert warmup_length(make_config({"warmup_steps": 7}), 10) == 7
+    with pytest.raises(ValueError, match="warmup_steps: 11 are more than the run's 10 steps"):
+        warmup_length(make_config({"warmup_steps": 11}), 10)
 
 
 def test_every_recipe_is_valid():

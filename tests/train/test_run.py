@@ -11,6 +11,9 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torchvision import models
+from torchvision.models._api import WeightsEnum
 
 from kedge.data import read
 from kedge.files import read_lines
@@ -163,6 +166,73 @@ def test_resuming_a_finished_run_returns_it_and_other_settings_are_refused(setti
         train(settings(lr=0.1), resume=True)
     with pytest.raises(ValueError, match="holds a run; --resume goes on with it"):
         train(config)
+    with pytest.raises(ValueError, match="--resume goes on with a run, --overwrite replaces it"):
+        train(config, resume=True, overwrite=True)
+    assert train(config, resume=True) == result
+
+
+def test_data_that_were_moved_go_on_and_other_data_do_not(settings, tmp_path):
+    config = settings()
+    result = train(config)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(config.data, moved)
+    cached = {"data": str(moved), "assign_cache": tmp_path / "answers"}
+    assert train(config.model_copy(update=cached), resume=True) == result
+    name = next(moved.rglob("*train*.json"))
+    rows = json.loads(name.read_text())
+    rows["annotations"][0]["bbox"][2] -= 1
+    name.write_text(json.dumps(rows))
+    with pytest.raises(ValueError, match="not the training split that the run in .* began with"):
+        train(config.model_copy(update=cached), resume=True)
+
+
+def test_a_mistake_that_shows_late_costs_no_run_that_is_there(settings, tmp_path):
+    config = settings(**LEARNED)
+    result = train(config)
+    for change, said in (
+        ({"assign_cache": tmp_path / "answers"}, "assign_cache: shapes that are learned"),
+        ({"warmup_steps": 5000.0}, "warmup_steps: 5000 are more than"),
+    ):
+        wrong = config.model_copy(update=change)
+        with pytest.raises(ValueError, match=said):
+            train(wrong, overwrite=True)
+        assert train(config, resume=True) == result
+        with pytest.raises(ValueError, match=said):
+            train(wrong.model_copy(update={"out": tmp_path / "new"}))
+        assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"detector": "faster_rcnn_c4", "backbone": "resnet18"},
+        {"detector": "ssdlite", "backbone": "mobilenet_v3_large"},
+    ],
+)
+def test_a_run_of_published_weights_opens_without_them(settings, monkeypatch, chosen):
+    """They are downloaded once, and what is trained from them has their layers."""
+    downloads = []
+
+    def state(weights, *args, **kwargs):
+        downloads.append(weights)
+        return models.get_model(
+            weights.__class__.__name__.removesuffix("_Weights").lower()
+        ).state_dict()
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", state)
+    config = settings(**chosen, pretrained=True, epochs=1)
+    train(config)
+    assert len(downloads) == 1
+    weights = load_file(config.out / "model.safetensors")
+    loaded = load_run(config.out).detector.state_dict()
+    assert len(downloads) == 1
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+
+
+def test_layers_without_published_weights_say_so(settings):
+    for detector in ("yolov2", "faster_rcnn_c4", "cornernet"):
+        with pytest.raises(ValueError, match="no published weights of the backbone 'tiny'"):
+            train(settings(detector=detector, pretrained=True))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where(settings):

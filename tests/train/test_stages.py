@@ -1,12 +1,15 @@
 """Settings reach the parts of both stages."""
 
 import pytest
+import torch
 
 from kedge.assign import ATSS, MaxIoU
-from kedge.losses import BoxOverlap, CodeL1, SoftmaxCrossEntropy
+from kedge.losses import BoxOverlap, CodeL1, Focal, SoftmaxCrossEntropy
 from kedge.sample import OHEM, RandomSample
 from kedge.train.config import make_config
 from kedge.train.make_detector import make_detector
+from kedge.train.stages import region_heads
+from kedge.types import Targets
 
 
 def made(**settings):
@@ -49,6 +52,42 @@ def test_a_detector_on_proposals_has_one_stage():
     assert isinstance(model.regions.assign, ATSS)
     assert isinstance(model.regions.loss.box, BoxOverlap)
     assert model.regions.selection.most == 5
+
+
+IMAGES = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+TARGETS = Targets.from_list(
+    [
+        {"boxes": torch.tensor([[8.0, 8, 40, 40]]), "labels": torch.tensor([1])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+    ]
+)
+
+
+@pytest.mark.parametrize("classes", ["softmax", "focal", "cross_entropy"])
+@pytest.mark.parametrize(
+    "detector",
+    ["faster_rcnn", "faster_rcnn_c4", "rfcn", "cascade_rcnn", "refinedet", "ga_rpn",
+     "ga_faster_rcnn", "fast_rcnn", "rcnn", "denet"],
+)  # fmt: skip
+def test_a_stage_has_as_many_outputs_as_its_loss_reads(detector, classes):
+    model = made(detector=detector, loss=f"classes={classes}")
+    losses = model.losses(IMAGES, TARGETS).losses
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    learned = next(loss for name, loss in losses.items() if name.endswith("classification"))
+    assert learned > 0
+    found = model.eval().detect(IMAGES)
+    assert (found.labels < 2).all()
+
+
+@pytest.mark.parametrize("detector", ["faster_rcnn", "cascade_rcnn", "refinedet"])
+def test_a_second_stage_refuses_a_loss_that_reads_other_outputs(detector):
+    with pytest.raises(ValueError, match="regions: loss: classes=focal reads 2 class outputs"):
+        made(detector=detector, regions="loss=[classes=focal]")
+    model = made(detector=detector)
+    head = region_heads(model)[0]
+    head.loss.classes = Focal()  # swapped after construction
+    with pytest.raises(ValueError, match="gives 3 class outputs for 2 classes, which the loss"):
+        model.losses(IMAGES, TARGETS)
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,7 @@ def test_a_detector_gets_as_many_shapes_as_it_has_unless_told(detector, each):
 def test_points_start_from_no_shapes():
     config = make_config({"detector": "fcos"})
     assert start_shapes(config, sketch_of(config), SEEN) is None
+    for name, value in (("anchors", "10x13,16x30"), ("num_anchors", 3), ("anchor_scale", 2.0)):
+        asked = make_config({"detector": "fcos", name: value})
+        with pytest.raises(ValueError, match=f"^{name}: fcos has no anchor shapes"):
+            start_shapes(asked, sketch_of(asked), SEEN)

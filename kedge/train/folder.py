@@ -1,0 +1,71 @@
+"""The folder of a run: whether a run may begin or go on there, and its beginning."""
+
+from pathlib import Path
+
+from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.result import (
+    CONFIG,
+    LAST,
+    METRICS,
+    RUN,
+    SCORES,
+    SHAPES,
+    WEIGHTS,
+    RunResult,
+    load_result,
+)
+
+_FREE = {
+    *("epochs", "workers", "cache", "assign_cache", "log_every", "eval_every", "save_every"),
+    *("out", "data", "root", "proposals"),
+}
+"""Settings that change no weight, or whose content is compared."""
+FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
+
+
+def check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:
+    """The run to go on with, as run.json states it; None where there is none yet."""
+    if resume and overwrite:
+        raise ValueError("--resume goes on with a run, --overwrite replaces it: give one of them")
+    out, stated = config.out, config.out / CONFIG
+    if not resume:
+        if stated.exists() and not overwrite:
+            raise ValueError(
+                f"{out}: holds a run; --resume goes on with it, --overwrite replaces it"
+            )
+        return None
+    for name, needed in ((RUN, CONFIG), (LAST, CONFIG), (LAST, RUN)):
+        if (out / name).exists() and not (out / needed).exists():
+            raise ValueError(f"{out}: holds {name} but no {needed}; --overwrite starts a new run")
+    if stated.exists():
+        _same_settings(load_config(stated), config, stated)
+    if not (out / RUN).exists():
+        return None
+    before = load_result(out / RUN)
+    if config.epochs < before.epochs:
+        raise ValueError(
+            f"epochs: {before.epochs} are done in {out}, {config.epochs} are fewer; resume with "
+            f"{before.epochs} or more, or choose another --out"
+        )
+    return before
+
+
+def open_folder(config: TrainConfig, overwrite: bool) -> None:
+    """Writes the settings, over those of a run that is replaced: when all else has proved good."""
+    if overwrite:
+        for name in FILES:
+            (config.out / name).unlink(missing_ok=True)
+    save_config(config, config.out / CONFIG)
+
+
+def _same_settings(before: TrainConfig, now: TrainConfig, path: Path) -> None:
+    changed = [
+        f"{key} {getattr(before, key)!r} -> {getattr(now, key)!r}"
+        for key in TrainConfig.model_fields
+        if key not in _FREE and getattr(before, key) != getattr(now, key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{path}: the run to resume has other settings ({'; '.join(changed)}); "
+            "resume with its own, or start a new run"
+        )
