@@ -203,3 +203,10 @@ def test_a_library_that_is_missing_is_named_in_one_line():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "kedge: pydantic is not installed; pip install 'kedge[all]' brings it\n"
+
+
+def test_without_its_extras_the_command_says_which_it_needs():
+    code = "import sys; sys.modules['cyclopts'] = None; from kedge.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("its command line is not; pip install 'kedge[all]' brings it\n")

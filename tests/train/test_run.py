@@ -182,7 +182,7 @@ def test_data_that_were_moved_go_on_and_other_data_do_not(settings, tmp_path):
     rows = json.loads(name.read_text())
     rows["annotations"][0]["bbox"][2] -= 1
     name.write_text(json.dumps(rows))
-    with pytest.raises(ValueError, match="not the training split that the run in .* began with"):
+    with pytest.raises(ValueError, match=r"not the training split that the run in .* began with"):
         train(config.model_copy(update=cached), resume=True)
 
 
