@@ -5,20 +5,19 @@ import torch
 from torch import Tensor
 
 from kedge.anchors.learned import LearnedShapes
-from kedge.boxes import centres, sizes
-from kedge.design.fit import fit
+from kedge.boxes import sizes
+from kedge.design.on_levels import shapes_on_levels
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.object_warmup import ObjectWarmup
 from kedge.ranks import as_on_first_
 
 ROOM = 4096  # objects that are kept, the first ones
 GROWTH = 4  # so many times more objects ask for another design
-RESTARTS = 8
 
 
 class PlacedWarmup(ObjectWarmup):
-    """Sets the shapes of a pyramid to those with which most of the objects seen so far get an
-    anchor of an IoU of .5 on the real cells (``fit``, "placed"), as many on each level as there
+    """Sets the shapes of a pyramid to those with which most objects of the sizes seen so far get an
+    anchor of an IoU of .5 on the real cells (``shapes_on_levels``), as many on each level as there
     are.
 
     It does so for the objects of the first step that has any, each time that there are four times
@@ -59,22 +58,18 @@ class PlacedWarmup(ObjectWarmup):
 
 
 def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
-    """(S, 2) the best shapes for ``boxes`` (n, 4), in pixels, on the levels of ``anchors``."""
+    """(S, 2) the shapes for objects like ``boxes`` (n, 4), in pixels, on the levels of
+    ``anchors``."""
     width, height = boxes[:, 2:].amax(0).ceil().clamp(min=1).int().tolist()
-    design = fit(
+    levels = shapes_on_levels(
         sizes(boxes),
-        len(anchors),
-        "placed",
-        centres=centres(boxes),
         image_size=(height, width),
         strides=anchors.level_strides().log().mean(1).exp().tolist(),
         per_level=anchors.level_of_shapes().bincount().tolist(),
         offset=float(anchors.level_offsets().mean()),
-        restarts=RESTARTS,
         seed=seed,
     )
-    assert design.levels is not None, "strides were given"
-    return torch.tensor([shape for level in design.levels for shape in level.shapes])
+    return torch.tensor([shape for level in levels for shape in level])
 
 
 def placed_warmup(anchors: LearnedShapes, steps: int) -> ObjectWarmup:

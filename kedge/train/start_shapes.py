@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from kedge.anchors.presets import Shape, preset
 from kedge.counted import count
-from kedge.design import fit
 from kedge.design.kmeans import kmeans
+from kedge.design.on_levels import shapes_on_levels
 from kedge.design.saved import load_design
 from kedge.detectors.detector import Detector
 from kedge.shape_text import is_design_file
@@ -83,19 +83,14 @@ def _from_boxes(
     if len(strides) == 1:
         found = kmeans(seen, each, seed=config.seed).tolist()
         return [[(w, h) for w, h in found]]
-    design = fit(
+    return shapes_on_levels(
         seen,
-        each * len(strides),
-        "placed",
         image_size=config.image_size,
         strides=strides,
         per_level=[each] * len(strides),
         offset=offset,
-        restarts=8,
         seed=config.seed,
     )
-    assert design.levels is not None, "strides were given"
-    return [[(w, h) for w, h in level.shapes] for level in design.levels]
 
 
 def _published(name: str, levels: int) -> LevelShapes:

@@ -6,7 +6,7 @@ import torch
 from kedge import Level, Targets
 from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.queries.overlap import placed_iou
-from kedge.boxes import centres, sizes
+from kedge.boxes import sizes
 from kedge.design import fit
 from kedge.design.placed_warmup import ROOM, PlacedWarmup, designed, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
@@ -64,7 +64,6 @@ def test_the_last_shapes_are_the_design_of_all_boxes_seen_whatever_the_start():
         sizes(boxes),
         sum(COUNTS),
         "placed",
-        centres=centres(boxes),
         image_size=(height, width),
         strides=STRIDES,
         per_level=COUNTS,
