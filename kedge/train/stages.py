@@ -69,11 +69,10 @@ def _change_loss_(
     """Changes the loss of a head that is made already: it keeps its outputs."""
     had = loss.class_scores.outputs(head.num_classes)
     change_loss_(loss, changes)
-    wanted = loss.class_scores.outputs(head.num_classes)
-    if wanted != had:
+    if loss.class_scores.outputs(head.num_classes) != had:
         raise ValueError(
-            f"regions: loss: classes={changes['classes']} reads {wanted} class outputs, the second "
-            f"stage has {had} (with softmax the background has one too)"
+            f"regions: loss: classes={changes['classes']} does not read the outputs of the second "
+            "stage, one of every class and one of the background: take softmax"
         )
 
 
