@@ -4,11 +4,13 @@ Indexing is slow on a processor, so what is picked there many times is picked in
 values are the same.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
 BY_NUMPY = 0  # rows from which numpy looks at a mask on a processor, several times faster
 BY_PLACE = 1 << 10  # picked values from which their place in memory is, on a processor
+SHORT = 256  # columns up to which numpy parts a row faster than torch finds its largest
 AS_ONE = 1 << 12  # picked rows from which it takes narrow ones as one number each
 _NUMBER = {8: torch.int64, 16: torch.complex128}  # of so many bytes
 
@@ -55,6 +57,15 @@ def where(mask: Tensor) -> Tensor:
     if mask.device.type == "cpu" and mask.shape[0] >= BY_NUMPY:
         return torch.from_numpy(mask.numpy().nonzero()[0])
     return mask.nonzero()[:, 0]
+
+
+def kth_largest(values: Tensor, k: int) -> Tensor:
+    """(R, 1) the ``k``-th largest of every row of ``values`` (R, K)."""
+    short = values.shape[1] <= SHORT and values.device.type == "cpu"
+    if short and values.dtype in (torch.float32, torch.float64):
+        at = values.shape[1] - k
+        return torch.from_numpy(np.partition(values.numpy(), at, axis=1)[:, at : at + 1])
+    return values.topk(k, dim=1).values[:, -1:]
 
 
 def both(mask: Tensor) -> Tensor:

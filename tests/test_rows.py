@@ -73,3 +73,17 @@ def test_rows_where_a_mask_is_true():
     assert rows.where(torch.tensor([False, True, True])).tolist() == [1, 2]
     assert rows.where(torch.zeros(0, dtype=torch.bool)).tolist() == []
     assert rows.both(torch.tensor([[True, True], [True, False]])).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("columns", [5, 23, rows.SHORT + 1])
+def test_the_kth_largest_of_every_row(dtype, columns):
+    values = torch.randn(40, columns, generator=torch.Generator().manual_seed(0)).to(dtype)
+    values[0] = -torch.inf
+    values[1, :3] = values[1, 3]  # ties
+    values[2, 1:] = -torch.inf
+    for k in (1, 3, columns if columns < 30 else 9):
+        expected = values.sort(dim=1, descending=True).values[:, k - 1 : k]
+        assert torch.equal(rows.kth_largest(values, k), expected)
+        assert torch.equal(rows.kth_largest(values.T.contiguous().T, k), expected)
+    assert rows.kth_largest(values[:0], 2).shape == (0, 1)

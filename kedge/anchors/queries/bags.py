@@ -15,7 +15,7 @@ from kedge.anchors.queries.cells import BLOCK, wide_dtype
 from kedge.anchors.queries.overlap import SLACK, placed_iou
 from kedge.anchors.queries.table import Table
 from kedge.boxes import centres, iou
-from kedge.rows import pick
+from kedge.rows import kth_largest, pick
 from kedge.types import Anchors, Targets
 
 FITTING = 2  # shapes of a grid that are tried about an object's centre
@@ -92,5 +92,5 @@ def _reached(grid: Layout, targets: Targets, k: int) -> Tensor:
         value = iou(grid.boxes_at(row, y, x), held).view(len(part), side * side * width)
         value = value.masked_fill(~there.flatten(1), 0)
         if value.shape[1] >= k:
-            floor[part] = value.topk(k, dim=1).values[:, -1].to(floor.dtype)
+            floor[part] = kth_largest(value, k)[:, 0].to(floor.dtype)
     return floor * (1 - SLACK)  # whatever it was rounded to

@@ -21,7 +21,7 @@ from kedge.anchors.queries.cells import (
 )
 from kedge.anchors.queries.join import spread
 from kedge.boxes import centres
-from kedge.rows import pick, where
+from kedge.rows import kth_largest, pick, where
 from kedge.types import Targets
 
 BEYOND = 1 << 31  # cells; farther than any map reaches, and still a whole number
@@ -125,7 +125,8 @@ def _around(grid: Layout, targets: Targets, k: int) -> Iterator[tuple[Tensor, Te
     for target in targets.real.split(max(1, BLOCK // (len(ranks) // 2 * grid.num_shapes))):
         box = pick(targets.boxes, target).detach().to(wide_dtype(grid.device))
         found = _nearest_on_axes(grid, centres(box), k + twin)
-        cell, away = (v.flatten(2).index_select(2, ranks).unflatten(2, (2, -1)) for v in found)
+        every = ranks.expand(len(target), grid.num_levels, -1)  # gather: several times faster
+        cell, away = (v.flatten(2).gather(2, every).unflatten(2, (2, -1)) for v in found)
         yield target, cell, away
 
 
@@ -138,7 +139,7 @@ def at_least_one(k: int) -> None:
 def _k_largest(values: Tensor, ids: Tensor, k: int, full: bool) -> Tensor:
     """Entries (K,) of the ``k`` largest ``values`` (R, K) of every row that are not -inf; equal
     values: the lowest of ``ids`` (R, K). ``full``: every row has as many, and seldom more."""
-    keep = values >= values.topk(min(k, values.shape[1]), dim=1).values[:, -1:]
+    keep = values >= kth_largest(values, min(k, values.shape[1]))
     some = values > -torch.inf
     if full:
         at = where((keep & some).flatten())
@@ -163,7 +164,8 @@ def nearest(grid: Layout, targets: Targets, k: int) -> Pairs:
     for target, cell, away in _around(grid, targets, k):
         first = grid.first_of(pick(targets.image, target))[:, None] + maps.start
         anchor = (cell * maps.pitch[..., None]).sum(2).add_(first[..., None]).flatten(0, 1)
-        near = away.square().sum(2).neg_().flatten(0, 1)  # (g * L, M)
+        across, down = away.square().unbind(2)
+        near = (across + down).neg_().flatten(0, 1)  # (g * L, M)
         at = _k_largest(near, anchor, k, full=smallest >= k)
         window = at.div(anchor.shape[1], rounding_mode="floor")
         target = pick(target, window.div(grid.num_levels, rounding_mode="floor"))
