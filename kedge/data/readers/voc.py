@@ -43,7 +43,7 @@ def read(folder: Path, ask: Ask) -> Data:
     else:
         pages = _of_split(pages, place, chosen, problems)
     classes = sorted(names)
-    files = image_files(pages, place, ask.root, problems)
+    files = image_files(pages, place, ask, problems)
     images, rows = _table(pages, files, {name: i for i, name in enumerate(classes)}, problems)
     if chosen is None:
         _say_unused(place, set(files.values()), ask.root, problems)
