@@ -42,7 +42,8 @@ class RawImage:
 class RawBoxes:
     """All boxes of all images, packed: `image` (n,) index into the images, `xyxy` (n, 4) float64
     as the files say them, `label` (n,), `crowd` (n,), `extremes` (n, 4) as `kedge.data.extremes`
-    defines them, if there are any; `where(row)` names a row's record."""
+    defines them, if there are any, `area` (n,) float64 as `Record` has it; `where(row)` names a
+    row's record."""
 
     image: np.ndarray
     xyxy: np.ndarray
@@ -50,6 +51,7 @@ class RawBoxes:
     crowd: np.ndarray
     where: Callable[[int], str]
     extremes: np.ndarray | None = None
+    area: np.ndarray | None = None
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
             "iscrowd": record.crowd,
             "image_id": record.image_id,
         }
+        | ({} if record.area is None else {"area": record.area})
         for record in data.records
     ]
 

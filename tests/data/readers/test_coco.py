@@ -1,8 +1,11 @@
 import json
+import math
 
 import pytest
 
 from kedge.data import read
+from kedge.evaluate import judge
+from kedge.predict.score import from_results, score
 
 
 def test_boxes_labels_ids_and_crowds_by_hand(coco):
@@ -102,3 +105,41 @@ def test_a_file_that_is_not_coco_is_named_with_the_field(tmp_path, text, message
 def test_a_single_file_has_no_splits(coco):
     with pytest.raises(ValueError, match="leave out split"):
         read(coco(), "train")
+
+
+def test_the_area_of_the_mask_decides_the_size_as_coco_s_own_scores_have_it(coco, tmp_path):
+    boxes = [[0, 0, 40, 30], [2, 2, 38, 28], [5, 5, 10, 10]]
+    areas = [1000.0, None, "75"]  # of 1200 by its box; not said; text
+    rows = [
+        {"id": i, "image_id": 7, "category_id": 3, "bbox": box, "area": area}
+        for i, (box, area) in enumerate(zip(boxes, areas))
+    ]
+    file, results = coco(annotations=rows), tmp_path / "results.json"
+    data = read(file)
+    assert data.findings == []
+    assert data.records[0].area.tolist()[::2] == [1000, 75]
+    assert math.isnan(data.records[0].area[1])
+    found = [
+        {"image_id": 7, "category_id": 3, "bbox": box, "score": 0.9 - i / 10}
+        for i, box in enumerate(boxes[:2])
+    ]
+    results.write_text(json.dumps(found))
+    said = score(from_results(results, data), data)
+    file.write_text(file.read_text().replace('"75"', "75"))
+    judged = judge(results, file)
+    judged = {key: judged[key] for key in judged if key in said}
+    assert repr({key: said[key] for key in judged}) == repr(judged)
+    assert 0 < said["APs"] < said["APm"]
+
+
+@pytest.mark.parametrize("area", [-1, "much", [5], 1e999])
+def test_an_area_that_is_none_is_said_and_that_of_the_box_taken(coco, area):
+    row = {"id": 5, "image_id": 7, "category_id": 3, "bbox": [1, 1, 5, 5], "area": area}
+    data = read(coco(annotations=[row, row | {"id": 6, "area": 20}]))
+    assert (math.isnan(data.records[0].area[0]), data.records[0].area[1]) == (True, 20)
+    (finding,) = data.findings
+    assert (finding.kind, finding.record) == ("area that is none", "annotation 5")
+
+
+def test_a_file_that_says_no_area_has_none(coco):
+    assert read(coco([1, 1, 5, 5])).records[0].area is None
