@@ -58,7 +58,7 @@ def read(
 def splits_of(path: str | Path) -> tuple[str, ...]:
     """The splits that a path has; () for a set without any, and for a path that cannot be read."""
     if str(path) == "toy":
-        return ()
+        return tuple(toy.IMAGES)
     try:
         known = format_of(Path(path)) if Path(path).exists() else None
     except (ValueError, OSError):

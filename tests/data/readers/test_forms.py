@@ -57,7 +57,8 @@ def test_splits_are_named(tmp_path):
     SETS["roboflow"](tmp_path)
     assert set(splits_of(tmp_path)) == {"train", "val"}
     assert read(tmp_path, "valid").split == "val"
-    assert splits_of(tmp_path / "nothing") == splits_of("toy") == ()
+    assert splits_of(tmp_path / "nothing") == ()
+    assert splits_of("toy") == ("train", "val")
 
 
 def test_voc_in_folders_of_splits_has_the_classes_of_all_of_them(tmp_path):
