@@ -143,3 +143,48 @@ def test_an_area_that_is_none_is_said_and_that_of_the_box_taken(coco, area):
 
 def test_a_file_that_says_no_area_has_none(coco):
     assert read(coco([1, 1, 5, 5])).records[0].area is None
+
+
+def test_two_files_of_one_split_are_named_and_one_file_under_two_names_is_one(coco):
+    file = coco([1, 1, 5, 5])
+    other = file.parent / "annotations" / "instances_train.json"
+    other.parent.mkdir()
+    other.write_bytes(file.read_bytes())
+    message = r"'train' is both train\.json and annotations/instances_train\.json"
+    with pytest.raises(ValueError, match=message):
+        read(file.parent)
+    assert len(read(other)) == 1
+    other.unlink()
+    other.symlink_to(file)
+    assert read(file.parent).splits == ("train",)
+    file.rename(file.with_name("instances_train2017.json"))
+    other.unlink()
+    other.write_bytes(file.with_name("instances_train2017.json").read_bytes())
+    assert set(read(file.parent, "train2017").splits) == {"train", "train2017"}
+
+
+def test_two_files_of_one_name_of_any_kind_are_named(coco):
+    file = coco([1, 1, 5, 5])
+    file = file.rename(file.with_name("boxes.json"))
+    (file.parent / "annotations").mkdir()
+    (file.parent / "annotations" / "boxes.json").write_bytes(file.read_bytes())
+    with pytest.raises(
+        ValueError, match=r"'boxes' is both boxes\.json and annotations/boxes\.json"
+    ):
+        read(file.parent)
+
+
+def test_folders_that_a_disk_does_not_tell_apart_are_one(coco):
+    file = coco([1, 1, 5, 5])
+    (file.parent / "annotations").mkdir()
+    file.rename(file.parent / "annotations" / "boxes.json")
+    (file.parent / "Annotations").symlink_to(file.parent / "annotations")
+    assert read(file.parent).splits == ()
+
+
+def test_a_link_that_leads_nowhere_is_named(coco):
+    file = coco([1, 1, 5, 5])
+    file.with_name("val.json").symlink_to(file.with_name("gone.json"))
+    assert read(file.parent).split == "train"
+    with pytest.raises(ValueError, match=r"val\.json"):
+        read(file.parent, "val")
