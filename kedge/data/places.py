@@ -30,6 +30,7 @@ def locate(
     """
     asked = list(names)
     root = root.resolve()
+    bases = [base for base in bases if inside(root, base, ".") is not None] or [root]
     found = [_as_written(root, bases, name, suffixes) for name, _ in asked]
     lost = [i for i, path in enumerate(found) if path is None]
     if not lost:

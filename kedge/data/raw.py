@@ -12,10 +12,11 @@ from kedge.data.records import OnBadBox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """How a data set is to be read. `root`: the data folder, out of which no path may lead;
-    `splits`: all that the set has; `rooted`: whether the user named the root; `extremes`: whether
-    polygons are to give extreme points."""
+    """How a data set is to be read. `path`: what was named, in which its splits are found; `root`:
+    the data folder, out of which no path may lead; `splits`: all that the set has; `rooted`:
+    whether the user named the root; `extremes`: whether polygons are to give extreme points."""
 
+    path: Path
     root: Path
     split: str | None = None
     splits: tuple[str, ...] = ()

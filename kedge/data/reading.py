@@ -87,6 +87,7 @@ def _read(
     if not folder.is_dir():
         raise ValueError(f"{folder}: the root must be a folder that exists")
     ask = Ask(
+        path=path,
         root=folder,
         split=chosen,
         splits=splits,

@@ -189,3 +189,13 @@ def test_a_list_and_a_folder_of_voc_keep_to_their_split_too(tmp_path, picture):
     assert len(read(tmp_path / "voc", "val")) == 1
     with pytest.raises(ValueError, match=r"no such file in its split.*valid/a\.jpg"):
         read(tmp_path / "voc", "train")
+
+
+def test_an_image_that_is_missing_under_the_root_is_missing_and_no_path_out_of_it(coco, picture):
+    file = coco([1, 1, 5, 5], images=[image("b.jpg"), image("c.jpg", 8)])
+    picture(file.parents[1] / "there" / "c.jpg")
+    data = read(file, on_bad_box="drop", root=file.parents[1] / "there")
+    assert [record.name for record in data.records] == ["c.jpg"]
+    assert data.findings[0].kind == "missing image"
+    with pytest.raises(ValueError, match="path outside the folder"):
+        read(coco(images=[image("../b.jpg")]), root=file.parents[1] / "there")

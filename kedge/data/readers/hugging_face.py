@@ -31,7 +31,7 @@ def read(file: Path, ask: Ask) -> Data:
     problems = Problems(file, ask.on_bad_box)
     images = _images(file, problems)
     every = list(images)
-    for other in find(ask.root).values() if ask.splits else ():
+    for other in find(ask.path).values() if ask.splits else ():
         if other != file:
             every += _images(other, Problems(other, "drop"))
     labels = {box.label for image in every for box in image.boxes}

@@ -25,7 +25,7 @@ def boxes_npz(path: str | Path, on_bad_box: OnBadBox = "error") -> Data:
     no file. Raises ValueError naming file and row; `on_bad_box` as in `kedge.data.read`.
     """
     path = Path(path)
-    return read(path, Ask(root=path.parent, on_bad_box=on_bad_box))
+    return read(path, Ask(path=path, root=path.parent, on_bad_box=on_bad_box))
 
 
 def read(path: Path, ask: Ask) -> Data:
