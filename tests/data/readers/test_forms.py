@@ -172,6 +172,24 @@ def test_hugging_face_with_numbers_for_classes_and_a_list_of_objects(tmp_path, p
     assert data.records[0].labels.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_hugging_face_marks_crowds_as_coco_and_tables_do(tmp_path, picture, by_name):
+    picture(tmp_path / "a.jpg")
+    rows = [{"bbox": [1, 2, 3, 4], "iscrowd": mark} for mark in (0, 1, True, None)]
+    columns = {key: [row[key] for row in rows] for key in ("bbox", "iscrowd")}
+    row = {"file_name": "a.jpg", "objects": columns if by_name else rows}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+    assert read(tmp_path).records[0].crowd.tolist() == [False, True, True, False]
+    columns["iscrowd"][0] = "perhaps"
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"objects": columns}))
+    with pytest.raises(ValueError, match=r"object 1 of line 1 .*'perhaps': expected 0 or 1"):
+        read(tmp_path)
+    columns["iscrowd"].pop()
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"objects": columns}))
+    with pytest.raises(ValueError, match="of one length"):
+        read(tmp_path)
+
+
 def write_split(form, folder, split, label):
     """One box of a class in a.jpg, as `form` says it."""
     (folder / split).mkdir(parents=True, exist_ok=True)
