@@ -69,7 +69,7 @@ def read_boxes_table(file: Path, sized: bool = False) -> TableOfBoxes:
     """Read a .csv, .jsonl or .parquet file. `sized`: the sizes of the images must be said. Raises
     `ValueError` naming file, row and column."""
     header = None
-    if file.suffix in (".csv", ".tsv") and _has_no_header(first_row(file)):
+    if file.suffix.lower() in (".csv", ".tsv") and _has_no_header(first_row(file)):
         header = _KERAS_RETINANET
     return boxes_of(read_table(file, header), sized)
 
