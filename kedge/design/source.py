@@ -18,7 +18,7 @@ def read_boxes(source: str, split: str | None = None, root: Path | None = None) 
     Errors: ``ValueError`` for what cannot be read, and for a split or a root of a single table.
     """
     path = Path(source)
-    if path.is_file() and path.suffix in (".npz", *TABLES) and path.name != "metadata.jsonl":
+    if path.is_file() and is_table(path):
         if split is not None:
             raise ValueError(f"{source}: is a single table without splits: leave out --split")
         if root is not None:
@@ -31,6 +31,11 @@ def read_boxes(source: str, split: str | None = None, root: Path | None = None) 
     data = read_data(source, chosen, check_images=False, root=root)
     table = table_from_records(data.records)
     return replace(table, said=tuple(said(data)), classes=data.classes)
+
+
+def is_table(path: Path) -> bool:
+    """Whether the name of a file is a table's; a metadata.jsonl is Hugging Face's, a data set."""
+    return path.suffix in (".npz", *TABLES) and path.name != "metadata.jsonl"
 
 
 def _tables_in(path: Path) -> dict[str, Path]:
