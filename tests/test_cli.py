@@ -1,6 +1,7 @@
 """The command line, end to end on a handful of drawn images."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from kedge.cli import run
 from kedge.data import read, toy
+from kedge.predict.score import read_to_score
 
 SIZE = ["--image-size", "64", "96"]
 
@@ -133,6 +135,19 @@ def test_a_perfect_results_file_scores_one(mini, tmp_path, capsys):
     assert "entry 0: no category has the id 77" in fails(capsys, *words)
     results.write_text('[{"image_id": 1')
     assert str(results) in fails(capsys, *words)
+
+
+def test_only_the_split_that_is_scored_on_is_read(mini, tmp_path, capsys):
+    results, folder = tmp_path / "r.json", tmp_path / "set"
+    results.write_text(json.dumps(perfect(mini)))
+    shutil.copytree(mini, folder)
+    (folder / "train.json").write_text('{"images": [')
+    words = ["evaluate", "--results", str(results), "--data"]
+    assert run([*words, str(folder), "--json", str(tmp_path / "s.json")]) == 0
+    assert json.loads((tmp_path / "s.json").read_text())["split"] == "val"
+    assert "split that cannot be read" in capsys.readouterr().err
+    assert run([*words, str(folder / "val.json")]) == 0
+    assert read_to_score("toy", None).split == "val"
 
 
 def test_predict_an_image_and_a_folder(trained, mini, tmp_path, capsys):

@@ -28,6 +28,8 @@ def evaluate(
 ) -> None:
     """Score a run, or anybody's results file, on a data set.
 
+    Small, medium and large go by the area that COCO JSON says of an object, else by its box's.
+
     kedge evaluate runs/a --data DIR --split test
 
     kedge evaluate --results results.json --data DIR

@@ -77,6 +77,7 @@ def check(
     start = np.searchsorted(boxes.image[rows], np.arange(len(images) + 1)).tolist()
     xyxy, labels = xyxy[rows], boxes.label[rows].astype(np.int64)
     crowd = boxes.crowd[rows].astype(bool)
+    area = None if boxes.area is None else boxes.area[rows]
     extremes = boxes.extremes
     if extremes is not None:
         extremes = on_sides(extremes[rows].astype(np.float32), xyxy)
@@ -98,6 +99,7 @@ def check(
                 upright=image.upright,
                 black_white=image.black_white,
                 extremes=None if extremes is None else extremes[mine],
+                area=None if area is None else area[mine],
             )
         )
     return records

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from kedge.data.split_names import splits_in
+
 LONGEST = 4096  # characters of a path
 _MOST = 500_000  # files looked at in a folder
 
@@ -31,10 +33,20 @@ def is_file(path: Path) -> bool:
 
 
 class Index:
-    """The files below a folder by what is alike in their names: Unicode form and case apart."""
+    """The files below a folder by what is alike in their names: Unicode form and case apart.
 
-    def __init__(self, root: Path, bases: Sequence[Path], suffixes: Sequence[str] = ()) -> None:
+    `split`: of what split the names are, where that is known.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        bases: Sequence[Path],
+        suffixes: Sequence[str] = (),
+        split: str | None = None,
+    ) -> None:
         self.root, self.bases = root, [base.resolve() for base in bases]
+        self.split = split
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
         endings = {ending.lower() for ending in suffixes}
@@ -58,9 +70,19 @@ class Index:
         found = self._by_name.get(parts[-1]) or self._by_stem.get(parts[-1], [])
         return [path for path in found if inside(self.root, path.parent, path.name) is not None]
 
+    def of_its_split(self, name: str) -> list[Path]:
+        """The files of the same base name, without those in a folder of another split (train, val,
+        test) than the name's own: the one that it says, or that the set was read for."""
+        alike = self.alike(name)
+        own = splits_in([*words_of(name)[:-1], self.split or ""])
+        return [path for path in alike if splits_in(self._folders(path)) <= own] if own else alike
+
+    def _folders(self, path: Path) -> tuple[str, ...]:
+        return path.relative_to(self.root).parts[:-1]
+
     def find(self, name: str) -> Path | None:
         """The one file that fits: most folders in common, in the first base where it is alone."""
-        alike, parts = self.alike(name), words_of(name)
+        alike, parts = self.of_its_split(name), words_of(name)
         for base in (*self.bases, self.root):
             within = [path for path in alike if path.is_relative_to(base)]
             if not within:

@@ -3,7 +3,7 @@
 A name is taken as it is written first. Where there is no such file, it is compared with the files
 that there are, apart from what programs and systems write differently: the slash, the Unicode form,
 the case, folders in front, a project's id, a URL. It counts only where one file alone fits, and one
-name alone fits that file.
+name alone fits that file. A file in a folder of another split never does.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,20 +19,23 @@ def locate(
     names: Iterable[tuple[str, str]],
     problems: Problems,
     suffixes: Sequence[str] = (),
+    split: str | None = None,
 ) -> list[Path | None]:
     """The file of every (name, where it is said): the first of `bases` that has it, else the one
     file below `root` that fits.
 
     None, with the problem recorded, for a name that leads out of `root` (refused) or that no file,
     or more than one, fits (dropped or an error). `suffixes`: endings to try where a name has none.
+    `split`: of what split the names are, where that is known.
     """
     asked = list(names)
     root = root.resolve()
+    bases = [base for base in bases if inside(root, base, ".") is not None] or [root]
     found = [_as_written(root, bases, name, suffixes) for name, _ in asked]
     lost = [i for i, path in enumerate(found) if path is None]
     if not lost:
         return found
-    index = Index(root, bases, suffixes)
+    index = Index(root, bases, suffixes, split)
     for i in lost:
         found[i] = index.find(asked[i][0])
     names_of: dict[Path | None, set[str]] = {}
@@ -72,7 +75,8 @@ def _missing(
     root: Path, bases: Sequence[Path], name: str, where: str, problems: Problems, index: "Index"
 ) -> None:
     paths = [inside(root, base, name) for base in bases] if name else []
-    alike = index.alike(name)
+    alike, fitting = index.alike(name), index.of_its_split(name)
+    few = ", ".join(str(path.relative_to(root)) for path in (fitting or alike)[:3])
     if len(name) > LONGEST:
         message = f"a path of {len(name)} characters is none"
         problems.add("missing image", name, where, message)
@@ -82,9 +86,14 @@ def _missing(
             "into the folder"
         )
         problems.refuse("path outside the folder", name, where, message)
-    elif alike:
-        few = ", ".join(str(path.relative_to(root)) for path in alike[:3])
+    elif fitting:
         message = f"no such file, and no one file fits it alone ({few}): write the whole path"
+        problems.add("missing image", name, where, message)
+    elif alike:
+        message = (
+            f"no such file in its split; those of this name are another split's ({few}): put the "
+            "image there, or write the whole path"
+        )
         problems.add("missing image", name, where, message)
     else:
         problems.add("missing image", name, where, f"no such file: looked for {paths[0]}")

@@ -12,10 +12,11 @@ from kedge.data.records import OnBadBox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """How a data set is to be read. `root`: the data folder, out of which no path may lead;
-    `splits`: all that the set has; `rooted`: whether the user named the root; `extremes`: whether
-    polygons are to give extreme points."""
+    """How a data set is to be read. `path`: what was named, in which its splits are found; `root`:
+    the data folder, out of which no path may lead; `splits`: all that the set has; `rooted`:
+    whether the user named the root; `extremes`: whether polygons are to give extreme points."""
 
+    path: Path
     root: Path
     split: str | None = None
     splits: tuple[str, ...] = ()
@@ -42,7 +43,8 @@ class RawImage:
 class RawBoxes:
     """All boxes of all images, packed: `image` (n,) index into the images, `xyxy` (n, 4) float64
     as the files say them, `label` (n,), `crowd` (n,), `extremes` (n, 4) as `kedge.data.extremes`
-    defines them, if there are any; `where(row)` names a row's record."""
+    defines them, if there are any, `area` (n,) float64 as `Record` has it; `where(row)` names a
+    row's record."""
 
     image: np.ndarray
     xyxy: np.ndarray
@@ -50,6 +52,7 @@ class RawBoxes:
     crowd: np.ndarray
     where: Callable[[int], str]
     extremes: np.ndarray | None = None
+    area: np.ndarray | None = None
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ def read(
 def splits_of(path: str | Path) -> tuple[str, ...]:
     """The splits that a path has; () for a set without any, and for a path that cannot be read."""
     if str(path) == "toy":
-        return ()
+        return tuple(toy.IMAGES)
     try:
         known = format_of(Path(path)) if Path(path).exists() else None
     except (ValueError, OSError):
@@ -87,6 +87,7 @@ def _read(
     if not folder.is_dir():
         raise ValueError(f"{folder}: the root must be a folder that exists")
     ask = Ask(
+        path=path,
         root=folder,
         split=chosen,
         splits=splits,
@@ -126,9 +127,10 @@ def _choose(path: Path, split: str | None, available: tuple[str, ...]) -> str | 
         return available[0] if available else None
     if wanted is None and "train" in available:
         return "train"
-    if path.is_file() and not available:
-        raise ValueError(f"{path}: is a single file without splits: leave out split={split!r}")
-    have = ", ".join(available) or "none"
+    if not available:
+        what = "is a single file without" if path.is_file() else "has no"
+        raise ValueError(f"{path}: {what} splits: leave out split={split!r}")
+    have = ", ".join(available)
     if split is None:
         raise ValueError(f"{path}: has several splits and none called train: choose one of: {have}")
     raise ValueError(f"{path}: has no split {split!r}: choose one of: {have}")

@@ -54,7 +54,9 @@ class Record:
     not applied, because the annotation was written for the stored pixels. `black_white`: the
     values shown as black and white, where they are not those of the file's type (float, 12 bits).
     `extremes`: (n, 4) float32, as `kedge.data.extremes` defines them, NaN for objects that have
-    none; None where nobody asked, or none has.
+    none; None where nobody asked, or none has. `area`: (n,) float64 pixels of the objects' masks,
+    as COCO JSON says them, which decide what is small, medium or large where detections are scored;
+    NaN for objects of which it does not, None where it says none.
     """
 
     file: Path | None
@@ -69,6 +71,7 @@ class Record:
     upright: bool = True
     black_white: tuple[float, float] | None = None
     extremes: np.ndarray | None = None
+    area: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,6 +18,12 @@ def choose_split(path: str, split: str | None) -> str | None:
     return next((name for name in names if name.startswith("train")), names[0])
 
 
+def training_split(path: str, stated: str | None) -> str | None:
+    """The split that a run's settings state, as ``kedge.data.read`` takes it: "train" of a set
+    without splits is all of it."""
+    return None if stated == "train" and not splits_of(path) else stated
+
+
 def read_data(
     path: str, split: str | None, *, check_images: bool = True, root: Path | None = None
 ) -> Data:

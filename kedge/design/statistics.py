@@ -13,7 +13,7 @@ from kedge.design.points import Points
 from kedge.design.report import DesignReport, Part
 from kedge.design.settings import DesignSettings
 from kedge.design.sketch import BINS_PER_OCTAVE, Sketch
-from kedge.design.source import read_boxes
+from kedge.design.source import is_table, read_boxes
 from kedge.design.streaming import sketch_of_table
 from kedge.design.table import TABLES
 from kedge.shards import Counter, in_turn, merge_shards
@@ -55,7 +55,10 @@ def count_shard(
     design`` does. Classes are named as the data set does, those of a table by their number. A pure
     function of the shard: who counts, and in which order, changes no bit.
     """
-    if Path(shard).suffix in _STREAMED and not Path(shard).is_dir():
+    path = Path(shard)
+    if is_table(path) and path.suffix in _STREAMED and not path.is_dir():
+        if split is not None:
+            raise ValueError(f"{shard}: is a single table without splits: leave out --split")
         sketch, said, known = sketch_of_table(shard, recipe, by_class), (), ()
     else:
         table = read_boxes(shard, split)

@@ -6,7 +6,7 @@ Setups are imported when one is asked for: detectors take seconds, and a look at
 from pathlib import Path
 
 from kedge.data import Data, read
-from kedge.data.sources import read_data
+from kedge.data.sources import read_data, training_split
 from kedge.doctor.context import Context
 from kedge.doctor.records import RunRecords, read_run
 from kedge.doctor.setup import USUAL_SIZE, Setup
@@ -47,9 +47,8 @@ def open_context(
     if min(size) < 32:
         raise ValueError(f"--image-size: expected height and width of at least 32, got {size}")
     wanted = split
-    alone = Path(source).is_file() and Path(source).suffix not in (".yaml", ".yml")
-    if split is None and data is None and settings is not None and not alone:
-        wanted = settings.train_split
+    if split is None and data is None and settings is not None:
+        wanted = training_split(source, settings.train_split)
     if root is None and data is None and settings is not None:
         root = settings.root
     found = read_data(source, wanted, root=root)

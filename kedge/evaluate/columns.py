@@ -23,7 +23,7 @@ class Objects:
     ``area`` (G,), ``crowd`` (G,).
 
     ``area`` decides small, medium or large. It is the box's own unless the target says otherwise
-    (COCO's annotations carry the area of the mask).
+    (COCO's annotations carry the area of the mask; NaN says nothing).
     """
 
     image: NDArray[np.int64]
@@ -94,15 +94,22 @@ def read_target(target: Row, *, index: int, num_classes: int, image: int) -> Obj
     where = f"target {index}"
     boxes = _boxes(target, where)
     n = len(boxes)
-    side = boxes[:, 2:] - boxes[:, :2]
-    area = _column(target, "area", n, where, np.float64) if "area" in target else side.prod(axis=1)
     crowd = (
         _column(target, "iscrowd", n, where, np.bool_)
         if "iscrowd" in target
         else np.zeros(n, np.bool_)
     )
     labels = _labels(target, n, where, num_classes)
+    area = _areas(target, boxes, where)
     return Objects(image=np.full(n, image), label=labels, boxes=boxes, area=area, crowd=crowd)
+
+
+def _areas(target: Row, boxes: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    own = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    if "area" not in target:
+        return own
+    said = _column(target, "area", len(boxes), where, np.float64)
+    return np.where(np.isnan(said), own, said)
 
 
 def read_prediction(prediction: Row, *, index: int, num_classes: int, image: int) -> Found:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kedge.data import Data, said, toy
 from kedge.data.problems import stop_if_no_box_is_left
-from kedge.data.sources import read_data
+from kedge.data.sources import read_data, training_split
 from kedge.doctor.records import RunRecords, read_run
 from kedge.doctor.setup import Setup
 from kedge.doctor.setups import of_config, of_detector, usual_size
@@ -58,7 +58,8 @@ def _data(
 ) -> Data:
     if data is None and records is not None:
         config = records.config
-        return read_data(config.data, split or config.train_split, root=root or config.root)
+        wanted = split or training_split(config.data, config.train_split)
+        return read_data(config.data, wanted, root=root or config.root)
     if data in (None, "toy"):
         return toy.data(split or "train")
     return replace(read_data(data, split, root=root), source=data)

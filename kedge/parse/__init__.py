@@ -6,7 +6,7 @@ would grow large. Nothing here knows what a data set is.
 """
 
 from kedge.parse.json_text import read_json, read_json_lines
-from kedge.parse.npz_file import read_npz
+from kedge.parse.npz_file import names_in_npz, read_npz
 from kedge.parse.numbers import flag, number, side, whole
 from kedge.parse.text import read_bytes, read_lines, read_text, read_utf8, shown
 from kedge.parse.xml_file import UnsafeXML, read_xml
@@ -15,6 +15,7 @@ from kedge.parse.yaml_file import read_yaml
 __all__ = [
     "UnsafeXML",
     "flag",
+    "names_in_npz",
     "number",
     "read_bytes",
     "read_json",

@@ -5,6 +5,7 @@ XMin in shares of the image, IsGroupOf), VoTT (image, label), keras-retinanet (n
 Kedge's own (image_id, x, y, w, h or x1, y1, x2, y2, width, height, category_id, iscrowd).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,9 +69,18 @@ def read_boxes_table(file: Path, sized: bool = False) -> TableOfBoxes:
     """Read a .csv, .jsonl or .parquet file. `sized`: the sizes of the images must be said. Raises
     `ValueError` naming file, row and column."""
     header = None
-    if file.suffix in (".csv", ".tsv") and _has_no_header(first_row(file)):
+    if file.suffix.lower() in (".csv", ".tsv") and _has_no_header(first_row(file)):
         header = _KERAS_RETINANET
     return boxes_of(read_table(file, header), sized)
+
+
+def are_boxes(names: Iterable[str]) -> bool:
+    """Whether columns of these names are a table of boxes."""
+    try:
+        _recognised(Table(file=Path(), columns=dict.fromkeys(names, ()), line=()), ())
+    except ValueError:
+        return False
+    return True
 
 
 def boxes_of(table: Table, sized: bool = False) -> TableOfBoxes:

@@ -31,6 +31,16 @@ def read_npz(file: Path, wanted: Collection[str]) -> dict[str, np.ndarray]:
     return found
 
 
+def names_in_npz(file: Path) -> list[str]:
+    """The names of the arrays of an archive, none of them unpacked. `ValueError` names the file."""
+    _must_be_regular(file)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except Exception as problem:
+        raise ValueError(f"{file}: cannot be read as .npz: {problem}") from problem
+
+
 def _must_be_regular(file: Path) -> None:
     """Raise unless `file` is a regular file."""
     if not file.is_file():

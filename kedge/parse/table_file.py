@@ -61,11 +61,12 @@ def read_table(file: Path, header: Sequence[str] | None = None) -> Table:
     `header`: the names of the columns of a .csv that has none. Raises `ValueError` naming file,
     row and column.
     """
-    if file.suffix in (".csv", ".tsv"):
+    ending = file.suffix.lower()
+    if ending in (".csv", ".tsv"):
         return _csv(file, header)
-    if file.suffix in (".jsonl", ".ndjson"):
+    if ending in (".jsonl", ".ndjson"):
         return _jsonl(file)
-    if file.suffix == ".parquet":
+    if ending == ".parquet":
         return _parquet(file)
     raise ValueError(f"{file}: expected one of {', '.join(ENDINGS)}")
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kedge.data import Data, OnBadBox, read
+from kedge.data import Data, OnBadBox, read, splits_of
 from kedge.data.problems import stop_if_no_box_is_left
 from kedge.evaluate import (
     coco_metrics,
@@ -30,6 +30,7 @@ def ground_truth(data: Data) -> list[dict[str, Any]]:
             "iscrowd": record.crowd,
             "image_id": record.image_id,
         }
+        | ({} if record.area is None else {"area": record.area})
         for record in data.records
     ]
 
@@ -55,12 +56,11 @@ def recall_of(
 def read_to_score(
     path: str, split: str | None, on_bad_box: OnBadBox = "error", root: Path | None = None
 ) -> Data:
-    """The split asked for; without one test, else val, else the only split there is."""
+    """The split asked for; without one test, else val, else what ``read`` takes. No other split is
+    read."""
     if split is None:
-        sketch = read(path, None, "drop", check_images=False, root=root)
-        chosen = next((name for name in ("test", "val") if name in sketch.splits), sketch.split)
-        single = chosen is None or not sketch.splits or Path(path).suffix == ".json"
-        split = None if single else chosen
+        known = splits_of(path)
+        split = next((name for name in ("test", "val") if name in known), None)
     found = read(path, split, on_bad_box, root=root)
     stop_if_no_box_is_left([found])
     return found

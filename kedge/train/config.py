@@ -61,8 +61,8 @@ class DataSettings(BaseModel):
     root: Path | None = None
     """The data folder, where it is not the one in which the annotations lie: images are looked for
     in it, and nowhere else."""
-    train_split: str = "train"
-    """Split to train on."""
+    train_split: str | None = None
+    """Split to train on; by default train, or the only one, or all of a set without splits."""
     eval_split: str | None = None
     """Split to score on; by default val, else test, else none."""
     on_bad_box: Literal["error", "drop", "clip"] = "error"

@@ -32,8 +32,8 @@ def fingerprint(data: Data) -> Fingerprint:
 def changes(before: Fingerprint, now: Fingerprint) -> str:
     """What differs between two fingerprints, in words; empty where nothing does."""
     said = []
-    for part, mark in now.items():
-        was = before.get(part, {})
+    for part in now | before:
+        was, mark = before.get(part, {}), now.get(part, {"count": 0})
         if was.get("count") != mark["count"]:
             said.append(f"{_said(was.get('count'), part)} then, {mark['count']} now")
         elif was.get("sha256") != mark["sha256"]:

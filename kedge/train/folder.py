@@ -17,7 +17,7 @@ from kedge.train.result import (
 
 _FREE = {
     *("epochs", "workers", "cache", "assign_cache", "log_every", "eval_every", "save_every"),
-    *("out", "data", "root", "proposals"),
+    *("out", "data", "root", "train_split", "proposals"),
 }
 """Settings that change no weight, or whose content is compared."""
 FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -12,6 +11,7 @@ from kedge.data import Data, DetectionDataset, read, said, train_transforms
 from kedge.data.below_a_pixel import below_a_pixel
 from kedge.data.extremes import with_extremes
 from kedge.data.problems import stop_if_no_box_is_left
+from kedge.data.sources import training_split
 from kedge.data.transforms import Pipeline
 from kedge.design.saved import not_as_designed
 from kedge.detectors import detector_class
@@ -137,18 +137,18 @@ def read_splits(config: TrainConfig) -> tuple[Data, Data | None]:
     """The training split, and the one to score on (None where the data has no other)."""
     if not config.data:
         raise ValueError("data: say what to train on: --data DIR, or --data toy")
-    alone = Path(config.data).is_file() and Path(config.data).suffix not in (".yaml", ".yml")
     extremes = getattr(detector_class(config.detector), "learns_extremes", False)
     data = read(
         config.data,
-        None if alone else config.train_split,
+        training_split(config.data, config.train_split),
         config.on_bad_box,
         root=config.root,
         extremes=extremes,
     )
     stop_if_no_box_is_left([data])
     if len(data) == 0 or data.num_boxes == 0:
-        raise ValueError(f"{data.source}: split {config.train_split!r} has no objects to train on")
+        part = "" if data.split is None else f"split {data.split!r} "
+        raise ValueError(f"{data.source}: {part}has no objects to train on")
     name = config.eval_split
     if name is None:
         name = next((s for s in ("val", "test") if s in data.splits and s != data.split), None)

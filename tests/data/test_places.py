@@ -131,3 +131,71 @@ def test_names_that_no_file_system_takes_cost_nothing(coco):
     rows = [image(name, i) for i, name in enumerate(names)]
     with pytest.raises(ValueError, match=r"a path of 6000 characters|1 problem: "):
         read(coco(images=[*rows, image("a.jpg", 9)], annotations=[]))
+
+
+@pytest.mark.parametrize("folder", ["images/val", "val2017", "valid/images", "test_images"])
+@pytest.mark.parametrize("read_alone", [False, True])
+def test_an_image_of_another_split_never_stands_in_for_a_missing_one(
+    coco, picture, folder, read_alone
+):
+    file = coco([1, 1, 5, 5], images=[image("0007.jpg")])
+    picture(file.parent / folder / "0007.jpg")
+    with pytest.raises(ValueError, match=rf"no such file in its split.*{folder}/0007\.jpg"):
+        read(file if read_alone else file.parent)
+
+
+def test_a_name_that_says_its_split_is_that_split_s(coco, picture):
+    file = coco([1, 1, 5, 5], images=[image("old/val/b.jpg")])
+    picture(file.parent / "images" / "val" / "b.jpg")
+    assert read(file).records[0].file.parent.name == "val"
+    whole = file.with_name("boxes.json")  # of no split, but its name is
+    file.rename(whole)
+    picture(file.parent / "images" / "val" / "b.jpg").rename(file.parent / "images" / "b.jpg")
+    assert len(read(whole)) == 1
+    picture(file.parent / "images" / "train" / "b.jpg")
+    (file.parent / "images" / "b.jpg").unlink()
+    with pytest.raises(ValueError, match="another split's"):
+        read(whole)
+
+
+def test_minival_is_of_val_and_folders_of_splits_say_nothing_where_nothing_is_asked(coco, picture):
+    file = coco([1, 1, 5, 5], images=[image("b.jpg")])
+    picture(file.parent / "deep" / "val2014" / "b.jpg")
+    for name in ("instances_minival2014.json", "boxes.json"):
+        file = file.rename(file.with_name(name))
+        assert read(file).records[0].file.parent.name == "val2014"
+
+
+def test_a_list_and_a_folder_of_voc_keep_to_their_split_too(tmp_path, picture):
+    for split in ("train", "val"):
+        (tmp_path / "yolo" / "labels" / split).mkdir(parents=True)
+        for name in "ab":
+            label = tmp_path / "yolo" / "labels" / split / f"{name}.txt"
+            label.write_text("0 .5 .5 .5 .5\n")
+    picture(tmp_path / "yolo" / "images" / "val" / "a.jpg")
+    picture(tmp_path / "yolo" / "images" / "train" / "b.jpg")
+    (tmp_path / "yolo" / "train.txt").write_text("old/a.jpg\nold/b.jpg\n")
+    (tmp_path / "yolo" / "data.yaml").write_text("train: train.txt\nnames: [a]\n")
+    with pytest.raises(ValueError, match=r"no such file in its split.*val/a\.jpg"):
+        read(tmp_path / "yolo")
+    page = (
+        "<annotation><filename>a.jpg</filename><object><name>a</name><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+    )
+    for split in ("train", "valid"):
+        (tmp_path / "voc" / split).mkdir(parents=True)
+        (tmp_path / "voc" / split / "a.xml").write_text(page)
+    picture(tmp_path / "voc" / "valid" / "a.jpg")
+    assert len(read(tmp_path / "voc", "val")) == 1
+    with pytest.raises(ValueError, match=r"no such file in its split.*valid/a\.jpg"):
+        read(tmp_path / "voc", "train")
+
+
+def test_an_image_that_is_missing_under_the_root_is_missing_and_no_path_out_of_it(coco, picture):
+    file = coco([1, 1, 5, 5], images=[image("b.jpg"), image("c.jpg", 8)])
+    picture(file.parents[1] / "there" / "c.jpg")
+    data = read(file, on_bad_box="drop", root=file.parents[1] / "there")
+    assert [record.name for record in data.records] == ["c.jpg"]
+    assert data.findings[0].kind == "missing image"
+    with pytest.raises(ValueError, match="path outside the folder"):
+        read(coco(images=[image("../b.jpg")]), root=file.parents[1] / "there")

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from kedge.data import read, toy
@@ -54,6 +55,26 @@ def test_the_numbers_are_there_as_json_too(result):
 def test_every_run_can_be_loaded(result):
     for run in result.runs.values():
         assert load_run(run.out).classes == list(toy.CLASSES)
+
+
+def test_a_set_without_splits_is_trained_on_whole_and_not_scored(tmp_path):
+    from_toy = toy.data("train", images=6, size=(64, 96))
+    for folder in ("label_2", "image_2"):
+        (tmp_path / "kitti" / folder).mkdir(parents=True)
+    for record in from_toy.records:
+        stem = record.name.removesuffix(".png")
+        PIL.Image.fromarray(record.draw()).save(tmp_path / "kitti" / "image_2" / record.name)
+        rows = [
+            " ".join(["thing 0 0 0", *map(str, box), "0 0 0 0 0 0 0"])
+            for box in record.boxes.tolist()
+        ]
+        (tmp_path / "kitti" / "label_2" / f"{stem}.txt").write_text("\n".join(rows))
+    settings = {"batch_size": 3, "warmup_steps": 2}
+    found = demo(
+        str(tmp_path / "kitti"), out=tmp_path / "out", epochs=1, settings=settings, jobs=1
+    )
+    assert {(run.eval_split, len(run.scores)) for run in found.runs.values()} == {(None, 0)}
+    assert "Shapes" in found.report.read_text()
 
 
 def test_the_input_has_the_shape_of_the_data(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from kedge.data import toy
 from kedge.design import (
     BoxTable,
     DesignSettings,
@@ -25,6 +26,7 @@ from kedge.design import (
 )
 from kedge.design.command import curve_ks
 from kedge.design.frameworks import FRAMEWORKS, FrameworkName
+from kedge.design.source import read_boxes
 from kedge.interop.design_snippet import design_snippet
 from kedge.interop.snippets import frameworks, snippet
 
@@ -194,6 +196,13 @@ def test_unknown_files_and_missing_columns_are_named(tmp_path):
     (tmp_path / "broken.npz").write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"broken\.npz"):
         read_table(tmp_path / "broken.npz")
+
+
+def test_an_npz_beside_a_data_set_is_not_read_for_its_split(tmp_path):
+    toy.write(tmp_path / "set", train=3, val=2, size=(64, 96))
+    columns = {key: [1] for key in ("x", "y", "w", "h", "width", "height", "image_id")}
+    np.savez(tmp_path / "set" / "val.npz", **columns)
+    assert len(read_boxes(str(tmp_path / "set"), "val").classes) == 5
 
 
 @dataclass

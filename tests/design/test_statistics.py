@@ -126,6 +126,17 @@ def test_what_a_table_leaves_open_is_no_crowd_and_of_no_class(tmp_path):
     assert sketch_of_table(tmp_path / "none.parquet").count == 0
 
 
+def test_a_metadata_jsonl_is_hugging_face_s_also_as_a_shard(tmp_path):
+    PIL.Image.new("RGB", (640, 480)).save(tmp_path / "a.png")
+    objects = {"bbox": [[1, 1, 30, 20], [5, 5, 40, 60]], "categories": ["cat", "dog"]}
+    row = {"file_name": "a.png", "width": 640, "height": 480, "objects": objects}
+    file = tmp_path / "metadata.jsonl"
+    file.write_text(json.dumps(row))
+    found = count_shard(str(file), letterbox(640), by_class=True)
+    assert bits(found.sketch) == bits(as_seen(read_boxes(str(file)), letterbox(640)).sketch(True))
+    assert found.classes == {0: "cat", 1: "dog"}
+
+
 def test_what_a_reader_has_to_say_of_a_shard_is_said(tmp_path, capsys):
     boxes = [(1, 1, 30, 20), (5, 5, -4, 9), (9, 9, 40, 60)]
     coco = {
@@ -183,6 +194,8 @@ def test_the_command_on_shards(tmp_path, capsys):
     assert sum(len(x["shapes"]) for x in design["levels"]) == 9
     assert run(["design", "toy", "--anchors", "x"]) == 2
     capsys.readouterr()
+    assert run([*words, "--split", "train"]) != 0
+    assert "s0.parquet: is a single table without splits" in capsys.readouterr().err
     (tmp_path / "s9.parquet").write_bytes(b"PAR1")
     assert run(words) == 1  # the rest goes on; the status says so
     printed = capsys.readouterr()

@@ -238,3 +238,17 @@ def test_true_and_numbers_with_underscores_are_no_coordinates(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": null}\n{"a": "2.5"}\n')
     values = read_table(tmp_path / "t.jsonl").numbers("a")
     assert np.array_equal(values, [1, np.nan, 2.5], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("boxes.CSV", "image_id,x,y,w,h\na,1,2,3,4\n"),
+        ("boxes.TSV", "image_id\tx\ty\tw\th\na\t1\t2\t3\t4\n"),
+        ("boxes.Jsonl", '{"image_id": "a", "x": 1, "y": 2, "w": 3, "h": 4}'),
+        ("bare.CSV", "a.jpg,1,2,4,6,dog\n"),  # keras-retinanet's: no names
+    ],
+)
+def test_an_ending_is_known_in_any_case(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert read_boxes_table(tmp_path / name).xyxy.tolist() == [[1, 2, 4, 6]]

@@ -50,6 +50,13 @@ def test_what_changed_is_said(data):
     assert said(fewer) == f"12 images then, 11 now; {n} boxes then, {left} now"
 
 
+def test_extreme_points_that_came_or_went_are_a_change(data):
+    with_points = with_first(data, extremes=np.zeros((len(data.records[0].boxes), 4), np.float32))
+    marks, n = (fingerprint(data), fingerprint(with_points)), len(data.records[0].boxes)
+    assert changes(*marks) == f"None extreme points then, {n} now"
+    assert changes(*marks[::-1]) == f"{n} extreme points then, 0 now"
+
+
 def test_the_order_of_images_and_where_a_box_belongs_count(data):
     turned = replace(data, records=data.records[::-1])
     assert changes(fingerprint(data), fingerprint(turned)).count("not the same") == 2

@@ -11,18 +11,22 @@ import time
 
 import pytest
 import torch
+from fuzz.sets import SETS
 from safetensors.torch import load_file
 from torchvision import models
 from torchvision.models._api import WeightsEnum
 
 from kedge.data import read
+from kedge.data.sources import training_split
+from kedge.doctor import open_context
 from kedge.files import read_lines
+from kedge.live.opening import open_source
 from kedge.predict.detect import detect
 from kedge.predict.score import score
-from kedge.train.config import save_config
+from kedge.train.config import load_config, make_config, save_config
 from kedge.train.module import DetectionModule
 from kedge.train.result import load_result
-from kedge.train.run import train
+from kedge.train.run import read_splits, train
 from kedge.train.saved import load_run
 
 LEARNED = {"learn_anchors": True, "anchors": "identical", "warmup_steps": 3, "ema": 0.9}
@@ -285,3 +289,50 @@ def test_data_must_be_named_and_hold_objects(settings, tmp_path):
         train(settings(data=""))
     with pytest.raises(ValueError, match=r"anchors: .*'nonesuch' is unknown"):
         train(settings(anchors="nonesuch", out=tmp_path / "b"))
+
+
+@pytest.mark.parametrize("form", [form for form in SETS if form != "jsonl"])
+def test_every_form_can_be_trained_on_with_and_without_splits(tmp_path, form):
+    SETS[form](tmp_path)
+    data, scored = read_splits(make_config({"data": str(tmp_path)}))
+    assert (data.num_boxes, scored) == (4, None)
+    assert data.split == (data.splits or (None,))[0]
+
+
+def test_a_split_that_a_set_without_splits_does_not_have_is_an_error(tmp_path):
+    SETS["kitti"](tmp_path)
+    stated = {"data": str(tmp_path), "train_split": "train"}  # all of it
+    assert read_splits(make_config(stated))[0].num_boxes == 4
+    with pytest.raises(ValueError, match="has no splits: leave out split='val'"):
+        read_splits(make_config(stated | {"train_split": "val"}))
+
+
+def test_a_file_that_has_splits_is_asked_for_the_one_that_is_stated(tmp_path, mini):
+    SETS["darknet"](tmp_path)
+    (tmp_path / "valid.txt").write_text("data/obj_train_data/b.png\n")
+    with (tmp_path / "obj.data").open("a") as said:
+        said.write("valid = data/valid.txt\n")
+    stated = {"data": str(tmp_path / "obj.data"), "train_split": "val"}
+    assert len(read_splits(make_config(stated))[0]) == 1
+    stated["data"] = str(mini / "train.json")
+    with pytest.raises(ValueError, match="single file without splits: leave out split='val'"):
+        read_splits(make_config(stated))
+    assert training_split(str(mini), "val") == "val"
+    assert training_split("toy", "train") == "train"
+
+
+def test_a_run_that_states_train_of_a_single_file_opens_and_resumes(settings, mini):
+    config = settings(data=str(mini / "train.json"), train_split="train", epochs=1)
+    train(config)
+    assert load_config(config.out / "config.yaml").train_split == "train"
+    assert len(open_context(run=config.out).data) == 12
+    assert len(open_source(run=config.out)[0].records) == 12
+    longer = settings(data=str(mini / "train.json"), epochs=2)
+    assert train(longer, resume=True).epochs == 2
+    assert len(open_context(run=config.out).data) == 12
+
+
+def test_another_training_split_is_told_by_its_data(settings):
+    train(settings(epochs=1))
+    with pytest.raises(ValueError, match=r"not the training split .*12 images then, 4 now"):
+        train(settings(epochs=2, train_split="val"), resume=True)

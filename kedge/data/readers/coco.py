@@ -39,7 +39,7 @@ def read(file: Path, ask: Ask) -> Data:
     problems = Problems(file, ask.on_bad_box)
     coco = parse(file, problems, ask.extremes)
     categories = _categories(coco, file)
-    images, index = _images(coco, problems, ask.root, _bases(file, ask.root, ask.split))
+    images, index = _images(coco, file, ask, problems)
     labels = {c.id: label for label, c in enumerate(categories)}
     boxes = boxes_of(coco, index, labels, problems)
     return finish(
@@ -78,7 +78,7 @@ def _bases(file: Path, root: Path, split: str | None) -> list[Path]:
 
 
 def _images(
-    coco: CocoFile, problems: Problems, root: Path, bases: list[Path]
+    coco: CocoFile, file: Path, ask: Ask, problems: Problems
 ) -> tuple[list[RawImage], dict[int, int]]:
     """The images that can be read, and where each image id is among them (-1: left out)."""
     index: dict[int, int] = {}
@@ -102,7 +102,8 @@ def _images(
             problems.add("unreadable record", entry.file_name, f"image id {entry.id}", message)
             continue
         entries.append(entry)
-    paths = locate(root, bases, [(entry.file_name, "") for entry in entries], problems)
+    bases, said = _bases(file, ask.root, ask.split), [(entry.file_name, "") for entry in entries]
+    paths = locate(ask.root, bases, said, problems, split=ask.split or file.stem)
     images: list[RawImage] = []
     for entry, path in zip(entries, paths):
         if path is None:

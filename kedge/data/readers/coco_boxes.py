@@ -17,7 +17,8 @@ def boxes_of(
     """All boxes that can be read. `index`: where each image id is among the images (-1: left out);
     `labels`: the label of each category id."""
     names = {image.id: image.file_name for image in coco.images}
-    image, xywh, label, crowd, ids = [], [], [], [], []
+    image, xywh, label, crowd = [], [], [], []
+    kept: list[CocoAnnotation] = []
     seen: set[int] = set()
     lost, ignored = 0, 0
     turned: dict[int, float] = {}
@@ -39,20 +40,20 @@ def boxes_of(
             label.append(labels[entry.category_id])
             ignored += bool(entry.ignore) and not entry.iscrowd
             crowd.append(bool(entry.iscrowd or entry.ignore))
-            ids.append(entry.id)
+            kept.append(entry)
             outline = entry.segmentation if isinstance(entry, CocoOutlined) else None
             extremes.append(None if outline is None or crowd[-1] else outline.extremes)
             odd += [f"annotation {entry.id}"] if outline is not None and outline.odd else []
             angle = rotation(entry) if entry.attributes else 0.0
             if angle:
-                turned[len(ids) - 1] = angle
+                turned[len(kept) - 1] = angle
     corners = np.array(xywh, np.float64).reshape(-1, 4)
     with np.errstate(invalid="ignore", over="ignore"):
         corners[:, 2:] += corners[:, :2]
     sizes = {index[i.id]: (side(i.width) or 0, side(i.height) or 0) for i in coco.images}
     for row, angle in turned.items():
         corners[row] = around(corners[row], angle, sizes[image[row]])
-    first = next((f"annotation {ids[row]}" for row in turned), "")
+    first = next((f"annotation {kept[row].id}" for row in turned), "")
     _say(problems, lost, ignored, len(turned), first)
     note_unreadable(problems, odd)
     return RawBoxes(
@@ -60,9 +61,24 @@ def boxes_of(
         xyxy=corners,
         label=np.array(label, np.int64),
         crowd=np.array(crowd, bool),
-        where=lambda row: f"annotation {ids[row]}",
+        where=lambda row: f"annotation {kept[row].id}",
         extremes=packed(extremes),
+        area=_areas(kept, problems),
     )
+
+
+def _areas(entries: list[CocoAnnotation], problems: Problems) -> np.ndarray | None:
+    """What the annotations say, NaN where they do not; None where none does."""
+    if all(entry.area is None for entry in entries):
+        return None
+    found = np.array([np.nan if e.area is None else e.area for e in entries], np.float64)
+    sound = np.isfinite(found) & (found >= 0)
+    odd = [e for e, is_sound in zip(entries, sound) if not is_sound and e.area is not None]
+    if odd:
+        where = f"annotation {odd[0].id}"
+        message = "the area is no number of pixels: that of the box is taken"
+        problems.note("area that is none", "", where, message, count=len(odd))
+    return np.where(sound, found, np.nan)
 
 
 def _say(problems: Problems, lost: int, ignored: int, turned: int, first: str) -> None:

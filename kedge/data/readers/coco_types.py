@@ -17,7 +17,7 @@ class CocoImage(msgspec.Struct):
 
 
 class CocoAnnotation(msgspec.Struct):
-    """One entry of "annotations"; bbox is x, y, width, height in pixels."""
+    """One entry of "annotations"; bbox is x, y, width, height in pixels, area that of the mask."""
 
     id: int
     image_id: int
@@ -25,6 +25,7 @@ class CocoAnnotation(msgspec.Struct):
     bbox: list[float | None] | None = None
     iscrowd: int | bool | None = 0
     ignore: int | bool | None = 0
+    area: float | None = None
     attributes: msgspec.Raw = msgspec.Raw(b"")
 
 

@@ -8,9 +8,10 @@ from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of, size_of
 from kedge.data.records import Data
 from kedge.data.split_names import short
-from kedge.parse import read_json_lines
+from kedge.parse import flag, read_json_lines
 
 LOOKED_FOR = "Hugging Face: metadata.jsonl (in train/, validation/, test/), beside the images"
+_CROWD = ("iscrowd", "is_crowd", "ignore")
 _CATEGORIES = ("categories", "category", "labels", "label", "category_id", "classes")
 
 
@@ -26,12 +27,12 @@ def find(path: Path) -> dict[str, Path]:
 
 def read(file: Path, ask: Ask) -> Data:
     """Read a file: a line an image, its `objects` with lists `bbox` (x, y, width, height in
-    pixels) and `categories`, names or numbers (numbers are called "class 0"). Classes are those of
-    all splits."""
+    pixels) and `categories`, names or numbers (numbers are called "class 0"), and `iscrowd` where
+    there are crowds. Classes are those of all splits."""
     problems = Problems(file, ask.on_bad_box)
     images = _images(file, problems)
     every = list(images)
-    for other in find(ask.root).values() if ask.splits else ():
+    for other in find(ask.path).values() if ask.splits else ():
         if other != file:
             every += _images(other, Problems(other, "drop"))
     labels = {box.label for image in every for box in image.boxes}
@@ -50,42 +51,47 @@ def _images(file: Path, problems: Problems) -> list[NamedImage]:
             problems.add("unreadable record", "", where, "expected an object with file_name")
             continue
         image = NamedImage(name, where, *size)
-        objects = said.get("objects")
-        boxes, labels = _columns(objects)
-        if boxes is None or len(labels) != len(boxes):
-            message = "objects: expected lists bbox and categories of one length"
+        columns = _columns(said.get("objects"))
+        if columns is None or len({len(column) for column in columns}) > 1:
+            message = "objects: expected lists bbox, categories and iscrowd of one length"
             problems.add("unreadable record", name, where, message)
             continue
-        for number, (box, label) in enumerate(zip(boxes, labels), start=1):
+        for number, (box, label, mark) in enumerate(zip(*columns), start=1):
             at = f"object {number} of {where}"
             values = numbers_of(box, 4)
             text = label if isinstance(label, str) else f"class {label}"
             if values is None or isinstance(label, (list, dict, float, bool, type(None))):
                 problems.add("no box", name, at, "expected bbox x, y, width, height and a category")
                 continue
+            crowd = flag(mark)
+            if crowd is None:
+                message = f"iscrowd is {mark!r:.60}: expected 0 or 1"
+                problems.add("unreadable record", name, at, message)
+                continue
             x, y, w, h = values
-            image.boxes.append(NamedBox((x, y, x + w, y + h), text, at))
+            image.boxes.append(NamedBox((x, y, x + w, y + h), text, at, crowd))
         found.append(image)
     return found
 
 
-def _columns(objects: Any) -> tuple[list[Any] | None, list[Any]]:
-    """Boxes and categories of `objects`: lists by name, or a list of objects, or nothing."""
+def _columns(objects: Any) -> tuple[list[Any], list[Any], list[Any]] | None:
+    """Boxes, categories and crowd marks of `objects`: lists by name, or a list of objects, or
+    nothing. None where they are anything else."""
     if objects is None:
-        return [], []
+        return [], [], []
     if isinstance(objects, list):
         objects = {
             key: [row.get(key) if isinstance(row, dict) else None for row in objects]
-            for key in ("bbox", *_CATEGORIES)
+            for key in ("bbox", *_CATEGORIES, *_CROWD)
         }
         kept = {
             key: values for key, values in objects.items() if any(v is not None for v in values)
         }
         objects = kept or {"bbox": []}
     if not isinstance(objects, dict) or not isinstance(objects.get("bbox"), list):
-        return None, []
-    labels = next((objects[key] for key in _CATEGORIES if key in objects), None)
-    boxes = objects["bbox"]
-    if labels is None:
-        labels = ["object"] * len(boxes)
-    return (boxes, labels) if isinstance(labels, list) else (None, [])
+        return None
+    said = {key: values for key, values in objects.items() if values is not None}
+    boxes = said["bbox"]
+    labels = next((said[key] for key in _CATEGORIES if key in said), ["object"] * len(boxes))
+    crowd = next((said[key] for key in _CROWD if key in said), [0] * len(boxes))
+    return (boxes, labels, crowd) if isinstance(labels, list) and isinstance(crowd, list) else None

@@ -46,7 +46,7 @@ def read(folder: Path, ask: Ask) -> Data:
     are the names in all folders of the set."""
     problems = Problems(folder, ask.on_bad_box)
     images = _images(folder, problems, ask.extremes)
-    others = [other for other in find(ask.root).values() if other != folder]
+    others = [other for other in find(ask.path).values() if other != folder]
     quiet = Problems(folder, "drop")
     every = images + [image for other in others for image in _images(other, quiet)]
     names = sorted({box.label for image in every for box in image.boxes})

@@ -88,7 +88,8 @@ def _with_files(
     """The images that can be used, each with its file, if there is one."""
     quiet = Problems(problems.source, ask.on_bad_box)
     places = [place for place in bases if place.is_dir()] or [ask.root]
-    files = locate(ask.root, places, [(i.name, i.where) for i in found], quiet, SUFFIXES)
+    names = [(image.name, image.where) for image in found]
+    files = locate(ask.root, places, names, quiet, SUFFIXES, ask.split)
     boxes_only = without_files and found and not any(files) and all(i.width for i in found)
     if boxes_only:
         message = "not one image lies in the folder: read as boxes without images"

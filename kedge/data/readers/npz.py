@@ -9,7 +9,8 @@ from kedge.data.checks import finish
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask, RawBoxes, RawImage
 from kedge.data.records import Data, OnBadBox
-from kedge.parse import read_npz
+from kedge.parse import names_in_npz, read_npz
+from kedge.parse.boxes_table import are_boxes
 
 _PER_BOX = ("image_id", "x", "y", "w", "h", "category_id")
 LOOKED_FOR = f"an .npz of boxes with {', '.join(_PER_BOX)}, category_names and images (id, w, h)"
@@ -24,7 +25,7 @@ def boxes_npz(path: str | Path, on_bad_box: OnBadBox = "error") -> Data:
     no file. Raises ValueError naming file and row; `on_bad_box` as in `kedge.data.read`.
     """
     path = Path(path)
-    return read(path, Ask(root=path.parent, on_bad_box=on_bad_box))
+    return read(path, Ask(path=path, root=path.parent, on_bad_box=on_bad_box))
 
 
 def read(path: Path, ask: Ask) -> Data:
@@ -69,10 +70,19 @@ def classes(path: Path) -> tuple[str, ...]:
 
 
 def find(path: Path) -> dict[str, Path]:
-    """The .npz files of a folder, by stem: they are its splits; a single file as {"": file}."""
+    """The .npz files of a folder that hold boxes, by stem: they are its splits; a single file as
+    {"": file}."""
     if not path.is_dir():
         return {"": path} if path.suffix.lower() == ".npz" else {}
-    return {file.stem: file for file in sorted(path.glob("*.npz"))}
+    return {file.stem: file for file in sorted(path.glob("*.npz")) if _holds_boxes(file)}
+
+
+def _holds_boxes(file: Path) -> bool:
+    """Also of a damaged file, which is named where it is read."""
+    try:
+        return are_boxes(names_in_npz(file))
+    except ValueError:
+        return True
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:

@@ -72,7 +72,7 @@ def read(file: Path, ask: Ask) -> Data:
         problems.note("code without a name", "", "", message, count=len(codes))
     images = _images(table, names or {}, problems)
     classes = {box.label for image in images for box in image.boxes}
-    for other in find(ask.root).values() if ask.splits else ():
+    for other in find(ask.path).values() if ask.splits else ():
         if other != file:
             try:
                 rows = read_boxes_table(other)

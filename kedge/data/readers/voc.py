@@ -1,5 +1,6 @@
 """Pascal VOC: one XML file an image."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kedge.data.checks import finish
@@ -34,8 +35,10 @@ def read(folder: Path, ask: Ask) -> Data:
     """
     place = place_of(folder)
     assert place is not None
+    own = [base for base in place.bases if inside(ask.root, base, ".") is not None]
+    place = replace(place, bases=own or [ask.root])
     problems = Problems(folder, ask.on_bad_box)
-    pages = _pages(place, ask.root, problems)
+    pages = _pages(place, ask, problems)
     names = {o.name for page in pages.values() for o in page.objects}
     chosen = lists(folder).get(ask.split or "")
     if chosen is None:
@@ -43,9 +46,9 @@ def read(folder: Path, ask: Ask) -> Data:
     else:
         pages = _of_split(pages, place, chosen, problems)
     classes = sorted(names)
-    files = image_files(pages, place, ask.root, problems)
+    files = image_files(pages, place, ask, problems)
     images, rows = _table(pages, files, {name: i for i, name in enumerate(classes)}, problems)
-    if chosen is None:
+    if chosen is None and own:
         _say_unused(place, set(files.values()), ask.root, problems)
     return finish(
         images,
@@ -58,12 +61,12 @@ def read(folder: Path, ask: Ask) -> Data:
     )
 
 
-def _pages(place: Place, root: Path, problems: Problems) -> dict[str, Page]:
+def _pages(place: Place, ask: Ask, problems: Problems) -> dict[str, Page]:
     """Every XML file, parsed, by its path below the folder of XML files without ending."""
     pages = {}
     for file in place.files:
-        if inside(root, file.parent, file.name) is None:
-            message = f"the annotation is a link out of the data folder {root}"
+        if not any(inside(base, file.parent, file.name) for base in (ask.path, ask.root)):
+            message = f"the annotation is a link out of the data folder {ask.path}"
             problems.refuse("path outside the folder", file.name, "", message)
             continue
         page = read_page(file, problems)
@@ -77,10 +80,10 @@ def _pages(place: Place, root: Path, problems: Problems) -> dict[str, Page]:
 
 def _names_elsewhere(folder: Path, ask: Ask) -> set[str]:
     """Class names of the set's other folders (train, valid, test)."""
-    others = [other for other in set(find(ask.root).values()) if other != folder]
+    others = [other for other in set(find(ask.path).values()) if other != folder]
     quiet = Problems(folder, "drop")
     places = [place for other in others if (place := place_of(other)) is not None]
-    pages = [page for place in places for page in _pages(place, ask.root, quiet).values()]
+    pages = [page for place in places for page in _pages(place, ask, quiet).values()]
     return {o.name for page in pages for o in page.objects}
 
 

@@ -7,16 +7,17 @@ from kedge.data.images import SUFFIXES
 from kedge.data.names import inside, is_file, plain
 from kedge.data.places import locate
 from kedge.data.problems import Problems
+from kedge.data.raw import Ask
 from kedge.data.readers.voc_find import Place, same_stem
 from kedge.data.readers.voc_xml import Page
 
 
 def image_files(
-    pages: dict[str, Page], place: Place, root: Path, problems: Problems
+    pages: dict[str, Page], place: Place, ask: Ask, problems: Problems
 ) -> dict[str, Path]:
     """The image of each page: the one it names, or the one of the same stem where that name is
     stale or is what several pages say."""
-    stems = same_stem(place.bases, SUFFIXES)
+    root, stems = ask.root, same_stem(place.bases, SUFFIXES)
     found: dict[str, Path] = {}
     lost = []
     said = Counter(page.filename for page in pages.values())
@@ -33,7 +34,7 @@ def image_files(
         else:
             found[key] = path
     names = [(pages[key].filename or f"{pages[key].file.stem}.jpg", "") for key in lost]
-    located = locate(root, place.bases, names, problems)
+    located = locate(root, place.bases, names, problems, split=ask.split)
     return found | {key: path for key, path in zip(lost, located) if path is not None}
 
 

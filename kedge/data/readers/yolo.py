@@ -149,7 +149,7 @@ def _image_files(layout: Layout, split: str, problems: Problems) -> list[Path]:
             files += [p for p in found if inside_or_refuse(layout.root, p, problems)]
             other_endings(every, layout.root, problems)
         else:
-            files += _listed(place, layout.root, problems)
+            files += _listed(place, layout.root, split, problems)
     if not files and not problems.fatal:
         problems.stop()
         lost = f" ({problems.findings[0]})" if problems.findings else ""
@@ -158,8 +158,9 @@ def _image_files(layout: Layout, split: str, problems: Problems) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _listed(file: Path, root: Path, problems: Problems) -> list[Path]:
+def _listed(file: Path, root: Path, split: str, problems: Problems) -> list[Path]:
     """The images that a text file lists, relative to the data folder or to the list."""
     lines = [(line.strip(), n) for n, line in enumerate(read_lines(file), start=1)]
     names = [(name, f"line {n} of {file.name}") for name, n in lines if name]
-    return [path for path in locate(root, [root, file.parent], names, problems) if path is not None]
+    found = locate(root, [root, file.parent], names, problems, split=split)
+    return [path for path in found if path is not None]

@@ -57,7 +57,8 @@ def test_splits_are_named(tmp_path):
     SETS["roboflow"](tmp_path)
     assert set(splits_of(tmp_path)) == {"train", "val"}
     assert read(tmp_path, "valid").split == "val"
-    assert splits_of(tmp_path / "nothing") == splits_of("toy") == ()
+    assert splits_of(tmp_path / "nothing") == ()
+    assert splits_of("toy") == ("train", "val")
 
 
 def test_voc_in_folders_of_splits_has_the_classes_of_all_of_them(tmp_path):
@@ -169,3 +170,53 @@ def test_hugging_face_with_numbers_for_classes_and_a_list_of_objects(tmp_path, p
     data = read(tmp_path)
     assert data.classes == ("class 2", "class 10")  # in the order of the numbers
     assert data.records[0].labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_hugging_face_marks_crowds_as_coco_and_tables_do(tmp_path, picture, by_name):
+    picture(tmp_path / "a.jpg")
+    rows = [{"bbox": [1, 2, 3, 4], "iscrowd": mark} for mark in (0, 1, True, None)]
+    columns = {key: [row[key] for row in rows] for key in ("bbox", "iscrowd")}
+    row = {"file_name": "a.jpg", "objects": columns if by_name else rows}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+    assert read(tmp_path).records[0].crowd.tolist() == [False, True, True, False]
+    columns["iscrowd"][0] = "perhaps"
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"objects": columns}))
+    with pytest.raises(ValueError, match=r"object 1 of line 1 .*'perhaps': expected 0 or 1"):
+        read(tmp_path)
+    columns["iscrowd"].pop()
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"objects": columns}))
+    with pytest.raises(ValueError, match="of one length"):
+        read(tmp_path)
+
+
+def write_split(form, folder, split, label):
+    """One box of a class in a.jpg, as `form` says it."""
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    if form == "table":
+        (folder / f"{split}.csv").write_text(f"a.jpg,1,2,9,9,{label}\n")
+    elif form == "Hugging Face":
+        row = {"file_name": "a.jpg", "objects": {"bbox": [[1, 2, 8, 7]], "categories": [label]}}
+        (folder / split / "metadata.jsonl").write_text(json.dumps(row))
+    elif form == "LabelMe":
+        shape = {"label": label, "points": [[1, 2], [9, 9]], "shape_type": "rectangle"}
+        row = {"imagePath": "a.jpg", "shapes": [shape], "imageWidth": 40, "imageHeight": 30}
+        (folder / split / "a.json").write_text(json.dumps(row))
+    else:
+        box = "<xmin>2</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax>"
+        item = f"<object><name>{label}</name><bndbox>{box}</bndbox></object>"
+        page = f"<annotation><filename>a.jpg</filename>{item}</annotation>"
+        (folder / split / "a.xml").write_text(page)
+
+
+@pytest.mark.parametrize("root", ["images", "."])
+@pytest.mark.parametrize("form", ["table", "Hugging Face", "LabelMe", "VOC"])
+def test_classes_are_those_of_all_splits_also_where_the_images_lie_elsewhere(
+    tmp_path, picture, form, root
+):
+    picture(tmp_path / "images" / "a.jpg")
+    for split, label in (("train", "dog"), ("val", "ant")):
+        write_split(form, tmp_path / "boxes", split, label)
+    for split in ("train", "val"):
+        data = read(tmp_path / "boxes", split, root=tmp_path / root)
+        assert (data.classes, data.num_boxes) == (("ant", "dog"), 1)

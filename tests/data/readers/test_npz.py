@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kedge.data import boxes_npz, read
+from kedge.data import boxes_npz, read, splits_of
 
 
 def table(**columns):
@@ -69,3 +69,26 @@ def test_a_file_of_something_else_says_what_it_lacks(tmp_path, content, message)
     np.savez(tmp_path / "boxes.npz", **content)
     with pytest.raises(ValueError, match=message):
         boxes_npz(tmp_path / "boxes.npz")
+
+
+def test_an_npz_of_something_else_does_not_say_what_a_folder_holds(tmp_path):
+    found = {"source": [], "image": [], "size": [], "count": [], "boxes": [], "scores": []}
+    np.savez(tmp_path / "proposals.npz", **found)  # as kedge proposals writes it
+    with pytest.raises(ValueError, match=r"holds no data set .*proposals\.npz"):
+        read(tmp_path)
+    np.savez(tmp_path / "one.npz", **table())
+    assert splits_of(tmp_path) == ("one",)
+    columns = {"x1": [1], "y1": [1], "x2": [5], "y2": [5], "image": [0]}
+    np.savez(tmp_path / "two.npz", **columns)  # enough to design anchors for
+    (tmp_path / "three.npz").write_bytes(b"PK, and no more")  # it may have been one
+    assert splits_of(tmp_path) == ("one", "three", "two")
+    with pytest.raises(ValueError, match=r"three\.npz: cannot be read as \.npz"):
+        read(tmp_path, "three")
+
+
+def test_annotations_with_images_come_before_boxes_without(tmp_path, picture):
+    picture(tmp_path / "image_2" / "a.png")
+    (tmp_path / "label_2").mkdir()
+    (tmp_path / "label_2" / "a.txt").write_text("Car 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n")
+    np.savez(tmp_path / "boxes.npz", **table())
+    assert read(tmp_path).format == "KITTI"
