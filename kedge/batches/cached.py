@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kedge import __version__
 from kedge.anchors import Grid
+from kedge.assign.predictions_read import takes_predictions
 from kedge.assign.shared.without_graph import without_graph
 from kedge.batches.answers import Answer, images_of, joined, split
 from kedge.counted import count
@@ -39,8 +40,8 @@ class Cached:
 
     Errors: ``ValueError`` for a rule whose ``repr`` does not say its settings; when it is called,
     for shapes that are being learned, for anchors that differ from image to image, for a rule that
-    reads predictions (its own message), and for one that brings losses or weights of the
-    background.
+    needs predictions (its own message), for one that is given predictions and takes them, and for
+    one that brings losses or weights of the background.
     """
 
     def __init__(
@@ -66,7 +67,11 @@ class Cached:
         self, anchors: Anchors[Any], targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
         """Assigns a whole batch; the rule sees only the images that are new, and no predictions."""
-        del predictions
+        if predictions is not None and takes_predictions(self.rule):
+            raise ValueError(
+                f"Cached: {self.rule!r} also chooses by predictions, which an answer that is kept "
+                "cannot follow: assign without the cache, or without predictions"
+            )
         keys = self._keys(anchors, targets)
         found = [self._read(key, targets.boxes.device) for key in keys]
         new = [image for image, answer in enumerate(found) if answer is None]

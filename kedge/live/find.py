@@ -5,7 +5,7 @@ from typing import TypedDict
 import torch
 
 from kedge.assign.by_name import strategy
-from kedge.doctor.counting import reads_predictions
+from kedge.assign.predictions_read import needs_predictions
 from kedge.live.batches import by_size
 from kedge.live.source import Source
 from kedge.live.state import Asked, State
@@ -35,7 +35,7 @@ def next_without(source: Source, asked: FindRequest) -> Found:
     state, total = asked.state, len(source.records)
     grid = state.grid(state.size)
     rules = [(item.name, strategy(item.spec())) for item in state.strategies]
-    left_out = [name for name, rule in rules if reads_predictions(rule, grid)]
+    left_out = [name for name, rule in rules if needs_predictions(rule, grid)]
     geometric = [rule for name, rule in rules if name not in left_out]
     here = int(state.image) if state.image.isdecimal() else -1
     looked = 0

@@ -4,11 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from contracts.test_assigners import EVERY
+from contracts.test_assigners import EVERY, predict
 from torch import nn
 
 from kedge import ATSS, MAL, TAL, Boxes, FreeAnchor, Grid, LearnedShapes, Level, MaxIoU, Targets
-from kedge.assign import Guaranteed
+from kedge.assign import BestInCell, Guaranteed, Uniform, YOLOv3
 from kedge.assign.by_name import PUBLISHED, STRATEGIES, strategy
 from kedge.batches import Cached
 from kedge.commands.assign import GEOMETRIC
@@ -175,3 +175,12 @@ def test_what_cannot_be_kept_is_refused():
     for rule in (TAL(), FreeAnchor(), MAL()):
         with pytest.raises(ValueError, match="predictions"):
             Cached(rule)(grid(), targets)
+
+
+def test_predictions_are_refused_where_the_rule_takes_them():
+    targets, said = Targets.from_list([IMAGES[0]]), predict(grid(), 1)
+    for rule in (BestInCell(), YOLOv3(), Uniform(), Guaranteed(strategy=Uniform())):
+        with pytest.raises(ValueError, match=r"also chooses by predictions.* without the cache"):
+            Cached(rule)(grid(), targets, said)
+        same(Cached(rule)(grid(), targets), rule(grid(), targets))
+    same(Cached(ATSS())(grid(), targets, said), ATSS()(grid(), targets, said))

@@ -10,6 +10,8 @@ from rich.console import Console
 from kedge.cli import run
 from kedge.data import read, toy
 from kedge.train.config import TrainConfig
+from kedge.train.make_detector import make_detector
+from kedge.train.module import DetectionModule
 from kedge.train.run import train
 from kedge.train.saved import load_run
 
@@ -63,10 +65,18 @@ def test_the_command_keeps_the_rules_of_geometry(tmp_path, capsys):
     ("changes", "message"),
     [
         ({"learn_anchors": True}, "assign_cache: shapes that are learned"),
-        ({"detector": "tood"}, "predictions"),
-        ({"detector": "yolov1"}, "predictions"),
+        ({"detector": "tood"}, "assign_cache: TAL.* chooses by predictions"),
+        ({"detector": "yolov1"}, "assign_cache: BestPredictionInCell.* chooses by predictions"),
+        ({"detector": "yolov2"}, "assign_cache: BestInCell.* chooses by predictions"),
+        ({"detector": "yolof"}, "assign_cache: Uniform.* chooses by predictions"),
+        ({"assign": "uniform:guarantee=true"}, "assign_cache: Guaranteed.* chooses by predictions"),
+        ({"detector": "ga_retinanet"}, "ga_retinanet has no fixed anchors to assign"),
+        ({"detector": "fast_rcnn"}, "fast_rcnn has no fixed anchors to assign"),
+        ({"detector": "cornernet"}, "cornernet has no fixed anchors to assign"),
     ],
 )
-def test_a_training_that_cannot_use_it_says_so(changes, message, tmp_path):
+def test_a_training_that_cannot_use_it_says_so_before_it_starts(changes, message, tmp_path):
+    config = settings(tmp_path / "run", assign_cache=tmp_path / "kept", **changes)
+    detector = make_detector(config, 3, None)
     with pytest.raises(ValueError, match=message):
-        train(settings(tmp_path / "run", assign_cache=tmp_path / "kept", **changes))
+        DetectionModule(detector, config, total_steps=10)
