@@ -12,9 +12,12 @@ from kedge.counted import count
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from kedge.doctor.scene import Scene, Sight
+    from kedge.types import Assigner
 
 GEOMETRIC = "max_iou,ssd,yolov3,yolov5,fcos,centre_region,atss,rfla"
 
@@ -66,8 +69,8 @@ def assign(
     json
         Write the table here too.
     cache
-        Folder that keeps the answers of the rules of geometry, and gives them where nothing has
-        changed.
+        Folder that keeps the answers of rules that read no predictions, and gives them where
+        nothing has changed.
     draw
         Draw what each strategy selects in one image, side by side, into this PNG; with --run also
         the heat maps of a detector of points, and what it finds, or where anchors are wanted.
@@ -80,7 +83,6 @@ def assign(
     address
         Of the Ray cluster; by default one is started on this machine.
     """
-    from kedge.batches import Cached
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
@@ -122,7 +124,9 @@ def assign(
     )
     if len(scene.objects.fair) == 0:
         raise ValueError(f"{found.source}: holds no object: nothing to assign")
-    strategies = _asked(strategy, run, cache)
+    strategies = _asked(strategy, run)
+    if cache is not None:
+        strategies = _kept(strategies, cache, scene)
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]
@@ -136,28 +140,53 @@ def assign(
     objects = count(len(scene.objects.fair), "object")
     console.print(f"{found.source}: {len(records):,} of {count(len(found), 'image')}, {objects}")
     _show(console, rows, scene.title)
-    say(
-        f"{name}: {rule.summary()}" for name, rule in strategies.items() if isinstance(rule, Cached)
-    )
+    if cache is not None:
+        say(_of_the_cache(strategies, rows))
     return 0
 
 
-def _asked(strategy: str | None, run: Path | None, cache: Path | None) -> dict[str, Any]:
-    """The strategies by name; those of geometry keep their answers where there is a ``cache``."""
+def _asked(strategy: str | None, run: Path | None) -> dict[str, "Assigner"]:
+    """The strategies by name."""
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
-    from kedge.batches import Cached
     from kedge.parts import listed
 
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
-    rules = {name: by_name(name) for name in listed(chosen)}
-    if cache is None:
-        return rules
-    geometric = GEOMETRIC.split(",")
+    return {name: by_name(name) for name in listed(chosen)}
+
+
+def _kept(strategies: dict[str, "Assigner"], cache: Path, scene: "Scene") -> dict[str, "Assigner"]:
+    """The strategies, of which those that choose by geometry alone keep their answers."""
+    from kedge.batches import Cached
+
     return {
-        name: Cached(rule, cache) if name.partition(":")[0] in geometric else rule
-        for name, rule in rules.items()
+        name: Cached(rule, cache) if _is_geometry(rule, scene) else rule
+        for name, rule in strategies.items()
     }
+
+
+def _is_geometry(rule: "Assigner", scene: "Scene") -> bool:
+    """Whether ``rule`` reads no predictions here; False, too, where it does not run."""
+    from kedge.assign.predictions_read import needs_predictions, takes_predictions
+
+    if scene.detector is not None and takes_predictions(rule):
+        return False
+    try:
+        return not needs_predictions(rule, scene.grid)
+    except ValueError:
+        return False  # the table says why
+
+
+def _of_the_cache(strategies: dict[str, "Assigner"], rows: list[dict[str, Any]]) -> "Iterator[str]":
+    """What the cache had of every strategy that ran."""
+    from kedge.batches import Cached
+
+    for row in rows:
+        rule = strategies[row["strategy"]]
+        if isinstance(rule, Cached):
+            yield f"{row['strategy']}: {rule.summary()}"
+        elif "note" not in row:
+            yield f"{row['strategy']}: reads predictions, so nothing of it is kept"
 
 
 def _over_shards(
@@ -282,4 +311,5 @@ def _show(console: "Console", rows: list[dict[str, Any]], title: str) -> None:
     console.print("without: objects that no anchor answers for; ms: of assigning one image")
     for row in rows:
         if "note" in row:
-            console.print(f"{row['strategy']}: {row['note']}; --run gives it a detector's")
+            more = "; --run gives it a detector's" if "needs predictions" in row["note"] else ""
+            console.print(f"{row['strategy']}: {row['note']}{more}")
