@@ -75,7 +75,8 @@ def assign(
         Draw what each strategy selects in one image, side by side, into this PNG; with --run also
         the heat maps of a detector of points, and what it finds, or where anchors are wanted.
     image
-        The image for --draw, by its name; by default the first with an object.
+        The image for --draw, by its name, among --images or not; by default the first with an
+        object.
     on
         Look at every source by itself, --images of each, and add up: stream, on this machine, one
         after another; ray, by the workers of a Ray cluster, with the same numbers. One that cannot
@@ -87,7 +88,7 @@ def assign(
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
     from kedge.doctor.chosen import measure
-    from kedge.doctor.scene import scene_of_detector, scene_of_run, sight_of_run
+    from kedge.doctor.scene import find_image, scene_of_detector, scene_of_run, sight_of_run
     from kedge.doctor.setups import usual_size
     from kedge.parts import listed
 
@@ -112,7 +113,8 @@ def assign(
     say([*said(found), *not_as_designed(anchors, size)])
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
-    sight = None if run is None or draw is None else sight_of_run(run, records, image)
+    drawn = None if draw is None else find_image(found.records, image)
+    sight = None if run is None or drawn is None else sight_of_run(run, drawn)
     if draw is not None and sight is not None and not sight.assigns:
         say([f"{run}: no anchors to assign; {draw} shows its maps and what it finds"])
         _save(draw, _heat(sight))
@@ -134,8 +136,8 @@ def assign(
         from kedge.files import write_json
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
-    if draw is not None:
-        _draw(draw, strategies, scene, image, sight)
+    if draw is not None and drawn is not None:
+        _draw(draw, strategies, scene.of([drawn]), sight)
     console = _console()
     objects = count(len(scene.objects.fair), "object")
     console.print(f"{found.source}: {len(records):,} of {count(len(found), 'image')}, {objects}")
@@ -236,17 +238,14 @@ def _draw(
     path: Path,
     strategies: dict[str, Any],
     scene: "Scene",
-    name: str | None,
     sight: "Sight | None",
 ) -> None:
-    """The sheet of ``draw_strategies``; strategies that lack predictions are left out. Below it the
-    maps of a detector that has such."""
-    from kedge.doctor.scene import find_image
+    """The sheet of ``draw_strategies`` of the scene's one image; strategies that lack predictions
+    are left out. Below it the maps of a detector that has such."""
     from kedge.report import draw_strategies
     from kedge.report.selection import below
 
-    at = find_image(scene.records, name)
-    targets, predictions = scene.batch(at, at + 1)
+    targets, predictions = scene.batch(0, 1)
     anchors, selected = scene.anchors(predictions), {}
     for title, rule in strategies.items():
         try:
@@ -254,7 +253,7 @@ def _draw(
         except ValueError:
             continue  # the table has said why
     try:
-        pixels = scene.pixels(at)
+        pixels = scene.pixels(0)
     except ValueError as error:
         raise ValueError(f"--draw: {error}") from None
     sheet = draw_strategies(pixels, anchors, selected)
