@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from kedge.cli import run
-from kedge.data import toy
+from kedge.data import read, toy
 
 
 def test_compares_strategies_on_toy_data(tmp_path, capsys):
@@ -37,6 +37,18 @@ def test_draws_what_each_strategy_selects(tmp_path, capsys):
         assert drawn.size == (3 * 488 - 8, 48 + 288)
     assert run([*words, "--draw", str(sheet), "--image", "nowhere.png"]) == 2
     assert "no image is called 'nowhere.png'" in capsys.readouterr().err
+
+
+def test_draws_an_image_that_is_not_among_those_counted(tmp_path, capsys):
+    sheet, names = tmp_path / "sheet.png", [record.name for record in read("toy", "val").records]
+    words = ["assign", "--data", "toy", "--split", "val", "--images", "2", "--image-size", "128"]
+    words += ["--strategy", "atss", "--draw", str(sheet), "--image"]
+    sheets = []
+    for name in (names[0], names[1]):
+        assert run([*words, name]) == 0
+        sheets.append(sheet.read_bytes())
+    assert sheets[0] != sheets[1]
+    assert "toy: 2 of 100 images" in capsys.readouterr().out
 
 
 def test_boxes_without_pictures_cannot_be_drawn(tmp_path, capsys):

@@ -41,7 +41,7 @@ def iou(a, b):
 
 
 def test_the_own_loop_trains_and_finds_the_objects():
-    first, second = blocks("docs/own-loop.md")
+    first, second, third = blocks("docs/own-loop.md")
     assert 50 <= len([line for line in first.splitlines() if line.strip()]) <= 70
     names: dict[str, Any] = {}
     execute(first, names)
@@ -58,10 +58,13 @@ def test_the_own_loop_trains_and_finds_the_objects():
     assert hit / total > 0.8  # objects hide one another: not all can be found
     execute(second, names)
     assert len(names["found"].to_list()) == 6
+    execute(third, names)
+    assert names["ap"] > 0.1
+    assert names["picture"].size == (960, 720)  # 128 x 96 is drawn enlarged
 
 
 def test_a_stage_is_the_same_loss():
-    first, second = blocks("docs/own-loop.md")
+    first, second, _ = blocks("docs/own-loop.md")
     names: dict[str, Any] = {}
     execute(first.replace("range(100)", "range(1)"), names)
     execute(second, names)
@@ -213,7 +216,7 @@ def test_the_page_about_scale(tmp_path, monkeypatch):
 
 
 def test_every_block_of_python_is_run_here():
-    count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 2, "docs/concepts.md": 2}
+    count = {"README.md": 2, "CONTRIBUTING.md": 1, "docs/own-loop.md": 3, "docs/concepts.md": 2}
     count |= {"docs/strategies.md": 1, "docs/learned-anchors.md": 1, "docs/doctor.md": 1}
     count |= {"docs/torchvision.md": 1, "docs/detectors.md": 1, "docs/scale.md": 4}
     count |= {"docs/live.md": 1}

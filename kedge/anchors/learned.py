@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
+from kedge.anchors.remembered import remembered
 
 
 class LearnedShapes(nn.Module):
@@ -69,7 +70,7 @@ class LearnedShapes(nn.Module):
         if known is None or known.device != shapes.device or known.shapes.dtype != shapes.dtype:
             known = Grid(size, self.levels).with_shapes(shapes.detach())
             known.rows  # noqa: B018  # computed once per size, then shared by with_shapes
-            self._grids[size] = known
+            remembered(self._grids, size, known)
         return known.with_shapes(shapes)
 
     def set_cells_(self, cells: Sequence[tuple[tuple[float, float], float]]) -> None:

@@ -45,22 +45,6 @@ class Preset:
         """Stride of every level, in pixels."""
         return tuple(level.stride for level in self.levels)
 
-    def scaled(self, factor: float) -> "Preset":
-        """The same preset with every shape ``factor`` times as large (strides stay)."""
-        if not factor > 0:
-            raise ValueError(f"factor: expected a positive number, got {factor}")
-        levels = tuple(
-            PresetLevel(stride, tuple((w * factor, h * factor) for w, h in shapes))
-            for stride, shapes in self.levels
-        )
-        return Preset(
-            name=self.name,
-            source=self.source,
-            levels=levels,
-            image_size=self.image_size,
-            offset=self.offset,
-        )
-
 
 def ratio_shapes(
     sizes: Sequence[float], h_over_w: Sequence[float], size_outer: bool = False

@@ -12,6 +12,7 @@ from torch import Tensor
 from kedge.anchors.boxes import Boxes
 from kedge.anchors.grid import Grid
 from kedge.anchors.level import Level
+from kedge.anchors.remembered import remembered
 from kedge.boxes import centres, sizes
 
 MOST_LEVELS = 32
@@ -196,8 +197,6 @@ class GridReader:
     it, whole. Copies and files of a reader remember nothing. ``kind``: the class of its grids.
     """
 
-    LAST = 64
-
     def __init__(self, kind: type[ListedGrid] = ListedGrid) -> None:
         self.kind = kind
         self._seen: dict[tuple[object, ...], ListedGrid] = {}
@@ -216,9 +215,7 @@ class GridReader:
         found = recognise(boxes, per_level)
         found = self.kind(found.image_size, found.levels, found.shapes).on(boxes)
         found.rows  # noqa: B018  # computed once, then shared by `on`
-        if len(self._seen) >= self.LAST:
-            self._seen.pop(next(iter(self._seen)))
-        self._seen[key] = found.on(boxes[:0])
+        remembered(self._seen, key, found.on(boxes[:0]))
         return found
 
     def or_list(self, boxes: Tensor, per_level: Sequence[int] | None = None) -> ListedGrid | Boxes:

@@ -1,7 +1,6 @@
 """The strategies by name: the one table of them."""
 
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from typing import Any
 
 from kedge.assign.aligned_ota import AlignedOTA
@@ -35,7 +34,7 @@ from kedge.assign.uniform import Uniform
 from kedge.assign.yolov3 import YOLOv3
 from kedge.assign.yolov5 import YOLOv5
 from kedge.assign.yolov7 import YOLOv7
-from kedge.parts import Spec, build, convert, find, parse
+from kedge.parts import Spec, build, convert, find, keywords, parse
 from kedge.types import Assigner
 
 STRATEGIES: dict[str, Callable[[], Assigner]] = {
@@ -107,9 +106,8 @@ def said(rule: object) -> dict[str, Any] | None:
         return found and found | {"guarantee": True}
     for name, make in STRATEGIES.items():
         if type(rule) is make:
-            fields = vars(rule) if is_dataclass(rule) else {}
-            usual = vars(make()) if is_dataclass(rule) else {}
-            return {"name": name} | {k: v for k, v in fields.items() if v != usual[k]}
+            usual, fields = make(), {key: getattr(rule, key) for key in keywords(make)}
+            return {"name": name} | {k: v for k, v in fields.items() if v != getattr(usual, k)}
     return None
 
 

@@ -41,6 +41,9 @@ class Guaranteed(nn.Module):
         super().__init__()
         self.strategy = strategy
 
+    def __repr__(self) -> str:
+        return f"Guaranteed(strategy={self.strategy!r})"
+
     def at(self, progress: float) -> "Guaranteed":
         """This rule when the share ``progress`` of the training is over."""
         rule = self.strategy

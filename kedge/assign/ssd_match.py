@@ -18,7 +18,7 @@ class SSDMatch:
       the same, the later object keeps it (torchvision);
     - ``"greedy"``: again and again the largest IoU of all objects and anchors that are still free,
       so that no two objects take the same anchor (the original code). Equal IoU: the lower anchor,
-      then the lower target.
+      then the lower target. Pairs below ``min_iou``, by default that of the code, are not matched.
 
     The second step is for the anchors that the first left: the object of largest IoU, the lowest
     among equals. Nothing is ignored.
@@ -39,6 +39,11 @@ class SSDMatch:
             raise ValueError(f"SSDMatch.first is 'best' or 'greedy', got {self.first!r}")
         if self.min_iou < 0:
             raise ValueError(f"SSDMatch.min_iou must not be negative, got {self.min_iou}")
+        if self.first == "best" and self.min_iou != SSDMatch.min_iou:
+            raise ValueError(
+                f"SSDMatch.min_iou ({self.min_iou}) is of first='greedy'; with 'best' each object "
+                "takes its best anchor however little they overlap: leave it out, or say greedy"
+            )
 
     @without_graph
     def __call__(

@@ -1,6 +1,7 @@
 """Uniform: the same number of positives for every object, whatever its size (YOLOF)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ class Uniform:
     Deviation: conflicts go to the nearest object, not to the last one written (which the order of a
     GPU's top-k decides). Objects without area get no anchor.
     """
+
+    takes_predictions: ClassVar[bool] = True
 
     k: int = 4
     min_iou: float = 0.15

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from kedge import __version__
 from kedge.anchors import Grid
+from kedge.assign.predictions_read import takes_predictions
 from kedge.assign.shared.without_graph import without_graph
 from kedge.batches.answers import Answer, images_of, joined, split
 from kedge.counted import count
@@ -22,9 +23,10 @@ from kedge.types import Anchors, Assigner, Assignment, Predictions, Targets
 class Cached:
     """Gives what ``rule`` gives, and computes it once for an image, its anchors and this rule.
 
-    An answer is kept under a digest of all that it depends on: the rule with its settings, the
-    anchors' shapes and places, the image's boxes, labels and crowds as they reach the rule, and
-    Kedge's version. Whatever changes, is computed; nothing has to be invalidated by hand.
+    An answer is kept under a digest of all that it depends on: the rule with its settings (its
+    ``repr``), the anchors' shapes and places, the image's boxes, labels and crowds as they reach
+    the rule, and Kedge's version. Whatever changes, is computed; nothing has to be invalidated by
+    hand.
 
     So only objects that come back bit for bit are answered from the cache: those of images that
     training does not move. A flip is a second answer of an image; random zoom or crops make each
@@ -36,14 +38,20 @@ class Cached:
 
     ``hits`` and ``misses`` count images.
 
-    Errors: ``ValueError`` for shapes that are being learned, for anchors that differ from image to
-    image, for a rule that reads predictions (its own message), and for one that brings losses or
-    weights of the background.
+    Errors: ``ValueError`` for a rule whose ``repr`` does not say its settings; when it is called,
+    for shapes that are being learned, for anchors that differ from image to image, for a rule that
+    needs predictions (its own message), for one that is given predictions and takes them, and for
+    one that brings losses or weights of the background.
     """
 
     def __init__(
         self, rule: Assigner, folder: str | Path | None = None, limit: int = 2**28
     ) -> None:
+        if _is_unsaid(rule):
+            raise ValueError(
+                f"Cached: {rule!r} does not say its settings, so answers of others could be taken "
+                "for its own: make it a dataclass, or give it a __repr__ or extra_repr with them"
+            )
         self.rule, self.limit = rule, limit
         self.folder = None if folder is None else Path(folder)
         self.hits = self.misses = 0
@@ -59,7 +67,11 @@ class Cached:
         self, anchors: Anchors[Any], targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
         """Assigns a whole batch; the rule sees only the images that are new, and no predictions."""
-        del predictions
+        if predictions is not None and takes_predictions(self.rule):
+            raise ValueError(
+                f"Cached: {self.rule!r} also chooses by predictions, which an answer that is kept "
+                "cannot follow: assign without the cache, or without predictions"
+            )
         keys = self._keys(anchors, targets)
         found = [self._read(key, targets.boxes.device) for key in keys]
         new = [image for image, answer in enumerate(found) if answer is None]
@@ -128,6 +140,15 @@ class Cached:
     def _file(self, key: str) -> Path:
         assert self.folder is not None
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _is_unsaid(rule: Assigner) -> bool:
+    """Whether ``repr(rule)`` leaves out settings: an address stands for them, or a module's bare
+    name."""
+    return " at 0x" in repr(rule) or any(
+        type(part).__repr__ is nn.Module.__repr__ and type(part).extra_repr is nn.Module.extra_repr
+        for part in (rule.modules() if isinstance(rule, nn.Module) else ())
+    )
 
 
 def _bytes(values: Tensor) -> bytes:

@@ -12,9 +12,12 @@ from kedge.counted import count
 from kedge.detectors import DETECTORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from kedge.doctor.scene import Scene, Sight
+    from kedge.types import Assigner
 
 GEOMETRIC = "max_iou,ssd,yolov3,yolov5,fcos,centre_region,atss,rfla"
 
@@ -66,13 +69,14 @@ def assign(
     json
         Write the table here too.
     cache
-        Folder that keeps the answers of the rules of geometry, and gives them where nothing has
-        changed.
+        Folder that keeps the answers of rules that read no predictions, and gives them where
+        nothing has changed.
     draw
         Draw what each strategy selects in one image, side by side, into this PNG; with --run also
         the heat maps of a detector of points, and what it finds, or where anchors are wanted.
     image
-        The image for --draw, by its name; by default the first with an object.
+        The image for --draw, by its name, among --images or not; by default the first with an
+        object.
     on
         Look at every source by itself, --images of each, and add up: stream, on this machine, one
         after another; ray, by the workers of a Ray cluster, with the same numbers. One that cannot
@@ -80,12 +84,11 @@ def assign(
     address
         Of the Ray cluster; by default one is started on this machine.
     """
-    from kedge.batches import Cached
     from kedge.data import read, said
     from kedge.data.sources import choose_split
     from kedge.design.saved import not_as_designed
     from kedge.doctor.chosen import measure
-    from kedge.doctor.scene import scene_of_detector, scene_of_run, sight_of_run
+    from kedge.doctor.scene import find_image, scene_of_detector, scene_of_run, sight_of_run
     from kedge.doctor.setups import usual_size
     from kedge.parts import listed
 
@@ -110,7 +113,8 @@ def assign(
     say([*said(found), *not_as_designed(anchors, size)])
     step = max(1, -(-len(found) // images))
     records = found.records[::step]
-    sight = None if run is None or draw is None else sight_of_run(run, records, image)
+    drawn = None if draw is None else find_image(found.records, image)
+    sight = None if run is None or drawn is None else sight_of_run(run, drawn)
     if draw is not None and sight is not None and not sight.assigns:
         say([f"{run}: no anchors to assign; {draw} shows its maps and what it finds"])
         _save(draw, _heat(sight))
@@ -122,7 +126,9 @@ def assign(
     )
     if len(scene.objects.fair) == 0:
         raise ValueError(f"{found.source}: holds no object: nothing to assign")
-    strategies = _asked(strategy, run, cache)
+    strategies = _asked(strategy, run)
+    if cache is not None:
+        strategies = _kept(strategies, cache, scene)
     rows = [
         {"strategy": name} | measure(rule, scene, batch_size) for name, rule in strategies.items()
     ]
@@ -130,34 +136,59 @@ def assign(
         from kedge.files import write_json
 
         write_json(json, {"title": scene.title, "images": len(records), "rows": rows})
-    if draw is not None:
-        _draw(draw, strategies, scene, image, sight)
+    if draw is not None and drawn is not None:
+        _draw(draw, strategies, scene.of([drawn]), sight)
     console = _console()
     objects = count(len(scene.objects.fair), "object")
     console.print(f"{found.source}: {len(records):,} of {count(len(found), 'image')}, {objects}")
     _show(console, rows, scene.title)
-    say(
-        f"{name}: {rule.summary()}" for name, rule in strategies.items() if isinstance(rule, Cached)
-    )
+    if cache is not None:
+        say(_of_the_cache(strategies, rows))
     return 0
 
 
-def _asked(strategy: str | None, run: Path | None, cache: Path | None) -> dict[str, Any]:
-    """The strategies by name; those of geometry keep their answers where there is a ``cache``."""
+def _asked(strategy: str | None, run: Path | None) -> dict[str, "Assigner"]:
+    """The strategies by name."""
     from kedge.assign.by_name import STRATEGIES
     from kedge.assign.by_name import strategy as by_name
-    from kedge.batches import Cached
     from kedge.parts import listed
 
     chosen = strategy or (GEOMETRIC if run is None else ",".join(STRATEGIES))
-    rules = {name: by_name(name) for name in listed(chosen)}
-    if cache is None:
-        return rules
-    geometric = GEOMETRIC.split(",")
+    return {name: by_name(name) for name in listed(chosen)}
+
+
+def _kept(strategies: dict[str, "Assigner"], cache: Path, scene: "Scene") -> dict[str, "Assigner"]:
+    """The strategies, of which those that choose by geometry alone keep their answers."""
+    from kedge.batches import Cached
+
     return {
-        name: Cached(rule, cache) if name.partition(":")[0] in geometric else rule
-        for name, rule in rules.items()
+        name: Cached(rule, cache) if _is_geometry(rule, scene) else rule
+        for name, rule in strategies.items()
     }
+
+
+def _is_geometry(rule: "Assigner", scene: "Scene") -> bool:
+    """Whether ``rule`` reads no predictions here; False, too, where it does not run."""
+    from kedge.assign.predictions_read import needs_predictions, takes_predictions
+
+    if scene.detector is not None and takes_predictions(rule):
+        return False
+    try:
+        return not needs_predictions(rule, scene.grid)
+    except ValueError:
+        return False  # the table says why
+
+
+def _of_the_cache(strategies: dict[str, "Assigner"], rows: list[dict[str, Any]]) -> "Iterator[str]":
+    """What the cache had of every strategy that ran."""
+    from kedge.batches import Cached
+
+    for row in rows:
+        rule = strategies[row["strategy"]]
+        if isinstance(rule, Cached):
+            yield f"{row['strategy']}: {rule.summary()}"
+        elif "note" not in row:
+            yield f"{row['strategy']}: reads predictions, so nothing of it is kept"
 
 
 def _over_shards(
@@ -207,17 +238,14 @@ def _draw(
     path: Path,
     strategies: dict[str, Any],
     scene: "Scene",
-    name: str | None,
     sight: "Sight | None",
 ) -> None:
-    """The sheet of ``draw_strategies``; strategies that lack predictions are left out. Below it the
-    maps of a detector that has such."""
-    from kedge.doctor.scene import find_image
+    """The sheet of ``draw_strategies`` of the scene's one image; strategies that lack predictions
+    are left out. Below it the maps of a detector that has such."""
     from kedge.report import draw_strategies
     from kedge.report.selection import below
 
-    at = find_image(scene.records, name)
-    targets, predictions = scene.batch(at, at + 1)
+    targets, predictions = scene.batch(0, 1)
     anchors, selected = scene.anchors(predictions), {}
     for title, rule in strategies.items():
         try:
@@ -225,7 +253,7 @@ def _draw(
         except ValueError:
             continue  # the table has said why
     try:
-        pixels = scene.pixels(at)
+        pixels = scene.pixels(0)
     except ValueError as error:
         raise ValueError(f"--draw: {error}") from None
     sheet = draw_strategies(pixels, anchors, selected)
@@ -282,4 +310,5 @@ def _show(console: "Console", rows: list[dict[str, Any]], title: str) -> None:
     console.print("without: objects that no anchor answers for; ms: of assigning one image")
     for row in rows:
         if "note" in row:
-            console.print(f"{row['strategy']}: {row['note']}; --run gives it a detector's")
+            more = "; --run gives it a detector's" if "needs predictions" in row["note"] else ""
+            console.print(f"{row['strategy']}: {row['note']}{more}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kedge.anchors import Grid, LearnedShapes, Level
+from kedge.anchors.remembered import remembered
 from kedge.coders import Coder
 from kedge.detectors.detector import Detector
 from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
@@ -97,7 +98,7 @@ class Dense(Detector):
         device = next(self.parameters()).device
         known = self._grids.get(image_size)
         if known is None or known.device != device:
-            known = self._grids[image_size] = Grid(image_size, self.levels).to(device)
+            known = remembered(self._grids, image_size, Grid(image_size, self.levels).to(device))
         return known
 
     def head(self, images: Tensor) -> Predictions:

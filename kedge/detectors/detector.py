@@ -11,7 +11,7 @@ from kedge.coders import Coder
 from kedge.detectors.found import Found
 from kedge.detectors.images import batch_images, image_sizes, pack_targets
 from kedge.detectors.predict import detect_in, evaluating
-from kedge.detectors.resize import Resize, moved
+from kedge.detectors.resize import Placed, Resize, moved
 from kedge.detectors.stage import Outcome
 from kedge.swappable import Swappable
 from kedge.types import Assigner, Detections, Predictions, Targets
@@ -197,12 +197,20 @@ class Detector(Swappable, ABC):
         targets: Sequence[Mapping[str, Any]] | None = None,
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """Losses in training, detections in evaluation (``targets`` are then not looked at)."""
+        placed = self._place(images, targets)
+        if placed.targets is not None:
+            return self.losses(placed.images, placed.targets, sizes=placed.sizes).losses
+        return placed.back(self.detect(placed.images, placed.sizes))
+
+    def _place(
+        self, images: Sequence[Tensor] | Tensor, targets: Sequence[Mapping[str, Any]] | None
+    ) -> Placed:
+        """Images of any sizes as the batch that the network sees; targets in training only."""
         if self.training and targets is None:
             raise ValueError("in training a detector needs targets: model(images, targets)")
         place = batch_images if self.resize is None else self.resize
         batch, sizes = place(images, smallest=self.smallest)
-        original = image_sizes(images)
+        original, packed = image_sizes(images), None
         if self.training:
             packed = moved(pack_targets(targets or [], len(batch)), original, sizes)
-            return self.losses(batch, packed, sizes=sizes).losses
-        return moved(self.detect(batch, sizes), sizes, original).to_list()
+        return Placed(batch, sizes, original, packed)

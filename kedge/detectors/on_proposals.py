@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,9 @@ from torch import Tensor
 
 from kedge.anchors import Boxes
 from kedge.detectors.detector import Detector
-from kedge.detectors.images import (
-    batch_images,
-    check_labels,
-    pack_targets,
-    pad_to_multiple,
-    sizes_of,
-)
+from kedge.detectors.images import check_labels, pad_to_multiple, sizes_of
 from kedge.detectors.regions import RegionHead
+from kedge.detectors.resize import Placed, rates
 from kedge.detectors.stage import Outcome
 from kedge.proposals.by_name import source_of
 from kedge.proposals.source import Source
@@ -114,12 +110,20 @@ class OnProposals(Detector):
         targets: Sequence[Mapping[str, Any]] | None = None,
         proposals: Sequence[Tensor] | None = None,
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Losses in training, detections in evaluation. ``proposals``: (n, 4) an image."""
-        if self.training and targets is None:
-            raise ValueError("in training a detector needs targets: model(images, targets)")
-        batch, sizes = batch_images(images, smallest=self.smallest)
-        boxes = None if proposals is None else Boxes.from_list(proposals)
-        if self.training:
-            packed = pack_targets(targets or [], len(batch))
-            return self.losses(batch, packed, sizes=sizes, proposals=boxes).losses
-        return self.detect(batch, sizes, boxes).to_list()
+        """Losses in training, detections in evaluation. ``proposals``: (n, 4) an image, in its
+        pixels."""
+        placed = self._place(images, targets)
+        boxes = None if proposals is None else _placed(Boxes.from_list(proposals), placed)
+        if placed.targets is None:
+            return placed.back(self.detect(placed.images, placed.sizes, boxes))
+        return self.losses(
+            placed.images, placed.targets, sizes=placed.sizes, proposals=boxes
+        ).losses
+
+
+def _placed(boxes: Boxes, images: Placed) -> Boxes:
+    """Packed boxes of the original images, in pixels of the batch."""
+    boxes.total(len(images.images))
+    assert boxes.image is not None, "packed boxes know their image"
+    rate = rates(images.original, images.sizes)[boxes.image].to(boxes.anchor_boxes)
+    return replace(boxes, anchor_boxes=boxes.anchor_boxes * rate)

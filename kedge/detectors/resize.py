@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -66,10 +66,29 @@ class Resize:
         return batch_images(resized, smallest=smallest, multiple=self.multiple, fill=self.fill)
 
 
+def rates(old: Tensor, new: Tensor) -> Tensor:
+    """(B, 4) what boxes are multiplied by where images of sizes ``old`` (B, 2) get ``new``."""
+    return (new.float() / old.float()).flip(1).repeat(1, 2)
+
+
 def moved(rows: Rows, old: Tensor, new: Tensor) -> Rows:
     """Targets or detections of images of sizes ``old`` (B, 2), in pixels of the same images of
     sizes ``new`` (B, 2); height then width."""
-    rate = (new.float() / old.float()).flip(1).repeat(1, 2)[rows.image].to(rows.boxes)
+    rate = rates(old, new)[rows.image].to(rows.boxes)
     if isinstance(rows, Targets) and rows.extremes is not None:
         rows = replace(rows, extremes=rows.extremes * rate)
     return replace(rows, boxes=rows.boxes * rate)
+
+
+class Placed(NamedTuple):
+    """Images as a batch: ``images`` (B, 3, H, W), the ``sizes`` (B, 2) of each within it and the
+    ``original`` ones; ``targets`` in its pixels, where there are any."""
+
+    images: Tensor
+    sizes: Tensor
+    original: Tensor
+    targets: Targets | None
+
+    def back(self, found: Detections) -> list[dict[str, Tensor]]:
+        """What was found in the batch, an image each, in pixels of the original images."""
+        return moved(found, self.sizes, self.original).to_list()

@@ -151,18 +151,19 @@ def alone(setup: Setup, boxes: NDArray[np.float32]) -> tuple[NDArray[np.bool_], 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overlaps:
-    """Every anchor that overlaps an object by at least ``FLOOR``: its IoU with its best object.
+    """Every anchor that overlaps an object by at least ``floor``: its IoU with its best object.
 
     ``iou`` (P,) of those anchors, ``own`` (n,) the largest among the anchors that are each
-    object's own, ``anchors`` the number of all.
+    object's own, 0 where that is below ``floor``; ``anchors`` the number of all.
     """
 
     iou: NDArray[np.float64]
     own: NDArray[np.float64]
     anchors: int
+    floor: float = FLOOR
 
     def split(self, positive: float, negative: float) -> tuple[int, int, int]:
-        """Anchors that are positive, ignored and negative at two thresholds (>= ``FLOOR``)."""
+        """Anchors that are positive, ignored and negative at two thresholds (>= ``floor``)."""
         high = int((self.iou >= positive).sum())
         middle = int((self.iou >= negative).sum()) - high
         return high, middle, self.anchors - high - middle
@@ -170,10 +171,12 @@ class Overlaps:
 
 @torch.no_grad()
 def overlaps(setup: Setup, objects: Objects) -> Overlaps:
-    """Overlaps of all anchors with the fair objects."""
+    """Overlaps of all anchors with the fair objects, down to the thresholds in use."""
+    rule = setup.by_iou
+    floor = FLOOR if rule is None else min(FLOOR, rule.negative)
     iou, own = [torch.zeros(0)], [torch.zeros(0)]
     for targets in batches(setup, objects):
-        pairs = setup.grid.overlapping(targets, FLOOR)
+        pairs = setup.grid.overlapping(targets, floor)
         mine = pairs.best_target_per_anchor(by=pairs.iou())
         iou.append(mine.iou())
         own.append(mine.max_per_target(mine.iou()).clamp(min=0)[~targets.ignore])
@@ -181,4 +184,5 @@ def overlaps(setup: Setup, objects: Objects) -> Overlaps:
         iou=torch.cat(iou).double().numpy(),
         own=torch.cat(own).double().numpy(),
         anchors=len(objects.size) * len(setup.grid),
+        floor=floor,
     )

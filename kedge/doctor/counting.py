@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from kedge.anchors.grid import Grid
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import enlarged, inside_and_centre, inside_or_centre
 from kedge.assign.aligned_ota import AlignedOTA
@@ -99,22 +98,3 @@ def _touching(anchors: Any, targets: Targets, k: int) -> Pairs:
     """The ``k`` best anchors of all objects, with every object that they touch."""
     chosen = anchors.most_overlapping(targets, k).distinct_anchors()
     return anchors.overlapping(targets, 0.0, among=chosen)
-
-
-def reads_predictions(rule: Assigner, grid: Grid) -> bool:
-    """Whether ``rule`` refuses to assign the anchors of ``grid`` without predictions."""
-    side = float(min(grid.image_size))
-    whole = Targets(
-        boxes=torch.tensor([[0.0, 0.0, side, side]]),
-        labels=torch.zeros(1, dtype=torch.int64),
-        image=torch.zeros(1, dtype=torch.int64),
-        ignore=torch.zeros(1, dtype=torch.bool),
-        batch_size=1,
-    )
-    try:
-        rule(grid, whole)
-    except ValueError as problem:
-        if "needs predictions" in str(problem):
-            return True
-        raise
-    return False

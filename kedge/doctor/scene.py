@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ class Scene:
         """(H, W) of the network's input."""
         return self.grid.image_size
 
+    def of(self, records: Sequence[Record]) -> "Scene":
+        """The same with other images."""
+        objects = as_seen(pack(records), self.image_size)
+        return replace(self, objects=objects, records=records)
+
     def batch(self, start: int, stop: int) -> tuple[Targets, Predictions | None]:
         """The targets of some images, as the detector's rule gets them where there is one, and its
         predictions of them."""
@@ -59,12 +64,12 @@ class Scene:
         return predictions.anchors
 
 
-def find_image(records: Sequence[Record], name: str | None) -> int:
-    """Row of the image called ``name``; without a name the first that has an object."""
-    for i, record in enumerate(records):
+def find_image(records: Sequence[Record], name: str | None) -> Record:
+    """The image called ``name``; without a name the first that has an object."""
+    for record in records:
         known = name is None and len(record.boxes)
         if known or (name is not None and name in (record.name, Path(record.name).name)):
-            return i
+            return record
     raise ValueError(
         "--draw: no image has an object"
         if name is None
@@ -92,17 +97,16 @@ class Sight:
 
 
 @torch.no_grad()
-def sight_of_run(folder: Path, records: Sequence[Record], name: str | None) -> Sight | None:
-    """What a run's detector sees in the image called ``name``, by default in the first with an
-    object; None where it has no maps to show."""
+def sight_of_run(folder: Path, record: Record) -> Sight | None:
+    """What a run's detector sees in an image; None where it has no maps to show."""
     run = load_run(folder)
-    size, row = run.result.image_size, find_image(records, name)
-    pixels = pixels_of(records[row], size)
+    size = run.result.image_size
+    pixels = pixels_of(record, size)
     images = pixels[None].float() / 255
     heat = run.detector.eval().heat_maps(images)
     if not heat:
         return None
-    objects = as_seen(pack([records[row]]), size).targets(0, 1)
+    objects = as_seen(pack([record]), size).targets(0, 1)
     found = run.detector.detect(images)
     return Sight(
         pixels=pixels,

@@ -9,7 +9,8 @@ from kedge.anchors.grid import Grid
 from kedge.anchors.measures import name_of
 from kedge.assign.guaranteed import Guaranteed, without_guarantee
 from kedge.assign.max_iou import MaxIoU
-from kedge.doctor.counting import Candidates, reads_predictions
+from kedge.assign.predictions_read import needs_predictions
+from kedge.doctor.counting import Candidates
 from kedge.types import Assigner, Coder
 
 GOOD_FIT = 0.5  # IoU that counts as covered where a strategy has no threshold of its own
@@ -58,7 +59,7 @@ class Setup:
     def by_predictions(self) -> bool:
         """Whether the strategy chooses by what a detector predicts: only its candidates are known
         before there is one."""
-        return reads_predictions(self.assign, self.grid)
+        return needs_predictions(self.assign, self.grid)
 
     @cached_property
     def counted(self) -> Assigner:

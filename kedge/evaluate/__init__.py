@@ -1,16 +1,8 @@
 """Metrics: COCO and VOC average precision, proposal recall, anchor fit, and foreign detectors'
-results.
+results (``judge``).
 """
 
-from kedge.evaluate.anchor_fit import (
-    RatioFit,
-    Utilisation,
-    best_iou,
-    bpr,
-    mean_best_iou,
-    shape_iou,
-    utilisation,
-)
+from kedge.evaluate.anchor_fit import RatioFit, best_iou, bpr, mean_best_iou
 from kedge.evaluate.coco import CocoAccumulator, coco_metrics
 from kedge.evaluate.proposals import proposal_recall
 from kedge.evaluate.results import (
@@ -27,7 +19,6 @@ __all__ = [
     "CocoAccumulator",
     "RatioFit",
     "Result",
-    "Utilisation",
     "average_precision",
     "best_iou",
     "bpr",
@@ -37,9 +28,7 @@ __all__ = [
     "mean_best_iou",
     "proposal_recall",
     "read_results",
-    "shape_iou",
     "to_results",
-    "utilisation",
     "voc_metrics",
     "write_results",
 ]

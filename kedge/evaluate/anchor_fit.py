@@ -27,26 +27,6 @@ class RatioFit:
     fitness: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utilisation:
-    """How positives spread over shapes (or levels).
-
-    ``count`` (k,) positives of each; ``share`` (k,) of all positives; ``used``: the part of the
-    shapes with at least one; ``entropy`` of the share, from 0 (one shape answers for all) to 1 (all
-    alike).
-    """
-
-    count: NDArray[np.int64]
-    share: NDArray[np.float64]
-    used: float
-    entropy: float
-
-
-def shape_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
-    """IoU (n, k) of boxes and shapes about one centre, in float64 (``kedge.boxes.shape_iou``)."""
-    return _iou(_sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1))
-
-
 def best_iou(wh: Any, shapes: Any) -> NDArray[np.float64]:
     """Each box's IoU (n,) with the shape that fits it best."""
     boxes, anchors = _sizes(wh, "wh"), _sizes(shapes, "shapes", at_least=1)
@@ -90,28 +70,6 @@ def bpr(wh: Any, shapes: Any, ratio: float = 4.0) -> RatioFit:
         fitness += float(best[best > 1 / ratio].sum())
     n = len(boxes)
     return RatioFit(bpr=reached / n, aat=above / n, fitness=fitness / n)
-
-
-def utilisation(index: Any, num_shapes: int) -> Utilisation:
-    """Spread of positives, given each positive's shape (or level) `index` (P,) in 0..num_shapes -
-    1.
-
-    Without positives ``share`` is all 0 and ``entropy`` 0. A single shape has entropy 1: it is all
-    there is.
-    """
-    values = array(index, np.int64).reshape(-1)
-    if len(values) and (values.min() < 0 or values.max() >= num_shapes):
-        raise ValueError(
-            f"index must lie in 0..{num_shapes - 1}, found {values.min()}..{values.max()}"
-        )
-    count = np.bincount(values, minlength=num_shapes)
-    share = count / max(len(values), 1)
-    some = share[share > 0]
-    entropy = float(-(some * np.log(some)).sum())
-    if len(values):
-        entropy = entropy / np.log(num_shapes) if num_shapes > 1 else 1.0
-    used = float((count > 0).mean()) if num_shapes else 0.0
-    return Utilisation(count=count, share=share, used=used, entropy=entropy)
 
 
 def _iou(boxes: NDArray[np.float64], anchors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import yaml
@@ -109,15 +110,23 @@ def _reader(peer: str, module: str, text: str) -> Any:
 
 
 def _made(module: str, function: str) -> Any:
+    """What the function gives, while the present folder is where modules are looked for first."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        make = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"--model: {error}") from error
+        return getattr(import_module(module), function)()
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"--model: {module}:{function} fails: {_told(error)}") from None
     finally:
-        sys.path.remove(here)
-    try:
-        return make()
-    except Exception as error:
-        raise ValueError(f"--model: {function}() of {module} failed: {error}") from error
+        if here in sys.path:
+            sys.path.remove(here)
+
+
+def _told(error: BaseException) -> str:
+    """Kind and words of an error, and where it is from: the last line in the present folder, else
+    the last at all."""
+    frames = [f for f in extract_tb(error.__traceback__)[1:] if "importlib" not in f.filename]
+    own = [f for f in frames if Path(f.filename).is_relative_to(Path.cwd())]
+    own = [f for f in own if "site-packages" not in f.filename]
+    place = "".join(f" ({f.filename}, line {f.lineno})" for f in (own or frames)[-1:])
+    return f"{type(error).__name__}: {error}{place}"

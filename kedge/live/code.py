@@ -13,8 +13,8 @@ import yaml
 from kedge.anchors.grid import Grid
 from kedge.assign.by_name import STRATEGIES, strategy
 from kedge.assign.guaranteed import Guaranteed
+from kedge.assign.predictions_read import needs_predictions
 from kedge.counted import count
-from kedge.doctor.counting import reads_predictions
 from kedge.doctor.setups import of_detector
 from kedge.live.source import Source
 from kedge.live.state import Asked, LevelState, State, StrategyState
@@ -80,7 +80,7 @@ def _python(source: Source, state: State) -> str:
     ]
     geometric = []
     for text, item in zip(rules, state.strategies, strict=True):
-        if reads_predictions(strategy(item.spec()), state.grid(size)):
+        if needs_predictions(strategy(item.spec()), state.grid(size)):
             lines.append(f"# {text} reads predictions: rule(grid, targets, model.head(images))")
         else:
             geometric.append(text)

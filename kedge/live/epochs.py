@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 
 from kedge.assign.by_name import strategy
-from kedge.doctor.counting import reads_predictions
+from kedge.assign.predictions_read import needs_predictions
 from kedge.files import read_lines
 from kedge.live.source import Source
 from kedge.live.state import Asked, LevelState, State
@@ -70,7 +70,7 @@ def _at(
     targets, found = source.targets(here), list[tuple[int, int] | None]()
     for item in state.strategies:
         rule = strategy(item.spec())
-        if reads_predictions(rule, grid):
+        if needs_predictions(rule, grid):
             found.append(None)
             continue
         given = rule(grid, targets)

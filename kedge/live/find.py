@@ -5,10 +5,12 @@ from typing import TypedDict
 import torch
 
 from kedge.assign.by_name import strategy
-from kedge.doctor.counting import reads_predictions
+from kedge.assign.predictions_read import needs_predictions
 from kedge.live.batches import by_size
 from kedge.live.source import Source
 from kedge.live.state import Asked, State
+from kedge.parts import text_of
+from kedge.types import Assigner
 
 MOST_IMAGES = 400
 
@@ -22,7 +24,7 @@ class FindRequest(Asked):
 class Found(TypedDict):
     """``image``: the next one, None where none of the ``looked`` at has such an object.
 
-    ``left_out``: strategies that read predictions, which are not asked.
+    ``left_out``: strategies, with their settings, that read predictions, which are not asked.
     """
 
     image: str | None
@@ -34,9 +36,13 @@ def next_without(source: Source, asked: FindRequest) -> Found:
     """Look at ``MOST_IMAGES`` at most, one after the other."""
     state, total = asked.state, len(source.records)
     grid = state.grid(state.size)
-    rules = [(item.name, strategy(item.spec())) for item in state.strategies]
-    left_out = [name for name, rule in rules if reads_predictions(rule, grid)]
-    geometric = [rule for name, rule in rules if name not in left_out]
+    left_out, geometric = list[str](), list[Assigner]()
+    for item in state.strategies:
+        rule = strategy(item.spec())
+        if needs_predictions(rule, grid):
+            left_out.append(text_of(item.spec()))
+        else:
+            geometric.append(rule)
     here = int(state.image) if state.image.isdecimal() else -1
     looked = 0
     for looked in range(1, min(total, MOST_IMAGES) + 1):

@@ -12,7 +12,7 @@ from torch import Tensor
 from kedge.anchors.grid import Grid
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.assign.by_name import strategy
-from kedge.doctor.counting import reads_predictions
+from kedge.assign.predictions_read import needs_predictions
 from kedge.live.batches import batches, by_size
 from kedge.live.jobs import Job
 from kedge.live.source import Source
@@ -127,7 +127,7 @@ def _rules(asked: SweepRequest, classes: int) -> list[_Count]:
     if all(count.rule is None for count in found):
         raise ValueError(found[0].refused)
     first = next(count.rule for count in found if count.rule is not None)
-    if reads_predictions(first, grid):
+    if needs_predictions(first, grid):
         name = type(first).__name__
         raise ValueError(
             f"{name} reads predictions: a sweep goes over geometry, without a detector"

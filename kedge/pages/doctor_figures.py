@@ -175,7 +175,7 @@ def _sweeps(context: Context, assign: MaxIoU) -> list[Block]:
     over, now = context.overlaps, (assign.positive, assign.negative)
     best = recommend(over)
     left = [float((over.own < t).mean()) for t in POSITIVE]
-    parts = [over.split(t, max(0.2, t - (now[0] - now[1]))) for t in POSITIVE]
+    parts = [over.split(t, max(over.floor, t - (now[0] - now[1]))) for t in POSITIVE]
     lines = {
         name: [max(part[k], 0.5) / over.anchors for part in parts]
         for k, name in enumerate(("positive", "ignored", "negative"))

@@ -40,7 +40,7 @@ def maps_section(context: Context) -> Section | None:
     if context.run is None or not context.run.has_weights or not drawable:
         return None
     try:
-        sight = sight_of_run(context.run.folder, drawable[:1], None)
+        sight = sight_of_run(context.run.folder, drawable[0])
     except ValueError:  # a file that is missing or broken: reported by the checks
         return None
     if sight is None:

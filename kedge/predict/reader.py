@@ -23,13 +23,15 @@ class Reader:
     Of a file every frame comes, and the decoder waits. Of a live source the newest comes, and
     ``dropped`` counts those that nobody was there for. Where the source ends or breaks, iteration
     ends, and ``problem`` says what happened; with ``reconnect`` it is opened again, ``pause``
-    seconds later, as often as it takes.
+    seconds later, as often as it takes. Numbers and times of the frames then go on from those of
+    the connection before: the first is one frame later than its last.
     """
 
     def __init__(self, source: Source, *, reconnect: bool = False, pause: float = 1.0) -> None:
         self.source, self.reconnect, self.pause = source, reconnect, pause
         self.dropped, self.connections = 0, 0
         self.problem: str | None = None
+        self._line = _Timeline()
         self._held: Arrived | None = None
         self._over = False
         self._error: Exception | None = None
@@ -94,6 +96,28 @@ class Reader:
                     if number == 0:
                         self.connections += 1
                         self.problem = None
-                    self._put(frame)
+                        self._line.go_on(frame)
+                    self._put(self._line.place(frame))
         except (ValueError, ImportError) as error:
             self.problem = str(error)
+
+
+class _Timeline:
+    """Numbers and times of frames over several connections, each of which begins at its own."""
+
+    def __init__(self) -> None:
+        self._next, self._time, self._step = 0, 0.0, 0.0
+        self._more, self._later = 0, 0.0
+
+    def go_on(self, first: Frame) -> None:
+        """A connection begins with ``first``."""
+        if self._next:
+            self._more = self._next - first.number
+            self._later = self._time + self._step - first.time
+
+    def place(self, frame: Frame) -> Frame:
+        """The frame with its number and time since the first connection."""
+        placed = frame._replace(number=frame.number + self._more, time=frame.time + self._later)
+        self._step = max(0.0, placed.time - self._time) if self._next else 0.0
+        self._next, self._time = placed.number + 1, placed.time
+        return placed

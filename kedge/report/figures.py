@@ -5,7 +5,6 @@ from kedge.report.coverage import best_iou_histogram, coverage_by_group, coverag
 from kedge.report.curves import knee_curve, training_curve
 from kedge.report.plane import Density, density, shape_paths, shape_plane
 from kedge.report.sweeps import positives_per_object, threshold_map, threshold_sweep
-from kedge.report.tables import runs_table
 
 __all__ = [
     "Density",
@@ -16,7 +15,6 @@ __all__ = [
     "density",
     "knee_curve",
     "positives_per_object",
-    "runs_table",
     "shape_paths",
     "shape_plane",
     "threshold_map",

@@ -122,9 +122,10 @@ class ModelSettings(BaseModel):
     """Assignment strategy, by name with settings where wanted: atss, tal:k=10,beta=4; by default
     the detector's own."""
     assign_cache: Path | None = None
-    """Folder that keeps what a strategy of geometry answered, for fixed anchors. It pays where
-    images come back unmoved: scale 1 1, and images of the shape of image_size; a flip is kept as an
-    answer of its own."""
+    """Folder that keeps what a strategy of geometry answered, for fixed anchors; one that looks at
+    predictions too (yolov3, best_in_cell, uniform) is refused. It pays where images come back
+    unmoved: scale 1 1, and images of the shape of image_size; a flip is kept as an answer of its
+    own."""
     coder: Annotated[str | None, BeforeValidator(_as_text)] = None
     """Box coder: delta, ltrb, distribution:reg_max=8 ...; by default the detector's own."""
     sample: Annotated[str | None, BeforeValidator(_as_text)] = None

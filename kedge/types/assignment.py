@@ -176,13 +176,15 @@ class Assigner(Protocol):
     """Which anchor answers for which object: one call for a batch, on the device of its inputs.
 
     A strategy that brings its own losses puts them into ``Assignment.likelihood``; one whose rule
-    changes in the course of a training is ``Scheduled``.
+    changes in the course of a training is ``Scheduled``; one that works without predictions, but
+    chooses otherwise with them, has ``takes_predictions = True``.
     """
 
     def __call__(
         self, anchors: Anchors[Any], targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
-        """Strategies of geometry leave ``predictions`` unread; the others raise without."""
+        """Strategies of geometry leave ``predictions`` unread; those that need them raise
+        without."""
         ...
 
 

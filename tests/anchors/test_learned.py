@@ -86,3 +86,12 @@ def test_setting_shapes_is_checked():
 
 def test_the_repr_names_the_shapes():
     assert "20 x 40, 30 x 30, 64 x 80" in repr(LearnedShapes(LEVELS))
+
+
+def test_the_grids_of_the_last_image_sizes_are_remembered():
+    anchors = LearnedShapes(LEVELS)
+    sizes = [(32, 32 * (1 + i)) for i in range(70)]
+    rows = [anchors(size).rows for size in sizes]
+    assert len(anchors._grids) == 64
+    assert anchors(sizes[-1]).rows is rows[-1]
+    torch.testing.assert_close(anchors(sizes[0]).boxes(), Grid(sizes[0], LEVELS).boxes())

@@ -134,9 +134,3 @@ def test_a_name_is_found_in_any_spelling_and_an_unknown_one_lists_the_names():
     assert preset("YOLOv2-VOC").name == "yolov2_voc"
     with pytest.raises(ValueError, match="yolov2_coco"):
         preset("yolov9")
-
-
-def test_scaled():
-    assert preset("yolov3").scaled(2).shapes[0] == (20, 26)
-    with pytest.raises(ValueError, match="positive"):
-        preset("yolov3").scaled(0)

@@ -102,6 +102,15 @@ def test_half_precision_moves_anchors_off_their_cells():
         recognise(retinanet((800, 1344)).bfloat16())
 
 
+def test_a_reader_remembers_the_last_lists():
+    reader = GridReader()
+    grids = [Grid((64, 32 * (2 + i)), [Level(stride=32, shapes=[(40, 30)])]) for i in range(70)]
+    found = [reader(grid.boxes()) for grid in grids]
+    assert len(reader._seen) == 64
+    assert reader(grids[-1].boxes()).rows is found[-1].rows
+    assert torch.equal(reader(grids[0].boxes()).boxes(), grids[0].boxes())
+
+
 def test_a_reader_compares_every_list_whole():
     reader, boxes = GridReader(), retinanet((224, 320))
     first = reader(boxes)

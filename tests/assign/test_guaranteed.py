@@ -123,7 +123,17 @@ def test_published_names_are_rules_with_settings():
         strategy("by_nwd:positif=0.6")
 
 
-@pytest.mark.parametrize("spec", ["tal:k=10,beta=4.0", "max_iou:positive=0.6,guarantee=true", "dw"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "tal:k=10,beta=4.0",
+        "max_iou:positive=0.6,guarantee=true",
+        "dw",
+        "autoassign",
+        "autoassign:num_classes=3,force_k=9",
+        "autoassign:box_weight=2.0,guarantee=true",
+    ],
+)
 def test_what_is_said_of_a_rule_makes_it_again(spec):
     rule = strategy(spec)
     assert text_of(said(rule)).lower() == spec

@@ -29,6 +29,14 @@ def test_by_hand_two_objects_with_the_same_best_anchor():
     assert outcome(got) == ([(0, 0), (1, 1)], set())
 
 
+def test_the_least_iou_of_a_greedy_match():
+    # 6 px of the object lie in the image: IoU 60/140 with anchor 3
+    targets = Targets.from_list([{"boxes": torch.tensor([[34.0, 0, 44, 10]])}])
+    for least, want in ((1e-6, [(3, 0)]), (0.4, [(3, 0)]), (0.5, [])):
+        rule = SSDMatch(first="greedy", min_iou=least)
+        assert outcome(rule(row_of_anchors(), targets))[0] == want
+
+
 def test_every_anchor_above_the_threshold_follows():
     grid = Grid((10, 40), [Level(stride=10, shapes=[(20, 10)])])
     targets = Targets.from_list([{"boxes": torch.tensor([[7.0, 0, 27, 10]])}])
@@ -99,7 +107,9 @@ def test_a_long_chain_of_displaced_objects_is_resolved():
     assert len(want[0]) == 30
 
 
-@pytest.mark.parametrize("bad", [{"positive": 0}, {"first": "both"}, {"min_iou": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"positive": 0}, {"first": "both"}, {"min_iou": -1}, {"min_iou": 0.2}]
+)
 def test_settings_are_checked(bad):
     with pytest.raises(ValueError, match="SSDMatch"):
         SSDMatch(**bad)

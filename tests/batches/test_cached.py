@@ -1,10 +1,15 @@
 """Cached answers are the rule's own, and come from the cache exactly when nothing has changed."""
 
+from functools import partial
+
 import pytest
 import torch
+from contracts.test_assigners import EVERY, predict
+from torch import nn
 
 from kedge import ATSS, MAL, TAL, Boxes, FreeAnchor, Grid, LearnedShapes, Level, MaxIoU, Targets
-from kedge.assign.by_name import strategy
+from kedge.assign import BestInCell, Guaranteed, Uniform, YOLOv3
+from kedge.assign.by_name import PUBLISHED, STRATEGIES, strategy
 from kedge.batches import Cached
 from kedge.commands.assign import GEOMETRIC
 
@@ -88,6 +93,42 @@ def test_whatever_changes_is_computed(rule, anchors, objects, tmp_path):
     assert (cached.misses, cached.hits) == (1, 0)
 
 
+def test_no_two_rules_share_a_key():
+    names = [*map(strategy, STRATEGIES), *map(strategy, PUBLISHED)]
+    rules = {repr(rule): rule for rule in [*EVERY, *names, MaxIoU(positive=0.6)]}
+    both = [*rules.values(), *(Guaranteed(strategy=rule) for rule in rules.values())]
+    keys = {Cached(rule)._keys(grid(), Targets.from_list([IMAGES[0]]))[0] for rule in both}
+    assert len(keys) == len(both) > 60
+
+
+def test_a_guarantee_keeps_the_answers_of_its_strategy_apart(tmp_path):
+    targets = Targets.from_list([IMAGES[0]])
+    for inner in (ATSS(), MaxIoU(), MaxIoU(positive=0.6)):
+        rule = Guaranteed(strategy=inner)
+        cached = Cached(rule, tmp_path)
+        same(cached(grid(), targets), rule(grid(), targets))
+        assert (cached.misses, cached.hits) == (1, 0)
+
+
+class Bare(nn.Module):
+    """A rule of a user that says nothing of itself."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, anchors, targets, predictions=None):
+        return ATSS(k=self.k)(anchors, targets)
+
+
+@pytest.mark.parametrize(
+    "rule", [Bare(9), Guaranteed(strategy=Bare(9)), partial(Bare.forward, Bare(9))]
+)
+def test_a_rule_that_does_not_say_its_settings_is_refused(rule):
+    with pytest.raises(ValueError, match="does not say its settings"):
+        Cached(rule)
+
+
 def test_a_damaged_file_is_computed_and_written_anew(tmp_path):
     targets = Targets.from_list([IMAGES[0]])
     Cached(ATSS(), tmp_path)(grid(), targets)
@@ -134,3 +175,12 @@ def test_what_cannot_be_kept_is_refused():
     for rule in (TAL(), FreeAnchor(), MAL()):
         with pytest.raises(ValueError, match="predictions"):
             Cached(rule)(grid(), targets)
+
+
+def test_predictions_are_refused_where_the_rule_takes_them():
+    targets, said = Targets.from_list([IMAGES[0]]), predict(grid(), 1)
+    for rule in (BestInCell(), YOLOv3(), Uniform(), Guaranteed(strategy=Uniform())):
+        with pytest.raises(ValueError, match=r"also chooses by predictions.* without the cache"):
+            Cached(rule)(grid(), targets, said)
+        same(Cached(rule)(grid(), targets), rule(grid(), targets))
+    same(Cached(ATSS())(grid(), targets, said), ATSS()(grid(), targets, said))

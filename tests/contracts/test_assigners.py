@@ -40,6 +40,7 @@ from kedge.assign import (
     YOLOv5,
     YOLOv7,
 )
+from kedge.assign.predictions_read import needs_predictions, takes_predictions
 
 EVERY = [
     ATSS(),
@@ -340,6 +341,17 @@ def test_a_batch_is_its_images_one_by_one(assign):
         row += len(boxes)
     assert_same(got, again)
     assert ignored == skipped
+
+
+@every
+def test_it_says_whether_it_takes_predictions(assign):
+    grid, targets = make_grid(), pack(random_boxes(9, 0), random_boxes(9, 1))
+    if needs_predictions(assign, grid):
+        assert not takes_predictions(assign)
+        return
+    alone, told = assign(grid, targets), assign(grid, targets, predict(grid, 2))
+    differs = table(alone) != table(told) or not torch.equal(alone.ignored, told.ignored)
+    assert differs == takes_predictions(assign)
 
 
 @every

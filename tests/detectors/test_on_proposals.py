@@ -10,8 +10,11 @@ from kedge import Boxes
 from kedge.assign import SoftCell
 from kedge.detectors.detector import HasProposals
 from kedge.detectors.images import PADDING, batch_images, pack_targets
+from kedge.detectors.resize import Resize
+from kedge.detectors.stage import Outcome
 from kedge.nn import Warp
 from kedge.sample import RandomSample
+from kedge.types import Detections
 
 IMAGES, TARGETS = batch()
 EVERY = RandomSample(size=10**7, positive_share=1.0)
@@ -64,6 +67,39 @@ def test_boxes_that_are_given_are_the_ones_looked_at(name):
         model.losses(
             images, pack_targets(TARGETS, 3), sizes=sizes, proposals=Boxes.from_list(lists[:2])
         )
+
+
+@both
+def test_images_are_resized_with_objects_and_proposals(name, monkeypatch):
+    """The network sees all in pixels of the batch; what it finds comes back in the images'."""
+    model, seen = make(name), []
+    model.resize = Resize(size=(96, 128))
+    batch, sizes = model.resize(IMAGES, smallest=8)
+    lists = [torch.tensor([[8.0, 8, 40, 40], [20, 10, 60, 50]])] * len(IMAGES)
+    rates = [torch.tensor([128 / i.shape[2], 96 / i.shape[1]]).repeat(2) for i in IMAGES]
+    placed = torch.cat([boxes * rate for boxes, rate in zip(lists, rates)])
+    objects = torch.cat([t["boxes"] * rate for t, rate in zip(TARGETS, rates)])
+
+    def losses(images, targets, *, sizes, proposals):
+        seen.append((images, sizes, targets.boxes, proposals.anchor_boxes))
+        return Outcome({})
+
+    def detect(images, sizes, proposals):
+        seen.append((images, sizes, proposals.anchor_boxes))
+        zeros = torch.zeros(len(proposals.image))
+        return Detections(
+            boxes=proposals.anchor_boxes, scores=zeros, labels=zeros.long(),
+            image=proposals.image, batch_size=len(images),
+        )  # fmt: skip
+
+    monkeypatch.setattr(model, "losses", losses)
+    monkeypatch.setattr(model, "detect", detect)
+    model(IMAGES, TARGETS, proposals=lists)
+    found = model.eval()(IMAGES, proposals=lists)
+    for got, want in zip(seen, [(batch, sizes, objects, placed), (batch, sizes, placed)]):
+        torch.testing.assert_close(got, want)
+    for one, boxes in zip(found, lists, strict=True):
+        torch.testing.assert_close(one["boxes"], boxes)
 
 
 @both

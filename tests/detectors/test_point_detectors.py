@@ -168,3 +168,12 @@ def test_mal_hides_features_in_training_alone_and_as_its_schedule_says():
     losses = hiding.train()(IMAGES, TARGETS)
     assert losses.keys() == {"positive", "negative"}
     sum(losses.values()).backward()
+
+
+def test_the_points_of_the_last_image_sizes_are_remembered():
+    model = make("fcos")
+    sizes = [(64, 8 * (1 + i)) for i in range(70)]
+    grids = [model.grid(size) for size in sizes]
+    assert len(model._grids) == 64
+    assert model.grid(sizes[-1]) is grids[-1]
+    assert torch.equal(model.grid(sizes[0]).boxes(), grids[0].boxes())

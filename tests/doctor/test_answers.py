@@ -1,5 +1,7 @@
 """Facts about anchors and objects against a dense brute force, and the letterbox by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,19 @@ def test_the_sweep_against_the_dense_form(toys, setup):
         assert middle == int(((dense >= negative) & (dense < positive)).sum())
         assert low == 10 * len(anchors) - high - middle
     assert len(over.own) == len(objects.fair)
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(0.15, 0.1), (0.3, 0.05), (0.5, 0.0)])
+def test_thresholds_below_those_of_the_sweep_count_as_the_rule_does(
+    toys, setup, positive, negative
+):
+    rule = MaxIoU(positive=positive, negative=negative, low_quality="none")
+    low = replace(setup, assign=rule)
+    objects = as_seen(pack(toys.records[:10]), (128, 160))
+    found, over = answer(low, objects), overlaps(low, objects)
+    high, middle, _ = over.split(positive, negative)
+    assert (high, middle) == (found.per_shape.sum(), found.ignored)
+    np.testing.assert_array_equal(over.own < positive, found.positives == 0)
 
 
 def test_nothing_to_answer_for(make_data, setup):

@@ -4,9 +4,10 @@ import pytest
 from contracts.test_assigners import EVERY, make_grid, pack, predict, random_boxes
 
 from kedge.assign import PAA, AutoAssign, Hungarian
-from kedge.doctor.counting import SHARING, Candidates, candidates, reads_predictions, takes_others
+from kedge.assign.predictions_read import needs_predictions
+from kedge.doctor.counting import SHARING, Candidates, candidates, takes_others
 
-READ = [rule for rule in EVERY if reads_predictions(rule, make_grid())]
+READ = [rule for rule in EVERY if needs_predictions(rule, make_grid())]
 
 
 def scenes():

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from kedge.evaluate import best_iou, bpr, mean_best_iou, shape_iou, utilisation
+from kedge.boxes import shape_iou
+from kedge.evaluate import best_iou, bpr, mean_best_iou
 
 P3 = [(10, 13), (16, 30), (33, 23)]  # YOLOv5's shapes of stride 8
 
@@ -28,28 +29,27 @@ def test_yolov5_metric_by_hand():
     assert stricter.bpr == pytest.approx(1 / 3)  # a half is not above one half
 
 
-def test_shape_iou_by_hand():
+def test_best_iou_by_hand():
     """10 x 20 in 20 x 10: 100 shared of 300; one inside the other: the ratio of areas."""
-    np.testing.assert_allclose(
-        shape_iou([(10, 20)], [(20, 10), (10, 20), (20, 40)]), [[1 / 3, 1, 1 / 4]]
-    )
+    for shapes, best in (([(20, 10)], 1 / 3), ([(20, 10), (20, 40)], 1 / 3), ([(20, 40)], 1 / 4)):
+        np.testing.assert_allclose(best_iou([(10, 20)], shapes), [best])
     assert mean_best_iou([(10, 20), (5, 5)], [(10, 20)]) == pytest.approx((1 + 25 / 200) / 2)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 7))
-def test_shape_iou_is_the_iou_of_boxes_at_one_corner(seed, n, k):
+def test_best_iou_is_the_iou_of_boxes_at_one_corner(seed, n, k):
     generator = torch.Generator().manual_seed(seed)
     wh = torch.rand(n, 2, generator=generator, dtype=torch.float64) * 300 + 0.5
     shapes = torch.rand(k, 2, generator=generator, dtype=torch.float64) * 300 + 0.5
     dense = box_iou(torch.cat([wh * 0, wh], 1), torch.cat([shapes * 0, shapes], 1))
-    np.testing.assert_allclose(shape_iou(wh, shapes), dense.numpy(), rtol=1e-12)
     np.testing.assert_allclose(best_iou(wh, shapes), dense.numpy().max(1), rtol=1e-12)
 
 
 def test_chunks_leave_no_seam():
     wh = np.random.default_rng(0).uniform(1, 500, (150_000, 2))
-    assert mean_best_iou(wh, P3) == pytest.approx(shape_iou(wh, P3).max(1).mean(), rel=1e-12)
+    whole = shape_iou(torch.from_numpy(wh)[:, None], torch.tensor(P3).double()).amax(1)
+    assert mean_best_iou(wh, P3) == pytest.approx(float(whole.mean()), rel=1e-12)
     parts = [bpr(half, P3).fitness for half in (wh[:75_000], wh[75_000:])]
     assert bpr(wh, P3).fitness == pytest.approx(np.mean(parts), rel=1e-12)
 
@@ -75,17 +75,3 @@ def test_impossible_sizes_are_named(wh, shapes, message):
         mean_best_iou(wh, shapes)
     with pytest.raises(ValueError, match="ratio"):
         bpr([(1, 2)], P3, ratio=1.0)
-
-
-def test_utilisation_by_hand():
-    spread = utilisation(torch.tensor([0, 0, 2, 2]), 4)
-    assert spread.count.tolist() == [2, 0, 2, 0]
-    assert spread.share.tolist() == [0.5, 0, 0.5, 0]
-    assert spread.used == 0.5
-    assert spread.entropy == pytest.approx(0.5)  # log 2 / log 4
-    assert utilisation([1, 1, 1], 4).entropy == 0
-    assert utilisation([0, 1, 2, 3], 4).entropy == pytest.approx(1)
-    assert utilisation([0], 1).entropy == 1
-    assert utilisation([], 3).share.tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match=r"0\.\.3, found 0\.\.4"):
-        utilisation([0, 4], 4)

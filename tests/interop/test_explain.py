@@ -1,5 +1,6 @@
 """What Kedge says about torchvision's models: explain, and the doctor's setup."""
 
+import re
 import sys
 
 import pytest
@@ -8,6 +9,8 @@ from interop.tv_models import assert_equal, batch, model, step
 from torch import nn
 
 from kedge import ATSS, FCOS, TAL, MaxIoU, SSDMatch, Targets
+from kedge.cli import run
+from kedge.data import toy
 from kedge.interop.doctor_model import setup_of_model
 from kedge.interop.torchvision import explain
 from kedge.interop.torchvision.setup import setup_of
@@ -65,9 +68,6 @@ def test_the_setup_is_what_training_uses(name):
 
 
 def test_the_doctor_looks_at_a_model(tmp_path, monkeypatch, capsys):
-    from kedge.cli import run
-    from kedge.data import toy
-
     toy.write(tmp_path / "data", train=6, val=2, size=(64, 96))
     (tmp_path / "my_tv_model.py").write_text(
         "from interop.tv_models import retinanet\n"
@@ -85,11 +85,42 @@ def test_the_doctor_looks_at_a_model(tmp_path, monkeypatch, capsys):
         ("my_tv_model", "expected module:function"),
         ("my_tv_model:absent", "no attribute 'absent'"),
         ("absent_module:make", "No module named 'absent_module'"),
-        ("my_tv_model:fails", "failed: no weights"),
+        ("my_tv_model:fails", r"fails: RuntimeError: no weights \(.*my_tv_model.py, line 3\)"),
     ):
         with pytest.raises(ValueError, match=what):
             setup_of_model(text, (64, 96))
     sys.modules.pop("my_tv_model")
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("def make(:", r"SyntaxError: .*broken_model.py, line 1"),
+        ("import json\n\njson.loads('[')", r"JSONDecodeError: .*broken_model.py, line 3\)"),
+        ("import sys\nsys.exit('no GPU')", r"SystemExit: no GPU \(.*broken_model.py, line 2\)"),
+        ("import nowhere", r"ModuleNotFoundError: No module named 'nowhere' \(.*, line 1\)"),
+    ],
+)
+def test_a_model_whose_import_fails_is_named_with_the_line(
+    code, what, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "broken_model.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    assert run(["doctor", "toy", "--model", "broken_model:make"]) == 2
+    assert re.search(f"--model: broken_model:make fails: {what}", capsys.readouterr().err)
+
+
+def test_a_model_may_import_from_its_folder_while_it_is_made(tmp_path, monkeypatch):
+    (tmp_path / "late_part.py").write_text("from interop.tv_models import retinanet")
+    (tmp_path / "late_model.py").write_text(
+        "def make():\n    from late_part import retinanet\n    return retinanet()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    paths = list(sys.path)
+    assert setup_of_model("late_model:make", (64, 96)).title == "torchvision's RetinaNet"
+    assert sys.path == paths
+    for name in ("late_model", "late_part"):
+        sys.modules.pop(name)
 
 
 def test_models_without_such_anchors_are_refused():

@@ -297,6 +297,14 @@ def test_the_next_image_with_an_object_without(api, source, strict):
     assert found["looked"] == int(found["image"]) - int(strict["image"])
 
 
+def test_of_two_panels_of_one_name_the_one_of_geometry_is_asked(api, strict):
+    one, other = {"name": "atss", "settings": {}}, {"name": "atss", "settings": {"alpha": 0.8}}
+    alone = api.ask("find", {"state": strict | {"strategies": [one]}})
+    found = api.ask("find", {"state": strict | {"strategies": [one, other]}})
+    assert found == alone | {"left_out": ["atss:alpha=0.8"]}
+    assert found["image"] is not None
+
+
 def test_where_no_object_goes_without(source, strict):
     few = Api(replace(source, records=source.records[:5]))
     strict["strategies"] = [{"name": "max_iou", "settings": {}}, {"name": "tal", "settings": {}}]

@@ -131,13 +131,31 @@ def test_a_live_source_that_breaks_ends_cleanly_and_says_why(bright):
 
 def test_it_is_opened_again_on_demand(bright):
     source = Live(3, 0, 3, breaks=(0, 1))
-    reader, times = Reader(source, reconnect=True, pause=0.01), 0
-    for seen in watch(bright, reader, min_score=0.3):
-        times += seen.frame.number == 2
-        if times == 2:
+    reader = Reader(source, reconnect=True, pause=0.01)
+    for _ in watch(bright, reader, min_score=0.3):
+        if reader.connections == 2:
             break
     assert source.opened >= 3
-    assert reader.connections == 2
+
+
+@pytest.mark.parametrize("start", [0.0, 700.0])  # a camera may count from when it was switched on
+def test_times_go_on_after_a_reconnection(start, tmp_path):
+    class Camera(Live):
+        def frames(self):
+            for frame in super().frames():
+                yield frame._replace(time=start + frame.time / 4)
+
+    path, frames = tmp_path / "out.mp4", []
+    with writing(path) as out:
+        reader = Reader(Camera(4, 0, 3, 1, pace=0.05, breaks=(0, 2)), reconnect=True, pause=0.01)
+        for frame, _ in reader:
+            frames.append((frame.number, frame.time))
+            out.add(frame.pixels, frame.time)
+            if len(frames) == 8:
+                break
+    assert frames == [(number, start + number / 4) for number in range(8)]
+    times = [round(frame.time, 2) for frame in Source.of(str(path)).frames()]
+    assert times == [number / 4 for number in range(8)]
 
 
 def test_leaving_early_ends_the_thread(clip, bright):

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from kedge.report import figures
-from kedge.report.tables import runs_table
 
 
 def traces(figure, name):
@@ -118,14 +117,3 @@ def test_positives_per_object_gathers_the_tail_and_shows_who_has_none():
 )
 def test_little_or_nothing_still_makes_a_figure(figure):
     assert json.loads(figure.to_json())["layout"]["height"] > 0
-
-
-def test_runs_table_by_hand():
-    runs = {"a": [{"AP": 0.4}, {"AP": 0.5}], "b": [{"AP": 0.6, "APs": math.nan}]}
-    table = runs_table(runs, ("AP", "APs"))
-    assert table.columns == ["run", "seeds", "AP", "APs"]
-    assert table.rows == [
-        ["a", 2, "45.0 ± 7.1", None],
-        ["b", 1, "60.0", None],
-    ]  # sqrt(2 * 5^2) = 7.07
-    assert runs_table({"b": runs["b"]}, ("AP",)).columns == ["run", "AP"]

@@ -1,7 +1,7 @@
 """YOLO's rule, versions 2 and 3: the best shape in the cell of an object's centre."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -21,6 +21,8 @@ class CellRule:
     more than ``ignore_above`` are ignored; without predictions that rule rests. ``siblings``: what
     becomes of the cell's other anchors whose shape has an IoU of ``similar`` with the object.
     """
+
+    takes_predictions: ClassVar[bool] = True
 
     ignore_above: float
     siblings: Siblings = "background"
