@@ -33,15 +33,15 @@ def changes(before: Fingerprint, now: Fingerprint) -> str:
     """What differs between two fingerprints, in words; empty where nothing does."""
     said = []
     for part in now | before:
-        was, mark = before.get(part, {}), now.get(part, {"count": 0})
-        if was.get("count") != mark["count"]:
-            said.append(f"{_said(was.get('count'), part)} then, {mark['count']} now")
-        elif was.get("sha256") != mark["sha256"]:
+        was, mark = (marks.get(part, {"count": 0}) for marks in (before, now))
+        if was["count"] != mark["count"]:
+            said.append(f"{_said(was['count'], part)} then, {mark['count']} now")
+        elif was.get("sha256") != mark.get("sha256"):
             said.append(f"{_said(mark['count'], part)} as then, but not the same")
     return "; ".join(said)
 
 
-def _said(number: int | None, part: str) -> str:
+def _said(number: int, part: str) -> str:
     word = {"images": "image", "boxes": "box", "classes": "class"}.get(part, part)
     return f"{number} {word if number == 1 else part}"
 

@@ -53,7 +53,7 @@ def test_what_changed_is_said(data):
 def test_extreme_points_that_came_or_went_are_a_change(data):
     with_points = with_first(data, extremes=np.zeros((len(data.records[0].boxes), 4), np.float32))
     marks, n = (fingerprint(data), fingerprint(with_points)), len(data.records[0].boxes)
-    assert changes(*marks) == f"None extreme points then, {n} now"
+    assert changes(*marks) == f"0 extreme points then, {n} now"
     assert changes(*marks[::-1]) == f"{n} extreme points then, 0 now"
 
 
