@@ -31,6 +31,8 @@ def fingerprint(data: Data) -> Fingerprint:
 
 def changes(before: Fingerprint, now: Fingerprint) -> str:
     """What differs between two fingerprints, in words; empty where nothing does."""
+    if not before:
+        return "what they were then is not known"
     said = []
     for part in now | before:
         was, mark = (marks.get(part, {"count": 0}) for marks in (before, now))
