@@ -42,7 +42,11 @@ BY_NAME = {  # the same by their names
 # other work than that of one process: tests/doctor/test_shards.py, tests/train/test_on_ray.py
 SHARED_OUT = ("sources", "on", "address")
 NO_ANCHORS = ("fast_rcnn", "rcnn", "cornernet", "extremenet", "denet")
-GOES_WITH = {"--scales": ["--layout", "pyramid"], "--ratios": ["--layout", "pyramid"]}
+GOES_WITH = {
+    "--scales": ["--layout", "pyramid"],
+    "--ratios": ["--layout", "pyramid"],
+    "--threshold": ["--objective", "placed"],
+}
 
 
 def samples(hint: Any) -> list[tuple[list[str], Any]]:

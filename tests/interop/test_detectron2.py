@@ -372,6 +372,10 @@ def test_an_undo_takes_detectron2s_shapes_back_and_the_warm_up_finds_new_ones():
     owner = given.owner.anchor_generator
     peer, before = owner.cell_anchors, given(batch)
     boxes = torch.cat([o.gt_boxes.tensor for o in objects(1)])
+    size = boxes[:, 2:] - boxes[:, :2]  # wherever they stand: shapes are chosen for any place
+    room = (torch.tensor([128.0, 96.0]) - size).clamp(min=0)
+    corner = room * torch.rand(200, len(size), 2, generator=torch.Generator().manual_seed(0))
+    boxes = torch.cat([corner, corner + size], -1).flatten(0, 1)
     with detectron2.learn_anchors(given, warmup_steps=20) as learned:
         (generator,) = learned.generators
 
@@ -383,7 +387,7 @@ def test_an_undo_takes_detectron2s_shapes_back_and_the_warm_up_finds_new_ones():
         for _ in range(20):
             given(batch)
         assert "owner.anchor_generator.cell_anchors.warmup.step" in given.state_dict()
-        assert recall() > bad + 0.2
+        assert recall() > bad + 0.1
     assert owner.cell_anchors is peer
     after = given(batch)
     assert all(torch.equal(before[name], after[name]) for name in before)
