@@ -37,13 +37,16 @@ def finish(
     look_at_files: bool | None = None,
 ) -> Data:
     """Check everything and make the data set. `said`: how many images the annotations name, where
-    some are lost already; `look_at_files`: by default as `ask` says.
+    some are lost already; `look_at_files`: by default as `ask` says, and always where a size is not
+    said, which the files alone know.
 
     Raises ValueError for what `ask` does not let pass, and where no image is left.
     """
     look_at_classes(classes, problems)
-    wanted = ask.check_images if look_at_files is None else look_at_files
-    records = check(images, boxes, problems, wanted)
+    if look_at_files is None:
+        unsaid = any(i.file is not None and not (i.width and i.height) for i in images)
+        look_at_files = ask.check_images or unsaid
+    records = check(images, boxes, problems, look_at_files)
     problems.stop()
     problems.stop_if_nothing_is_left(len(images) if said is None else said, len(records))
     return Data(

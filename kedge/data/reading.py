@@ -34,8 +34,9 @@ def read(
     can be repaired (boxes outside the image, flipped corners) and drops the rest; `findings`
     and `summary()` say what was done, what was seen and not used, and what is odd about the
     classes. `check_images=False` does not look at the image files, which saves about 0.3 ms an
-    image (YOLO needs their sizes and always looks). `extremes`: polygons of COCO JSON, LabelMe and
-    YOLO give extreme points too (`kedge.data.extremes`); masks (RLE) have none.
+    image, unless the annotations leave out a size (YOLO, KITTI and others). `extremes`: polygons of
+    COCO JSON, LabelMe and YOLO give extreme points too (`kedge.data.extremes`); masks (RLE) have
+    none.
 
     Raises ValueError, which names the file: for a path that holds no known format, saying what was
     looked for; for a damaged file; for bad boxes, naming the first few and the count; where nothing

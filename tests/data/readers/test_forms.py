@@ -1,10 +1,12 @@
 """Every form says the same four boxes, and is read without being told which form it is."""
 
 import json
+import re
 
 import pytest
 from fuzz.sets import BOXES, CLASSES, SETS
 
+from kedge.cli import run
 from kedge.data import read, said, splits_of
 
 EXPECTED = sorted((image, (x, y, x + w, y + h)) for image, _, x, y, w, h in BOXES)
@@ -35,6 +37,27 @@ def test_every_form_is_recognised_and_read(tmp_path, form):
         assert names == sorted(name for _, name, *_ in BOXES)
         assert sorted(data.classes) == CLASSES
     assert not [f for f in data.findings if f.action in ("dropped", "unused")]
+
+
+@pytest.mark.parametrize("form", SETS)
+def test_every_form_says_the_sizes_also_where_files_need_not_be_looked_at(tmp_path, form, capsys):
+    """Of forms whose annotations leave them out, which then are taken from the files."""
+    SETS[form](tmp_path / "set")
+    path = tmp_path / "set" / ("boxes.jsonl" if form == "jsonl" else "")
+    sizes = [
+        sorted((r.width, r.height) for r in read(path, check_images=c).records)
+        for c in (True, False)
+    ]
+    assert sizes[0] == sizes[1]
+    assert all(width and height for width, height in sizes[0])
+    for words in (["design", "--k", "2", "--restarts", "2"], ["assign", "--strategy", "atss"]):
+        assert (
+            run([words[0], *(["--data"] if words[0] == "assign" else []), str(path), *words[1:]])
+            == 0
+        )
+        shown = capsys.readouterr().out
+        assert "NaN" not in shown
+        assert re.search(r"\b4 (boxes|objects)\b", shown)
 
 
 @pytest.mark.parametrize("form", [name for name in SETS if name != "parquet"])
