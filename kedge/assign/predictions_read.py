@@ -31,3 +31,8 @@ def takes_predictions(rule: Assigner) -> bool:
     """Whether ``rule`` works without predictions and chooses otherwise with them: what its
     attribute ``takes_predictions`` says, which a rule without it need not have."""
     return getattr(without_guarantee(rule), "takes_predictions", False)
+
+
+def reads_predictions(rule: Assigner, grid: Grid) -> bool:
+    """Whether ``rule`` chooses by predictions on ``grid`` where it is given some."""
+    return takes_predictions(rule) or needs_predictions(rule, grid)

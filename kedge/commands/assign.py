@@ -169,12 +169,11 @@ def _kept(strategies: dict[str, "Assigner"], cache: Path, scene: "Scene") -> dic
 
 def _is_geometry(rule: "Assigner", scene: "Scene") -> bool:
     """Whether ``rule`` reads no predictions here; False, too, where it does not run."""
-    from kedge.assign.predictions_read import needs_predictions, takes_predictions
+    from kedge.assign.predictions_read import needs_predictions, reads_predictions
 
-    if scene.detector is not None and takes_predictions(rule):
-        return False
+    reads = needs_predictions if scene.detector is None else reads_predictions
     try:
-        return not needs_predictions(rule, scene.grid)
+        return not reads(rule, scene.grid)
     except ValueError:
         return False  # the table says why
 

@@ -65,7 +65,7 @@ def export(
     if images < 1:
         raise ValueError(f"--images {images}: must be at least 1")
     detector, size, named = load(run), height_and_width(image_size), data is not None
-    data, root = _of_run(run, data, root)
+    data, split, root = _of_run(run, data, split, root)
     size = size or detector.input_size
     seen, batches = None, ()
     try:
@@ -90,15 +90,20 @@ def export(
         _compare(detector, file, seen)
 
 
-def _of_run(run: Path, data: str | None, root: Path | None) -> tuple[str | None, Path | None]:
-    """The data set asked for, by default that of the run; None for a weights file's."""
+def _of_run(
+    run: Path, data: str | None, split: str | None, root: Path | None
+) -> tuple[str | None, str | None, Path | None]:
+    """The data set, split and root asked for, by default those that the run was trained on; no data
+    set for a weights file's."""
+    from kedge.data.sources import training_split
     from kedge.train.config import load_config
     from kedge.train.result import CONFIG
 
     if data is not None or not run.is_dir():
-        return data, root
+        return data, split, root
     config = load_config(run / CONFIG)
-    return config.data, root or config.root
+    trained = training_split(config.data, config.train_split)
+    return config.data, split or trained, root or config.root
 
 
 def _sides(size: tuple[int, int] | None) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kedge.anchors.grid import Grid
 from kedge.assign.by_name import strategy
-from kedge.assign.predictions_read import needs_predictions
+from kedge.assign.predictions_read import reads_predictions
 from kedge.coders import DeltaCoder
 from kedge.live.packed import Packed, packed
 from kedge.live.reasons import EXPLAINED, Reason, reasons
@@ -213,7 +213,7 @@ def _panel(
 
 def _read(rule: Assigner, grid: Grid, predictions: Predictions | None) -> Predictions | None:
     """The predictions, if the strategy reads them."""
-    return predictions if predictions is not None and needs_predictions(rule, grid) else None
+    return predictions if predictions is not None and reads_predictions(rule, grid) else None
 
 
 @torch.no_grad()

@@ -3,24 +3,13 @@
 from pathlib import Path
 
 from kedge.train.config import TrainConfig, load_config, save_config
-from kedge.train.result import (
-    CONFIG,
-    LAST,
-    METRICS,
-    RUN,
-    SCORES,
-    SHAPES,
-    WEIGHTS,
-    RunResult,
-    load_result,
-)
+from kedge.train.result import CONFIG, FILES, LAST, RUN, RunResult, load_result
 
 _FREE = {
     *("epochs", "workers", "cache", "assign_cache", "log_every", "eval_every", "save_every"),
     *("out", "data", "root", "train_split", "proposals"),
 }
 """Settings that change no weight, or whose content is compared."""
-FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
 
 
 def check_folder(config: TrainConfig, resume: bool, overwrite: bool) -> RunResult | None:

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from kedge.assign.predictions_read import needs_predictions, takes_predictions
+from kedge.assign.predictions_read import reads_predictions
 from kedge.batches.cached import Cached
 from kedge.counted import count
 from kedge.design.placed_warmup import placed_warmup
@@ -90,7 +90,7 @@ class DetectionModule(LightningModule):
         stage, grid = first_stage(self.detector), self.detector.grid(config.image_size)
         if stage is None or grid is None or stage.assign is not self.detector.rule:
             raise ValueError(f"assign_cache: {config.detector} has no fixed anchors to assign")
-        if takes_predictions(stage.assign) or needs_predictions(stage.assign, grid):
+        if reads_predictions(stage.assign, grid):
             raise ValueError(
                 f"assign_cache: {stage.assign!r} chooses by predictions, which differ at every "
                 "step: leave assign_cache out, or assign by geometry alone (atss, max_iou ...)"

@@ -14,6 +14,8 @@ from kedge.train.fingerprint import Fingerprint
 WEIGHTS, RUN, CONFIG, LAST = "model.safetensors", "run.json", "config.yaml", "last.ckpt"
 SHAPES, METRICS, SCORES = "shapes.jsonl", "metrics.jsonl", "scores.jsonl"
 PROPOSALS = "proposals.npz"
+FILES = (LAST, RUN, WEIGHTS, METRICS, SHAPES, SCORES, CONFIG)
+"""What a run writes and another one in its place takes away."""
 
 
 @dataclass(frozen=True, kw_only=True)

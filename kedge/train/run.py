@@ -21,13 +21,13 @@ from kedge.predict.proposals import given_to
 from kedge.train.config import TrainConfig
 from kedge.train.engine import Engine
 from kedge.train.fingerprint import Fingerprint, changes, fingerprint
-from kedge.train.folder import FILES, check_folder
+from kedge.train.folder import check_folder
 from kedge.train.lock import alone_in
 from kedge.train.machines import check_machines, is_first
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.material import Material
 from kedge.train.precision import precision_of
-from kedge.train.result import RunResult
+from kedge.train.result import FILES, RunResult
 from kedge.train.seen_sizes import seen_sizes
 from kedge.train.start_shapes import start_shapes
 

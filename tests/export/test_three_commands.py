@@ -1,13 +1,16 @@
 """From nothing to an int8 file on a video, as docs/edge.md says, on the toy data."""
 
 import json
+import shutil
 
 import pytest
 
 from kedge.cli import run
-from kedge.data import toy
+from kedge.data import sources, toy
 from kedge.data.images import decode
+from kedge.data.sources import read_data
 from kedge.predict.video import writing
+from kedge.train.config import load_config, save_config
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +60,25 @@ def test_an_export_needs_no_data_but_for_int8(trained, tmp_path, capsys):
     file = tmp_path / "a.pt2"
     assert run(["export", str(weights), "--to", "torch-export", "--out", str(file)]) == 0
     assert run(["predict", str(file), str(trained / "clip.mp4")]) == 0
+
+
+def test_the_images_looked_at_are_those_that_the_run_was_trained_on(trained, tmp_path, capsys):
+    run_on_val, names = tmp_path / "run", []
+    shutil.copytree(trained / "run", run_on_val)
+    settings = load_config(run_on_val / "config.yaml", {"train_split": "val"})
+    save_config(settings, run_on_val / "config.yaml")
+
+    def read(path, split, **how):
+        names.append(split)
+        return read_data(path, split, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "read_data", read)
+        for folder, more in (
+            (trained / "run", []),
+            (run_on_val, []),
+            (run_on_val, ["--split", "train"]),
+        ):
+            words = ["export", str(folder), "--out", str(tmp_path / "a.onnx"), *more]
+            assert run(words) == 0, capsys.readouterr().err
+    assert names == [None, "val", "train"]

@@ -91,6 +91,19 @@ def test_a_strategy_reads_the_runs_own_predictions(run):
     assert "its own saved anchors" in panel["error"]
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("best_in_cell", True), ("yolov3", True), ("uniform", True), ("max_iou", False)],
+)
+def test_a_panel_says_whether_its_strategy_chose_by_predictions(run, name, read):
+    """Also of those that do without where there are none."""
+    source, _ = open_source(run=run)
+    state = source.start.model_dump(mode="json")
+    state["strategies"] = [{"name": name, "settings": {}}]
+    (panel,) = Api(source).ask("answer", {"state": state})["panels"]
+    assert panel["predicted"] is read
+
+
 def test_proposals_are_of_one_class_and_so_are_the_objects(tmp_path):
     """Of two stages the first is looked at: its head knows "object" alone, the page all classes."""
     data = toy.write(tmp_path / "mini", train=4, val=2, size=(64, 96))
