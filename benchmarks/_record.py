@@ -20,11 +20,11 @@ _PACKAGES = (
 )
 
 
-def commit() -> str:
-    """Short commit id, with ``+changes`` when tracked files differ from it."""
+def commit(tree: Path = ROOT) -> str:
+    """Short commit id of a checkout, with ``+changes`` when tracked files differ from it."""
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", *words], cwd=tree, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:

@@ -1,8 +1,9 @@
 """Time and memory of every assignment strategy against its dense form and against its peers.
 
-    python benchmarks/assign_speed.py                   # every group but the peers
+    python benchmarks/assign_speed.py                   # every group but peers and million
     python benchmarks/assign_speed.py --group peers     # where they are installed: `make parity`
     python benchmarks/assign_speed.py --group fixed --strategies ATSS,RFLA --no-record
+    python benchmarks/assign_speed.py --group million --before TREE  # a checkout of an older commit
 
 Each group writes ``results/assign_speed_<group>.json``. Every strategy has a process of its own,
 with one thread. ``ms`` is the median processor time of several calls (on an idle machine: the time;
@@ -15,6 +16,9 @@ number of objects, is left out and says so.
 Objects cover the image about once, whatever their number (``sizes`` "scene"), or have sides from 8
 to 400 px, log-uniform ("any"). Peers are those of `peers.py` that are installed, with their own
 settings, against Kedge's strategy with the same.
+
+A million objects are too many for any dense form: they are assigned three times, in a fresh process
+each, and with ``--before`` by an earlier commit as often, in turns.
 """
 
 import argparse
@@ -245,16 +249,35 @@ def plans(group: str) -> list[dict]:
     return [plan(n, image="20000x20000", counts=(1_000_000,)) for n in names]
 
 
-def in_a_process(group: str, plan: dict, options: dict) -> Iterator[dict]:
-    """The rows of a plan, measured in a fresh interpreter."""
-    code = [sys.executable, str(Path(__file__)), "--one", json.dumps([group, plan, options])]
-    child = subprocess.Popen(code, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def in_a_process(group: str, plan: dict, options: dict, tree: Path = ROOT) -> Iterator[dict]:
+    """The rows of a plan, measured in a fresh interpreter, by the code of a checkout."""
+    script = str(tree / "benchmarks" / "assign_speed.py")
+    code = [sys.executable, script, "--one", json.dumps([group, plan, options])]
+    child = subprocess.Popen(code, stdout=subprocess.PIPE, text=True, cwd=tree)
     assert child.stdout is not None
     for line in child.stdout:
         if line.startswith("{"):
             yield json.loads(line)
     if child.wait():
         print(f"{plan['strategy']}: ended with {child.returncode}", file=sys.stderr)
+
+
+def in_turns_with(before: Path, plan: dict, options: dict) -> Iterator[dict]:
+    """The row of a million objects, the median of three processes, beside what the code of the
+    checkout ``before`` takes, in turns with it."""
+    trees = (before, ROOT)
+    turns = [
+        [next(in_a_process("million", plan, options, tree)) for tree in trees] for _ in range(3)
+    ]
+    old, new = (sorted(rows, key=lambda row: row["seconds"])[1] for rows in zip(*turns))
+    same = all(old[key] == new[key] for key in ("positives", "ignored", "objects with an anchor"))
+    yield new | {
+        "before": commit(before),
+        "before seconds": old["seconds"],
+        "before GB": old["GB"],
+        "times": old["seconds"] / new["seconds"],
+        "same counts": same,
+    }
 
 
 def run(group: str, options: argparse.Namespace) -> list[dict]:
@@ -266,7 +289,11 @@ def run(group: str, options: argparse.Namespace) -> list[dict]:
         if (options.strategies and plan["strategy"] not in chosen) or plan["batch"] > options.batch:
             continue
         plan["counts"] = [n for n in plan["counts"] if n <= options.objects]
-        for row in in_a_process(group, plan, settings):
+        if group == "million" and options.before:
+            found = in_turns_with(options.before, plan, settings)
+        else:
+            found = in_a_process(group, plan, settings)
+        for row in found:
             rows.append(row)
             print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
@@ -291,7 +318,9 @@ def at_commit(rows: list[dict]) -> list[dict]:
 def main() -> None:
     """Measures, prints and writes ``results/assign_speed_<group>.json``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--group", choices=GROUPS, action="append", help="default: all but peers")
+    parser.add_argument(
+        "--group", choices=GROUPS, action="append", help="default: all but peers and million"
+    )
     parser.add_argument("--strategies", default="", help="only these, separated by commas")
     parser.add_argument("--objects", type=int, default=1_000_000, help="at most so many")
     parser.add_argument("--batch", type=int, default=16, help="at most so many images")
@@ -302,15 +331,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40, help="time of a dense form, at most")
     parser.add_argument("--no-record", action="store_true")
     parser.add_argument("--add", action="store_true", help="to the rows that are there")
+    parser.add_argument("--before", type=Path, help="a million objects: an older checkout, too")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    groups = options.group or [g for g in GROUPS if g not in ("peers", "million")]
+    if "million" in groups and not options.no_record and (options.add or not options.before):
+        parser.error("a million objects are recorded beside an older commit, all at once: --before")
     if options.one:
         group, plan, settings = json.loads(options.one)
         for row in (million if group == "million" else rows_of)(plan, settings):
             print(json.dumps(row), flush=True)
         return
-    command = " ".join(["python benchmarks/assign_speed.py", *sys.argv[1:]])
-    for group in options.group or [g for g in GROUPS if g != "peers"]:
+    words = ["TREE" if word == str(options.before) else word for word in sys.argv[1:]]
+    command = " ".join(["python benchmarks/assign_speed.py", *words])
+    for group in groups:
         rows = run(group, options)
         if not rows:
             continue
