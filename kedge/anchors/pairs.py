@@ -83,6 +83,10 @@ class Pairs:
         assert self._iou is not None
         return self._iou
 
+    def with_iou(self, values: Tensor) -> "Pairs":
+        """The same pairs, of which ``iou()`` is ``values`` (P,): another measure in its place."""
+        return replace(self, _iou=values)
+
     @detached
     def shape_iou(self) -> Tensor:
         """(P,) IoU of anchor and target moved onto one centre: a matter of the shapes alone."""

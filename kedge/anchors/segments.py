@@ -30,19 +30,22 @@ TABLE = 1 << 22  # up to here a table over all ids may be cheaper than sorting t
 SMALL = 1 << 18  # up to here it always is
 ON_A_GPU = 1 << 24  # the same where a fill costs a launch, and sorting ten and a wait
 SORTING = 64  # what an id costs in a sort, in table entries
+NUMBERS = 4  # the same in a table of numbers so large that it leaves the cache, as in memory
+MARKS = 16  # the same where an entry is a byte
 
 
-def fits_a_table(total: int, ids: int, device: torch.device) -> bool:
-    """Whether a table of ``total`` entries costs less than sorting so many ``ids``."""
+def fits_a_table(total: int, ids: int, device: torch.device, large: int = NUMBERS) -> bool:
+    """Whether a table of ``total`` entries costs less than sorting so many ``ids``; ``large``: what
+    an id costs beside a table beyond the cache."""
     small = SMALL if device.type == "cpu" else ON_A_GPU
-    return total <= max(small, min(TABLE, SORTING * ids), 4 * ids)
+    return total <= max(small, min(TABLE, SORTING * ids), large * ids)
 
 
 def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
     """(P,) bool: which ``ids`` (P,) are in ``of`` (Q,); int64, all below ``total``."""
     if len(of) == 0:
         return torch.zeros_like(ids, dtype=torch.bool)
-    if fits_a_table(total, len(ids) + len(of), ids.device):
+    if fits_a_table(total, len(ids) + len(of), ids.device, MARKS):
         return pick(marked(of, total), ids)
     of = of.sort().values
     return pick(of, search(of, ids).clamp_(max=len(of) - 1)) == ids
@@ -51,7 +54,7 @@ def isin(ids: Tensor, of: Tensor, total: int) -> Tensor:
 def difference(ids: Tensor, gone: Tensor, total: int) -> Tensor:
     """(K,) sorted: the distinct ``ids`` (P,) that are not in ``gone`` (Q,); int64, all below
     ``total``."""
-    if fits_a_table(total, len(ids) + len(gone), ids.device):
+    if fits_a_table(total, len(ids) + len(gone), ids.device, MARKS):
         return where(marked(ids, total).index_fill_(0, gone, False))
     ids = ids.unique()
     return pick(ids, where(~isin(ids, gone, total)))
@@ -59,7 +62,7 @@ def difference(ids: Tensor, gone: Tensor, total: int) -> Tensor:
 
 def distinct(ids: Tensor, total: int) -> Tensor:
     """(U,) sorted: the ``ids`` (P,), each once; int64, all below ``total``."""
-    if fits_a_table(total, len(ids), ids.device):
+    if fits_a_table(total, len(ids), ids.device, MARKS):
         return where(marked(ids, total))
     return ids.unique()
 

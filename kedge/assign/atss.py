@@ -1,15 +1,17 @@
 """ATSS: a threshold for every object from the IoU of its own candidates."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.assign.shared.costs import alignment, checked
+from kedge.assign.shared.in_parts import in_parts
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import iou
-from kedge.rows import pick, where
+from kedge.rows import pick
 from kedge.types import Anchors, Assignment, Predictions, Targets
 
 
@@ -58,22 +60,26 @@ class ATSS:
         self, anchors: Anchors, targets: Targets, predictions: Predictions | None = None
     ) -> Assignment:
         """Assigns a whole batch; without ``alpha`` ``predictions`` are not read."""
-        pairs = anchors.nearest(targets, self.k)
-        if self.alpha is None:
-            overlap = self._overlap(pairs)
-        else:
+        if self.alpha is not None:
             predictions = checked(predictions, anchors, targets, self)
-            overlap = alignment(predictions, pairs, self.alpha)
-        threshold = torch.add(*pairs.mean_and_std_per_target(overlap))
-        high = where(overlap >= pick(threshold, pairs.target))
-        pairs, overlap = pairs.select(high), pick(overlap, high)
-        held = where(pairs.centre_inside(self.margin))
-        return pairs.select(held).best_target_per_anchor(by=pick(overlap, held)).assignment()
+        pairs = in_parts(targets, partial(self._high, anchors, predictions))
+        return pairs.best_target_per_anchor(by=pairs.iou()).assignment()
 
-    def _overlap(self, pairs: Pairs) -> Tensor:
-        """(P,) IoU of the anchors, or of the squares that stand for them."""
-        if self.side is None:
-            return pairs.iou()
-        half = pairs.stride() * self.side / 2
+    def _high(self, anchors: Anchors, predictions: Predictions | None, targets: Targets) -> Pairs:
+        """The candidates that reach their object's threshold, with their centre inside it."""
+        pairs = anchors.nearest(targets, self.k)
+        if self.alpha is not None:
+            assert predictions is not None, "it has been checked"
+            pairs = pairs.with_iou(alignment(predictions, pairs, self.alpha))
+        elif self.side is not None:
+            pairs = pairs.with_iou(self._iou_of_squares(pairs, self.side))
+        threshold = torch.add(*pairs.mean_and_std_per_target(pairs.iou()))
+        pairs = pairs.select(pairs.iou() >= pick(threshold, pairs.target))
+        return pairs.select(pairs.centre_inside(self.margin))
+
+    @staticmethod
+    def _iou_of_squares(pairs: Pairs, side: float) -> Tensor:
+        """(P,) IoU of the squares of ``side`` strides that stand for the anchors."""
+        half = pairs.stride() * side / 2
         squares = torch.cat([pairs.points() - half, pairs.points() + half], 1)
         return iou(squares, pairs.target_boxes())

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from kedge.anchors.pairs import Pairs
 from kedge.anchors.queries.regions import in_centre
+from kedge.assign.shared.in_parts import in_parts
 from kedge.assign.shared.without_graph import without_graph
 from kedge.boxes import area
 from kedge.rows import pick
@@ -48,6 +50,11 @@ class FCOS:
     ) -> Assignment:
         """Assigns a whole batch; it is geometry, so ``predictions`` are not read."""
         del predictions
+        chosen = in_parts(targets, partial(self._fitting, anchors))
+        return chosen.best_target_per_anchor(by=-area(chosen.target_boxes())).assignment()
+
+    def _fitting(self, anchors: Anchors, targets: Targets) -> Pairs:
+        """The pairs of which the point is inside, near enough and on the right level."""
         low, high = self._ranges(anchors).to(targets.boxes).unbind(1)
         pairs = anchors.inside(targets, self._region(anchors, targets, high))
         sides, level = self._sides(pairs), pairs.level()
@@ -59,8 +66,7 @@ class FCOS:
         fits &= sides.amin(0) > 0  # the point is inside
         if self.centre_radius is not None:
             fits &= in_centre(pairs, self.centre_radius)
-        chosen = pairs.select(fits)
-        return chosen.best_target_per_anchor(by=-area(chosen.target_boxes())).assignment()
+        return pairs.select(fits)
 
     def _ranges(self, anchors: Anchors) -> Tensor:
         """(L, 2) low and high of every level."""

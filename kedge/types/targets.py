@@ -172,6 +172,17 @@ class Targets:
         object.__setattr__(part, "all_real", False)
         return part
 
+    def between(self, first: int, stop: int) -> "Targets":
+        """Rows ``first`` to ``stop``, which is not among them, of a batch of as many images; no
+        copy."""
+        part = copy(self)  # which has been checked
+        for known in ("real", "crowds"):
+            part.__dict__.pop(known, None)
+        for name in ("boxes", "labels", "image", "ignore", "extremes"):
+            rows = getattr(self, name)
+            object.__setattr__(part, name, None if rows is None else rows[first:stop])
+        return part
+
     def as_one_class(self) -> "Targets":
         """The same objects, all of class 0: what a first stage looks for."""
         return replace(self, labels=torch.zeros_like(self.labels))

@@ -65,6 +65,18 @@ class TestTargets:
         assert given.real.tolist() == [0, 2]
         assert part.boxes is given.boxes
 
+    def test_rows_between_two_are_targets_of_the_same_batch(self):
+        ignore = torch.tensor([False, True, False])
+        given = targets([BOX, BOX, BOX], [0, 0, 1], ignore=ignore)
+        assert given.real.tolist() == [0, 2]  # kept from here on
+        part = given.between(1, 3)
+        assert (part.real.tolist(), part.crowds.tolist()) == ([1], [0])
+        assert part.image.tolist() == [0, 1]
+        assert part.batch_size == given.batch_size
+        assert part.boxes.data_ptr() == given.boxes[1:].data_ptr()  # no copy
+        assert part.extremes is None
+        assert given.real.tolist() == [0, 2]
+
     def test_a_box_without_area_is_accepted(self):
         assert len(targets([[3, 3, 3, 3]], [0])) == 1
 
