@@ -106,6 +106,8 @@ def design(
                 "--in-use, --baselines: leave them out with --on: anchors are compared on images "
                 "held out, and there are no single boxes"
             )
+        if asked.balance == "classes" and by != "class":
+            raise ValueError("--balance classes: with --on say --by class, which tells them apart")
         counted = _counted(source, split, asked, on, address, by)
         failed, make = counted.failed, partial(design_statistics, counted, asked)
     try:

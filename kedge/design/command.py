@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from kedge.design.balance import balanced
 from kedge.design.choose_k import Curve, k_curve
 from kedge.design.compare import Verdict, fold_images, judge, split_images
 from kedge.design.fit import fit, make_objective
@@ -54,7 +55,7 @@ def design_command(
     if curve is not None and settings.k == "auto":
         settings = replace(settings, k=curve.knee)
     return DesignReport(
-        design=fit_to(seen.wh, seen.centres, settings, canvas),
+        design=fit_to(seen.wh, seen.centres, settings, canvas, _weights(seen, settings)),
         verdict=_verdict(seen, settings, canvas, chosen.passes) if settings.compare else None,
         curve=curve,
         images=len(np.unique(seen.image)),
@@ -76,6 +77,7 @@ def fit_to(
     centres: np.ndarray | None,
     settings: DesignSettings,
     canvas: tuple[int, int],
+    weights: np.ndarray | None = None,
 ) -> Design:
     """The design for sizes, or their sketch; without ``centres`` boxes stand evenly."""
     if settings.pyramid is not None:
@@ -89,6 +91,7 @@ def fit_to(
             centres=centres,
             threshold=settings.threshold,
             restarts=max(1, settings.restarts // 4),
+            weights=weights,
             seed=settings.seed,
         )
     return fit(
@@ -104,8 +107,14 @@ def fit_to(
         threshold=settings.threshold,
         method=settings.method,
         restarts=settings.restarts,
+        weights=weights,
         seed=settings.seed,
     )
+
+
+def _weights(seen: BoxTable, settings: DesignSettings) -> np.ndarray | None:
+    """What every box counts; None: 1."""
+    return balanced(seen.label, settings.balance)
 
 
 def _verdict(
@@ -123,11 +132,13 @@ def _verdict(
     trials = []
     for held in (part.numpy() for part in parts):
         kept, rest = seen[~held], seen[held]
-        design = fit_to(kept.wh, kept.centres, settings, canvas)
+        design = fit_to(kept.wh, kept.centres, settings, canvas, _weights(kept, settings))
+        weight = _weights(rest, settings)
+        weight = np.ones(len(rest), np.float32) if weight is None else weight
         assert design.placed is not None, "there are strides"
         trials.append(
             Trial(
-                Points.of(rest.wh, np.full(len(rest), 1 / passes, np.float32), rest.centres),
+                Points.of(rest.wh, weight / passes, rest.centres),
                 torch.from_numpy(rest.image),
                 candidate(design.shapes, design.placed, settings),
             )
@@ -137,10 +148,14 @@ def _verdict(
 
 
 def _curve(seen: BoxTable, settings: DesignSettings) -> Curve:
-    points = Points.of(seen.wh)
+    weight = _weights(seen, settings)
+    points = Points.of(seen.wh, weight)
     judge = _curve_objective(settings)
     problem = Problem(
-        stages=stages_of_sizes(points, seen.sketch()), k=1, objective=judge, seed=settings.seed
+        stages=stages_of_sizes(points, Sketch.of(seen.wh, weight=weight)),
+        k=1,
+        objective=judge,
+        seed=settings.seed,
     )
     return k_curve(problem, curve_ks(settings.number, settings.multiple))
 

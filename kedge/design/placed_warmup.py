@@ -1,11 +1,13 @@
 """PlacedWarmup: how learned shapes of a pyramid find their place in the first steps of training, in
 any detector: they are designed for the objects that the batches have shown so far."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kedge.anchors.learned import LearnedShapes
 from kedge.boxes import sizes
+from kedge.design.balance import class_weights
 from kedge.design.on_levels import shapes_on_levels
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 from kedge.detectors.object_warmup import ObjectWarmup
@@ -33,33 +35,44 @@ class PlacedWarmup(ObjectWarmup):
     """
 
     boxes: Tensor
+    label: Tensor
     seen: Tensor
     designed_for: Tensor
 
-    def __init__(self, *, steps: int, seed: int = 0) -> None:
-        super().__init__(steps=steps, seed=seed)
+    def __init__(self, *, steps: int, seed: int = 0, num_classes: int | None = None) -> None:
+        super().__init__(steps=steps, seed=seed, num_classes=num_classes)
         self.register_buffer("boxes", torch.zeros(ROOM, 4))
+        if num_classes is not None:
+            self.register_buffer("label", torch.zeros(ROOM, dtype=torch.int64))
         self.register_buffer("seen", torch.tensor(0))  # how many of ``boxes`` are objects
         self.register_buffer("designed_for", torch.tensor(0))  # how many had the last design
 
-    def see(self, anchors: LearnedShapes, boxes: Tensor) -> None:
-        """One step on objects (n, 4)."""
+    def see(self, anchors: LearnedShapes, boxes: Tensor, label: Tensor) -> None:
+        """One step on objects (n, 4) of class ``label`` (n,)."""
         before, last = int(self.seen), int(self.designed_for)
         boxes = boxes[: ROOM - before]
         seen = before + len(boxes)
         self.boxes[before:seen] = boxes
+        if self.num_classes is not None:
+            self.label[before:seen] = label[: len(boxes)]
         self.seen.fill_(seen)
         if seen > last and (seen >= GROWTH * last or seen == ROOM or not self.active):
             with torch.autocast("cpu", enabled=False):  # a search sees small differences
-                shapes = designed(anchors, self.boxes[:seen].cpu(), self.seed)
+                shapes = designed(anchors, self.boxes[:seen].cpu(), self._weights(), self.seed)
             anchors.set_shapes_(shapes)
             as_on_first_([anchors.log_shapes])
             self.designed_for.fill_(seen)
 
+    def _weights(self) -> np.ndarray | None:
+        """(n,) what the objects that are kept count; None: 1."""
+        return None if self.num_classes is None else class_weights(self.label[: self.seen].cpu())
 
-def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
-    """(S, 2) the shapes for objects like ``boxes`` (n, 4), in pixels, on the levels of
-    ``anchors``."""
+
+def designed(
+    anchors: LearnedShapes, boxes: Tensor, weights: np.ndarray | None = None, seed: int = 0
+) -> Tensor:
+    """(S, 2) the shapes for objects like ``boxes`` (n, 4), in pixels, each of which counts
+    ``weights`` (n,), on the levels of ``anchors``."""
     width, height = boxes[:, 2:].amax(0).ceil().clamp(min=1).int().tolist()
     levels = shapes_on_levels(
         sizes(boxes),
@@ -67,14 +80,17 @@ def designed(anchors: LearnedShapes, boxes: Tensor, seed: int = 0) -> Tensor:
         strides=anchors.level_strides().log().mean(1).exp().tolist(),
         per_level=anchors.level_of_shapes().bincount().tolist(),
         offset=float(anchors.level_offsets().mean()),
+        weights=weights,
         seed=seed,
     )
     return torch.tensor([shape for level in levels for shape in level])
 
 
-def placed_warmup(anchors: LearnedShapes, steps: int) -> ObjectWarmup:
+def placed_warmup(
+    anchors: LearnedShapes, steps: int, num_classes: int | None = None
+) -> ObjectWarmup:
     """The warm-up of ``anchors`` by the objects of ``steps`` batches: on one level places are
     nothing to the choice of shapes, so that they are clustered as they come."""
     if len(anchors.levels) == 1:
-        return AnnealedWarmup(steps=steps, num_shapes=len(anchors))
-    return PlacedWarmup(steps=steps)
+        return AnnealedWarmup(steps=steps, num_shapes=len(anchors), num_classes=num_classes)
+    return PlacedWarmup(steps=steps, num_classes=num_classes)

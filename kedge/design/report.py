@@ -61,6 +61,10 @@ class DesignReport:
         return count(self.images, "image")
 
     @property
+    def _balance(self) -> str:
+        return "every class counts the same, " if self.settings.balance == "classes" else ""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know."""
         notes = self.design.notes
@@ -105,6 +109,7 @@ class DesignReport:
             "resize": settings.resizing.rule,
             "multi_scale": settings.multi_scale,
             "framework": settings.framework,
+            "balance": settings.balance,
             "boxes": self.boxes,
             "dropped": self.dropped,
             "notes": list(self.notes),
@@ -138,7 +143,7 @@ class DesignReport:
         design = self.design
         lines = [
             f"{count(round(self.boxes), 'box', 'boxes')} in {self.where}; "
-            f"objective {design.objective}, "
+            f"objective {design.objective}, {self._balance}"
             f"{design.seconds:.2f} s",
             f"images {self.settings.resizing.text}",
             *(f"note: {note}" for note in self.notes),

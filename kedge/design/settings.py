@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from kedge.design.balance import Balance
 from kedge.design.fit_pyramid import RETINANET_STRIDES
 from kedge.design.frameworks import FRAMEWORKS, FrameworkName, ResizeRule
 from kedge.design.resizing import Resizing
@@ -51,6 +52,9 @@ class DesignSettings:
         What to make large: mean best IoU; recall, the share of boxes with IoU of at least the
         threshold; bpr and fitness, YOLOv5's; placed, the share that gets a positive on the real
         grid.
+    balance
+        What counts the same: every object, or every class, as in a mean AP. By objects the most
+        frequent class gets most of the shapes.
     threshold
         Of recall and placed (IoU, 0.5), or of bpr and fitness (ratio, 4).
     method
@@ -87,6 +91,7 @@ class DesignSettings:
     strides: tuple[float, ...] | None = None
     per_level: tuple[int, ...] | None = None
     objective: Literal["mean_iou", "recall", "bpr", "fitness", "placed"] = "mean_iou"
+    balance: Balance = "objects"
     threshold: float | None = None
     method: Literal["best", "kmeans", "kmedians", "yolov5", "evolution"] = "best"
     in_use: str | tuple[tuple[float, float], ...] | None = None

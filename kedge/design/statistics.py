@@ -140,7 +140,8 @@ def _both(one: Counted, more: Counted) -> Counted:
 def design_statistics(counted: Counted, settings: DesignSettings) -> DesignReport:
     """The design for a sketch. There are no single boxes, so nothing is compared on held-out
     images, placed recall takes the boxes to stand evenly over the input, and there is no curve. How
-    the shapes fit each of the ``parts`` is told, their places in cells apart.
+    the shapes fit each of the ``parts`` is told, their places in cells apart; where classes are to
+    count the same, those are the classes.
 
     Errors: ``ValueError`` where no shard holds a usable box, and for ``k="auto"``.
     """
@@ -148,9 +149,12 @@ def design_statistics(counted: Counted, settings: DesignSettings) -> DesignRepor
         raise ValueError("--k auto looks at single boxes: say a number, or leave out --on")
     if counted.sketch.count == 0:
         raise ValueError("no box with positive, finite sides: nothing to design")
+    sketch = counted.sketch
+    if settings.balance == "classes":
+        sketch = _of_equal_weight(tuple(counted.parts.values()))
     settings = replace(settings, compare=False, curve=False)
     passes = settings.resizing.recipe.passes
-    usable = replace(counted.sketch, dropped=0)  # the report says it
+    usable = replace(sketch, dropped=0)  # the report says it
     design = fit_to(usable, None, settings, settings.resizing.canvas)
     return DesignReport(
         design=design,
@@ -171,3 +175,9 @@ def design_statistics(counted: Counted, settings: DesignSettings) -> DesignRepor
             for name, sketch in counted.parts.items()
         ),
     )
+
+
+def _of_equal_weight(parts: Sequence[Sketch]) -> Sketch:
+    """All parts together, of as many boxes as they hold, each of the same share."""
+    each = sum(part.count for part in parts) / max(len(parts), 1)
+    return sum((part * (each / part.count) for part in parts if part.count), Sketch.empty())

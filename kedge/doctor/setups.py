@@ -21,7 +21,7 @@ from kedge.shape_text import is_design_file, is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.run import transforms_of
-from kedge.train.seen_sizes import seen_sizes
+from kedge.train.seen_boxes import Seen, seen_boxes
 from kedge.train.start_shapes import start_shapes
 
 
@@ -136,9 +136,9 @@ def of_config(
         if fitted and data.num_boxes == 0:
             raise ValueError(f"{data.source}: has no objects to fit the anchors of {flags} to")
         transforms = transforms_of(config, colour=False)
-        seen = np.zeros((0, 2), np.float32)
+        seen = Seen(np.zeros((0, 2), np.float32), np.zeros(0, np.int64))
         if fitted:
-            seen = seen_sizes(data, transforms, config.seed, passes=1)
+            seen = seen_boxes(data, transforms, config.seed, passes=1)
         start = start_shapes(config, sketch, seen)
         title = f"{config.detector} with anchors {config.anchors}"
     else:

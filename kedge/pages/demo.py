@@ -185,11 +185,11 @@ def _seen(run: RunResult) -> Any:
     from kedge.train.config import load_config
     from kedge.train.result import CONFIG
     from kedge.train.run import read_splits, transforms_of
-    from kedge.train.seen_sizes import seen_sizes
+    from kedge.train.seen_boxes import seen_boxes
 
     config = load_config(run.out / CONFIG)
     data, _ = read_splits(config)
-    return seen_sizes(data, transforms_of(config, colour=False), config.seed)
+    return seen_boxes(data, transforms_of(config, colour=False), config.seed).sizes
 
 
 def _path(run: RunResult) -> list[Any]:

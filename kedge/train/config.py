@@ -147,6 +147,9 @@ class ModelSettings(BaseModel):
     (w x h, pixels; YOLOv5's and darknet's syntax too)."""
     num_anchors: int | None = Field(None, ge=1, le=100)
     """Shapes per level, where `anchors` does not say; by default as many as the detector has."""
+    balance: Literal["objects", "classes"] = "objects"
+    """What counts the same where shapes are chosen for the data (kmeans; learned shapes by the
+    warm-ups placed and annealed): every object, or every class, as in a mean AP."""
     anchor_scale: float = Field(1.0, gt=0)
     """Multiplies the shapes to start from: 0.25 makes a deliberate mismatch."""
     learn_anchors: bool = False

@@ -73,10 +73,13 @@ class DetectionModule(LightningModule):
         if kind == "none":
             return None
         self.warmup_steps = warmup_length(config, self.total_steps)
+        classes = self.detector.num_classes if config.balance == "classes" else None
         if kind == "placed":
-            return placed_warmup(shapes, self.warmup_steps)
+            return placed_warmup(shapes, self.warmup_steps, classes)
         if kind == "annealed":
-            return AnnealedWarmup(steps=self.warmup_steps, num_shapes=len(shapes))
+            return AnnealedWarmup(
+                steps=self.warmup_steps, num_shapes=len(shapes), num_classes=classes
+            )
         return GradientWarmup(
             steps=self.warmup_steps, soft=config.soft, clustering=float(config.clustering)
         )

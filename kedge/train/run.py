@@ -28,7 +28,7 @@ from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.material import Material
 from kedge.train.precision import precision_of
 from kedge.train.result import FILES, RunResult
-from kedge.train.seen_sizes import seen_sizes
+from kedge.train.seen_boxes import seen_boxes
 from kedge.train.start_shapes import start_shapes
 
 
@@ -109,8 +109,8 @@ def _prepare(
     console: Console | None,
 ) -> tuple[Detector, Material]:
     """The detector at its start, and what it is trained on."""
-    seen = seen_sizes(data, transforms_of(config, colour=False), config.seed)
-    if not len(seen):
+    seen = seen_boxes(data, transforms_of(config, colour=False), config.seed)
+    if not len(seen.sizes):
         reason = below_a_pixel(data, config.image_size) or "every box is a crowd, or nearly cut off"
         raise ValueError(f"{data.source}: no object is left to train on: {reason}")
     sketch = sketch_of(config)
@@ -122,7 +122,7 @@ def _prepare(
     detector = make_detector(config, len(data.classes), shapes)
     dataset = DetectionDataset(data, transforms_of(config), seed=config.seed, cache=config.cache)
     return detector, Material(
-        data=data, fingerprint=marks, dataset=dataset, scored=scored, seen=seen
+        data=data, fingerprint=marks, dataset=dataset, scored=scored, seen=seen.sizes
     )
 
 

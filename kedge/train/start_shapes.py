@@ -2,29 +2,28 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kedge.anchors.presets import Shape, preset
 from kedge.counted import count
+from kedge.design.balance import balanced
 from kedge.design.kmeans import kmeans
 from kedge.design.on_levels import shapes_on_levels
 from kedge.design.saved import load_design
 from kedge.detectors.detector import Detector
 from kedge.shape_text import is_design_file
 from kedge.train.config import TrainConfig
+from kedge.train.seen_boxes import Seen
 
 LevelShapes = list[list[Shape]]  # per level, (w, h) in pixels
 
 
-def start_shapes(
-    config: TrainConfig, sketch: Detector, seen: NDArray[np.floating]
-) -> LevelShapes | None:
+def start_shapes(config: TrainConfig, sketch: Detector, seen: Seen) -> LevelShapes | None:
     """Shapes per level for `config.anchors`; None for a detector without shapes.
 
-    `sketch`: a detector of the kind, for its levels. `seen` (n, 2): sizes of training boxes as the
-    network sees them, for ``kmeans``. ``num_anchors``: by default as many as the sketch has on its
+    `sketch`: a detector of the kind, for its levels. `seen`: training boxes as the network sees
+    them, for ``kmeans``. ``num_anchors``: by default as many as the sketch has on its
     finest level.
+
+    ``balance``: what counts the same there, every object or every class.
 
     ``uniform`` and ``identical`` are Zhong et al.'s, in cells: 3 x 3, 3 x 9, 9 x 9, 9 x 3, 6 x 6,
     and 5 x 5 for every shape. A list or a preset with another number of levels is sorted
@@ -37,22 +36,32 @@ def start_shapes(
     if sketch.shapes is None:
         _check_none_is_asked(config)
         return None
+    _check_balance_is_used(config)
     levels = sketch.shapes.levels
     each = config.num_anchors or len(levels[0].shapes_tensor())
     return shapes_on(config, sketch.strides, float(levels[0].offset), seen, each)
 
 
 def _check_none_is_asked(config: TrainConfig) -> None:
-    for name in ("anchors", "num_anchors", "anchor_scale"):
+    for name in ("anchors", "num_anchors", "anchor_scale", "balance"):
         if getattr(config, name) != TrainConfig.model_fields[name].default:
             raise ValueError(f"{name}: {config.detector} has no anchor shapes; leave it out")
+
+
+def _check_balance_is_used(config: TrainConfig) -> None:
+    chosen = config.learn_anchors and config.shape_warmup in ("placed", "annealed")
+    if config.balance != "objects" and config.anchors != "kmeans" and not chosen:
+        raise ValueError(
+            f"balance: {config.anchors!r} is not chosen for the data; it goes with anchors kmeans, "
+            "learned shapes, and kedge design"
+        )
 
 
 def shapes_on(
     config: TrainConfig,
     strides: Sequence[float],
     offset: float,
-    seen: NDArray[np.floating],
+    seen: Seen,
     each: int,
 ) -> LevelShapes:
     """Shapes for levels of `strides`, whose anchors stand at `offset` in their cells, `each` for a
@@ -77,18 +86,20 @@ def _from_boxes(
     config: TrainConfig,
     strides: Sequence[float],
     offset: float,
-    seen: NDArray[np.floating],
+    seen: Seen,
     each: int,
 ) -> LevelShapes:
+    weights = balanced(seen.label, config.balance)
     if len(strides) == 1:
-        found = kmeans(seen, each, seed=config.seed).tolist()
+        found = kmeans(seen.sizes, each, seed=config.seed, weights=weights).tolist()
         return [[(w, h) for w, h in found]]
     return shapes_on_levels(
-        seen,
+        seen.sizes,
         image_size=config.image_size,
         strides=strides,
         per_level=[each] * len(strides),
         offset=offset,
+        weights=weights,
         seed=config.seed,
     )
 

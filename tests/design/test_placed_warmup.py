@@ -8,6 +8,7 @@ from kedge.anchors.learned import LearnedShapes
 from kedge.anchors.queries.overlap import placed_iou
 from kedge.boxes import sizes
 from kedge.design import fit
+from kedge.design.balance import class_weights
 from kedge.design.placed_warmup import ROOM, PlacedWarmup, designed, placed_warmup
 from kedge.detectors.annealed_warmup import AnnealedWarmup
 
@@ -195,6 +196,34 @@ def test_rare_sizes_get_a_shape():
     assert recall(anchors, boxes[:360]) == 1
 
 
+def test_where_classes_count_the_same_it_designs_for_their_mean():
+    def shown(step: int) -> Targets:
+        random = torch.Generator().manual_seed(step)
+        side = torch.tensor([[50.0]] * 19 + [[12.0]]) * (
+            1 + 0.2 * torch.rand(20, 2, generator=random)
+        )
+        corner = torch.rand(20, 2, generator=random) * 100
+        label = torch.tensor([4] * 19 + [2])
+        return Targets.from_list(
+            [{"boxes": torch.cat([corner, corner + side], 1), "labels": label}]
+        )
+
+    small, last = {}, {}
+    for num_classes in (None, 6):
+        anchors, warmup = pyramid(), PlacedWarmup(steps=8, num_classes=num_classes)
+        for step in range(8):
+            if step == 5 and num_classes:  # what it remembers is in its state
+                saved, warmup = warmup.state_dict(), PlacedWarmup(steps=8, num_classes=num_classes)
+                warmup.load_state_dict(saved)
+            warmup.update(anchors, shown(step))
+        small[num_classes] = int((anchors.shapes.amax(1) < 25).sum())
+        last[num_classes] = anchors.shapes
+    assert small[None] < small[6]
+    boxes = torch.cat([shown(step).boxes for step in range(8)])
+    weights = class_weights(torch.cat([shown(step).labels for step in range(8)]))
+    assert torch.equal(last[6], designed(pyramid(), boxes, weights))
+
+
 def test_cells_that_are_no_squares_count_by_their_mean_side():
     coarse = Level(stride=32, shapes=[(9, 9)])
     oblong = LearnedShapes([Level(stride=(4, 16), shapes=[(9, 9)]), coarse])
@@ -205,9 +234,9 @@ def test_cells_that_are_no_squares_count_by_their_mean_side():
 
 def test_on_one_level_shapes_are_clustered_as_they_come():
     assert isinstance(placed_warmup(pyramid(), 9), PlacedWarmup)
-    one = placed_warmup(LearnedShapes([Level(stride=8, shapes=[(9, 9)])]), 9)
+    one = placed_warmup(LearnedShapes([Level(stride=8, shapes=[(9, 9)])]), 9, 3)
     assert isinstance(one, AnnealedWarmup)
-    assert one.steps == 9
+    assert (one.steps, one.num_classes) == (9, 3)
 
 
 def test_it_needs_a_step():

@@ -189,3 +189,32 @@ def test_empty_batches_give_no_nan():
     loss.backward()
     assert loss == 0
     assert not anchors.log_shapes.grad.any()
+
+
+def test_where_classes_count_the_same_a_rare_one_has_a_shape_of_its_own():
+    """One object of 20 is small, and of a class of its own; two shapes share out the others."""
+    ends = {}
+    for num_classes in (None, 4):
+        anchors = LearnedShapes([Level(stride=32, shapes=STARTS["identical"][:2])])
+        warmup = AnnealedWarmup(steps=60, num_shapes=2, num_classes=num_classes)
+        random = torch.Generator().manual_seed(0)
+        for _ in range(60):
+            side = torch.tensor([[40.0, 90]] * 10 + [[90.0, 40]] * 9 + [[14.0, 12]])
+            side = side * (1 + 0.1 * torch.randn(20, 2, generator=random))
+            corner = torch.rand(20, 2, generator=random) * 100
+            label = torch.tensor([3] * 19 + [1])
+            rows = [{"boxes": torch.cat([corner, corner + side], 1), "labels": label}]
+            warmup.update(anchors, Targets.from_list(rows))
+        ends[num_classes] = anchors.shapes
+    assert ends[None].amin() > 25  # by objects the two tall and wide ones take both
+    assert torch.allclose(ends[4][0], torch.tensor([14.0, 12]), rtol=0.1)
+
+
+def test_the_weights_of_classes_are_those_of_all_objects_so_far():
+    warmup = AnnealedWarmup(steps=9, num_shapes=1, num_classes=3)
+    assert torch.allclose(
+        warmup._weights(torch.tensor([0, 0, 0, 2])), torch.tensor([2 / 3] * 3 + [2])
+    )
+    # now four and four of eight
+    assert warmup._weights(torch.tensor([2, 2, 2, 0])).tolist() == [1, 1, 1, 1]
+    assert AnnealedWarmup(steps=9, num_shapes=1)._weights(torch.tensor([5, 9])).tolist() == [1, 1]

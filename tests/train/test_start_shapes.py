@@ -6,12 +6,16 @@ import torch
 
 from kedge import Grid, Level
 from kedge.anchors.queries.overlap import placed_iou
+from kedge.design.balance import class_weights
 from kedge.design.kmeans import kmeans
+from kedge.design.on_levels import shapes_on_levels
 from kedge.train.config import make_config
 from kedge.train.make_detector import sketch_of
+from kedge.train.seen_boxes import Seen
 from kedge.train.start_shapes import shapes_on, start_shapes
 
-SEEN = np.array([[10, 20], [11, 20], [40, 30], [42, 30], [10, 21], [41, 31]] * 5, np.float32)
+SIZES = np.array([[10, 20], [11, 20], [40, 30], [42, 30], [10, 21], [41, 31]] * 5, np.float32)
+SEEN = Seen(SIZES, np.zeros(len(SIZES), np.int64))
 
 
 def shapes(strides=(32.0,), **settings):
@@ -55,7 +59,7 @@ def test_several_levels_get_shapes_that_serve_the_boxes_where_they_stand():
     seen = random.uniform(12, 24, (2000, 2))
     config = make_config({"anchors": "kmeans", "num_anchors": 1, "image_size": (256, 320)})
     strides = (8.0, 16.0, 32.0, 64.0, 128.0)
-    found = shapes_on(config, strides, 0.0, seen, 1)
+    found = shapes_on(config, strides, 0.0, Seen(seen, np.zeros(2000, np.int64)), 1)
     assert [len(level) for level in found] == [1] * 5
     centre = random.uniform(0, 1, (2000, 2)) * (320, 256)
     boxes = torch.tensor(np.concatenate([centre - seen / 2, centre + seen / 2], 1)).float()
@@ -79,7 +83,56 @@ def test_a_detector_gets_as_many_shapes_as_it_has_unless_told(detector, each):
 def test_points_start_from_no_shapes():
     config = make_config({"detector": "fcos"})
     assert start_shapes(config, sketch_of(config), SEEN) is None
-    for name, value in (("anchors", "10x13,16x30"), ("num_anchors", 3), ("anchor_scale", 2.0)):
+    for name, value in (
+        ("anchors", "10x13,16x30"),
+        ("num_anchors", 3),
+        ("anchor_scale", 2.0),
+        ("balance", "classes"),
+    ):
         asked = make_config({"detector": "fcos", name: value})
         with pytest.raises(ValueError, match=f"^{name}: fcos has no anchor shapes"):
             start_shapes(asked, sketch_of(asked), SEEN)
+
+
+def _unequal() -> Seen:
+    """950 boxes of a class from 40 to 60 px, 50 of another from 10 to 20 px."""
+    random = np.random.default_rng(0)
+    sizes = np.concatenate([random.uniform(40, 60, (950, 2)), random.uniform(10, 20, (50, 2))])
+    return Seen(sizes.astype(np.float32), np.repeat([0, 1], [950, 50]))
+
+
+def test_where_classes_count_the_same_a_rare_one_has_as_many_shapes():
+    small = []
+    for balance in ("objects", "classes"):
+        config = make_config({"anchors": "kmeans", "balance": balance, "image_size": (256, 320)})
+        (found,) = shapes_on(config, (16.0,), 0.5, _unequal(), 6)
+        small.append(sum(w < 30 for w, _ in found))
+    assert small[0] < small[1]
+    assert small[1] == 3  # of six
+
+
+def test_on_several_levels_they_are_designed_for_as_they_count():
+    seen, strides, found = _unequal(), (8.0, 16.0), {}
+    for balance in ("objects", "classes"):
+        config = make_config({"anchors": "kmeans", "balance": balance, "image_size": (256, 320)})
+        found[balance] = shapes_on(config, strides, 0.5, seen, 2)
+    size, counts = (256, 320), (2, 2)
+    same = {"image_size": size, "strides": strides, "per_level": counts, "offset": 0.5}
+    weights = class_weights(seen.label)
+    assert found["classes"] == shapes_on_levels(seen.sizes, weights=weights, **same)
+    assert found["objects"] == shapes_on_levels(seen.sizes, **same)
+    assert found["classes"] != found["objects"]
+
+
+def test_balance_is_refused_where_nothing_is_chosen_for_the_data():
+    for settings in (
+        {"anchors": "identical"},
+        {"anchors": "identical", "learn_anchors": True, "warmup": "gradient"},
+    ):
+        config = make_config({"detector": "ssd", "balance": "classes", **settings})
+        with pytest.raises(ValueError, match=r"^balance: 'identical' is not chosen for the data"):
+            start_shapes(config, sketch_of(config), SEEN)
+    learned = make_config(
+        {"detector": "ssd", "balance": "classes", "anchors": "identical", "learn_anchors": True}
+    )
+    assert start_shapes(learned, sketch_of(learned), SEEN) is not None

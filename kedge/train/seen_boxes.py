@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,15 @@ _ENOUGH = 20_000  # boxes; their mean best IoU is known to about a thousandth
 _RECORDS = 4_000  # images a pass
 
 
-def seen_sizes(data: Data, transform: Transform, seed: int, passes: int = 4) -> NDArray[np.float32]:
-    """Widths and heights (n, 2) in pixels of the boxes of the first epochs, crowds left out.
+class Seen(NamedTuple):
+    """Boxes: widths and heights (n, 2) in pixels, and classes (n,)."""
+
+    sizes: NDArray[np.float32]
+    label: NDArray[np.int64]
+
+
+def seen_boxes(data: Data, transform: Transform, seed: int, passes: int = 4) -> Seen:
+    """The boxes of the first epochs that have an area, crowds left out.
 
     Up to `passes` epochs, because augmentation scatters sizes; of a large set, a sample. The very
     boxes of the training items with this transform and seed, but over blank images: nothing is
@@ -26,17 +34,20 @@ def seen_sizes(data: Data, transform: Transform, seed: int, passes: int = 4) -> 
         chosen = sorted(rng.choice(chosen, _RECORDS, replace=False).tolist())
     blank = [replace(r, draw=partial(_blank, r.height, r.width)) for r in data.records]
     dataset = DetectionDataset(replace(data, records=blank), transform, seed=seed, cache=False)
-    sizes: list[NDArray[np.float32]] = []
+    sizes, labels = [np.zeros((0, 2), np.float32)], [np.zeros(0, np.int64)]
     for epoch in range(passes):
         dataset.set_epoch(epoch)
         for index in chosen:
             _, target = dataset[index]
-            boxes = target["boxes"][~target["iscrowd"]].numpy()
+            real = ~target["iscrowd"]
+            boxes = target["boxes"][real].numpy()
             sizes.append(boxes[:, 2:] - boxes[:, :2])
+            labels.append(target["labels"][real].numpy())
         if sum(map(len, sizes)) >= _ENOUGH:
             break
-    found = np.concatenate(sizes) if sizes else np.zeros((0, 2), np.float32)
-    return found[(found > 0).all(axis=1)]
+    found, label = np.concatenate(sizes), np.concatenate(labels)
+    solid = (found > 0).all(axis=1)
+    return Seen(found[solid], label[solid])
 
 
 def _blank(height: int, width: int) -> NDArray[np.uint8]:
