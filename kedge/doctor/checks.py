@@ -14,6 +14,7 @@ from kedge.doctor.anchor_checks import (
     pyramid,
     redundant_shapes,
     regression_targets,
+    starved_classes,
     thresholds,
     unanswered,
     uncovered,
@@ -72,6 +73,7 @@ ANCHORS: tuple[Check, ...] = (
     dead_shapes.check,
     redundant_shapes.check,
     positives.check,
+    starved_classes.check,
     positive_share.check,
 )
 

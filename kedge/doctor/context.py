@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -201,14 +201,22 @@ def halves(sample: Objects) -> tuple[Objects, Objects]:
     return sample.where(even[sample.image]).fair, held
 
 
-def design_for(setup: Setup, sample: Objects, seed: int = 0, restarts: int = 4) -> Designed | None:
+def design_for(
+    setup: Setup,
+    sample: Objects,
+    seed: int = 0,
+    restarts: int = 4,
+    balance: Literal["objects", "classes"] = "objects",
+) -> Designed | None:
     """As many shapes on the same levels, designed for ``sample``: for the share of objects that
     reach the threshold where positives are a matter of it, else for the mean best IoU.
+    ``balance``: what counts the same, every object or every class.
 
     Half of the images are designed on, half are judged on; all for both where there are fewer than
     four. None without objects.
     """
     from kedge.design import fit
+    from kedge.design.balance import balanced
 
     train, held = halves(sample)
     if len(train) == 0 or len(held.fair) == 0:
@@ -228,6 +236,7 @@ def design_for(setup: Setup, sample: Objects, seed: int = 0, restarts: int = 4) 
         centres=train.centres[part],
         threshold=setup.threshold if setup.thresholded else None,
         restarts=restarts,
+        weights=balanced(train.label[part], balance),
         seed=seed,
     )
     assert found.levels is not None

@@ -13,9 +13,11 @@ from kedge.assign.max_iou import MaxIoU
 from kedge.assign.tal import TAL
 from kedge.cli import run
 from kedge.coders import DeltaCoder
-from kedge.data import read, toy
+from kedge.data import Data, Record, read, toy
 from kedge.design.saved import load_design
+from kedge.design.source import read_boxes
 from kedge.doctor import Context, Setup, examine, of_detector
+from kedge.doctor.anchor_checks import starved_classes
 
 SIZE = (128, 160)
 _SHAPES = r"--anchors ((?:[\d.]+x[\d.]+,?)+)"
@@ -63,6 +65,54 @@ SETUPS = {
     "yolov2": of_detector("yolov2", SIZE, "2x2,3x3,40x40"),
     "wide cells": points(),
 }
+
+
+def test_shapes_for_which_classes_count_the_same_feed_a_rare_one(tmp_path, capsys):
+    """Of eight large objects of an image one is small, and of a class of its own."""
+    random, file = np.random.default_rng(0), tmp_path / "boxes.csv"
+    rows = ["x,y,w,h,width,height,image_id,category_id"]
+    for image in range(40):
+        for number in range(9):
+            small = number == 0
+            w, h = random.uniform(11, 15, 2) if small else random.uniform(34, 60, 2)
+            x, y = random.uniform(0, [160 - w, 128 - h])
+            rows.append(f"{x:.2f},{y:.2f},{w:.2f},{h:.2f},160,128,{image},{0 if small else 1}")
+    file.write_text("\n".join(rows))
+    shapes = [(12, 12), *[(36 + 5 * i, 56 - 5 * i) for i in range(5)]]
+    grid = Grid(SIZE, [Level(stride=8.0, shapes=shapes)])
+    setup = Setup(title="", grid=grid, assign=MaxIoU(), coder=DeltaCoder(), flags="")
+    boxes = read_boxes(str(file))
+    records = [
+        Record(
+            file=None, width=160, height=128, boxes=boxes.xyxy[boxes.image == i],
+            labels=boxes.label[boxes.image == i], crowd=np.zeros(9, bool), image_id=i, name=f"{i}",
+        ) for i in range(40)
+    ]  # fmt: skip
+    data = Data(
+        source=str(file), format="table", split=None, splits=(), classes=("rare", "frequent"),
+        category_ids=(0, 1), records=records, findings=[],
+    )  # fmt: skip
+    context = Context(data=data, setup=setup, words={"data": str(file)})
+    [finding] = starved_classes.check(context)
+    assert finding.severity == "warning"
+    counted = context.answers.positives
+    rare = context.fair.label == 0
+    of_rare, of_all = counted[rare].mean(), counted[~rare].mean()
+    assert (
+        f"rare gets {of_rare:.1f} positive anchors, one of frequent {of_all:.1f}" in finding.symptom
+    )
+    assert finding.evidence["share_of_objects"] == pytest.approx(1 / 9)
+    assert "--balance classes" in finding.cure
+    ((words, new),) = cured(context, finding.cure, tmp_path)
+    _check(finding.check, context, new, finding.predicted, None, words)
+    # where every class has as many shapes, nothing is said
+    even = replace(
+        setup, grid=Grid(SIZE, [Level(stride=8.0, shapes=[(12, 12), (13, 13), (46, 46)])])
+    )
+    assert [f.severity for f in starved_classes.check(replace(context, setup=even))] in (
+        [],
+        ["note"],
+    )
 
 
 @pytest.fixture(params=SETUPS)
@@ -193,5 +243,15 @@ def _check(check, old, new, promised, wanted, words):
         gain = promised["after"] - promised["before"]
         assert gain > 0
         assert covered(new) > covered(old)
+    elif check == "starved_classes":
+        assert promised["share_after"] > promised["share_before"]
+        [finding] = starved_classes.check(old)
+        name, share = re.match("An object of (.*) gets", finding.symptom)[1], []
+        for context in (old, new):
+            answers, label = context.answers, context.data.classes.index(name)
+            own = answers.positives[context.fair.label == label].sum()
+            share.append(own / answers.positives.sum())
+        assert share[0] == pytest.approx(finding.evidence["share_of_positives"])
+        assert share[1] - share[0] > half * (promised["share_after"] - promised["share_before"])
     else:
         raise AssertionError(f"nobody checks what {check} promises: {words}")

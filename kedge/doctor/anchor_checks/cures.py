@@ -1,7 +1,7 @@
 """Commands that the checks of anchors recommend, and what designed anchors would do."""
 
 from shlex import quote as quoted
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,10 @@ _PASTE = 15  # more shapes than this are not pasted into a command line
 
 
 def design_command(
-    context: Context, designed: Designed | None = None, like: Setup | None = None
+    context: Context,
+    designed: Designed | None = None,
+    like: Setup | None = None,
+    balance: Literal["objects", "classes"] = "objects",
 ) -> str:
     """The command that does what ``design_for`` does with the context's setup, or with one ``like``
     it; with the shapes already found where a training can take them."""
@@ -32,6 +35,7 @@ def design_command(
     if setup.grid.num_levels > 1:
         counts = " ".join(map(str, setup.grid.shapes_per_level))
         command += f" --per-level {counts}"
+    command += " --balance classes" if balance == "classes" else ""
     offset = float(setup.grid.levels[0].offset)
     command += f" --offset {offset:g}" if offset != 0.5 else ""
     command += f" --resize letterbox{_where(context)}"
