@@ -1,9 +1,14 @@
 """The folder of a run: whether a run may begin or go on there, and its beginning."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kedge.train.config import TrainConfig, load_config, save_config
+from kedge.train.lock import alone_in
 from kedge.train.result import CONFIG, FILES, LAST, RUN, RunResult, load_result
+
+REPLACED = "replaced"  # folder of a run that another one is about to replace
 
 _FREE = {
     *("epochs", "workers", "cache", "assign_cache", "log_every", "eval_every", "save_every"),
@@ -45,6 +50,31 @@ def open_folder(config: TrainConfig, overwrite: bool) -> None:
         for name in FILES:
             (config.out / name).unlink(missing_ok=True)
     save_config(config, config.out / CONFIG)
+
+
+@contextmanager
+def set_aside(out: Path) -> Iterator[None]:
+    """The files of a run that is to be replaced, in a folder of their own: gone for good when the
+    new one has written its settings, and back again where it did not come so far."""
+    aside = out / REPLACED
+    with alone_in(out):
+        aside.mkdir(exist_ok=True)
+        for name in FILES:
+            if (aside / name).exists():  # of an attempt that was killed: that run comes back
+                (out / name).unlink(missing_ok=True)
+            elif (out / name).exists():
+                (out / name).rename(aside / name)
+    try:
+        yield
+    finally:
+        with alone_in(out):
+            begun = (out / CONFIG).exists()
+            for name in FILES:
+                if begun:
+                    (aside / name).unlink(missing_ok=True)
+                elif (aside / name).exists():
+                    (aside / name).replace(out / name)
+            aside.rmdir()
 
 
 def _same_settings(before: TrainConfig, now: TrainConfig, path: Path) -> None:

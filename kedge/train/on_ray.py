@@ -1,5 +1,6 @@
 """``kedge train --on ray``: a run by the workers of a Ray cluster, which goes on where one dies."""
 
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ import torch
 from kedge.shape_text import is_design_file
 from kedge.train.config import TrainConfig, make_config
 from kedge.train.engine import Engine
-from kedge.train.folder import check_folder, open_folder
+from kedge.train.folder import check_folder, set_aside
 from kedge.train.lock import alone_in
 from kedge.train.make_detector import sketch_of
 from kedge.train.result import RUN, RunResult, load_result
@@ -50,8 +51,13 @@ def train_on_ray(
         sketch_of(config)
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False, include_dashboard=False)
-        if overwrite:
-            open_folder(config, overwrite)
+    with set_aside(config.out) if overwrite else nullcontext():
+        _fit(config, api, torch_api)
+    return load_result(config.out / RUN)
+
+
+def _fit(config: TrainConfig, api: Any, torch_api: Any) -> None:
+    """The run, by workers, of which the first holds the folder."""
     gpu = torch.cuda.is_available()
     with TemporaryDirectory() as kept:  # Ray's own records; the checkpoints are in config.out
         trainer = torch_api.TorchTrainer(
@@ -69,7 +75,6 @@ def train_on_ray(
             failures = getattr(problem, "worker_failures", None) or {0: problem}
             said = str(next(iter(failures.values()))).strip().splitlines() or ["no word"]
             raise ValueError(f"{config.out}: the workers gave up: {said[-1]}") from problem
-    return load_result(config.out / RUN)
 
 
 def _absolute(config: TrainConfig) -> dict[str, Any]:

@@ -63,3 +63,31 @@ def test_a_worker_is_killed_and_the_run_ends_as_if_it_had_not_been(mini, tmp_pat
     weights = load_file(tmp_path / "whole" / "model.safetensors")
     for key, value in load_file(tmp_path / "killed" / "model.safetensors").items():
         assert value.equal(weights[key]), key
+
+
+@pytest.mark.slow
+def test_a_mistake_that_only_the_workers_see_costs_no_run(mini, tmp_path, capsys):
+    ray = pytest.importorskip("ray")
+    settings = COMMON.replace("--epochs 30", "--epochs 1").replace(" --devices 2", "")
+    words = ["train", "--data", str(mini), *settings.split()]
+    words += ["--out", str(tmp_path / "run")]
+    assert run(words) == 0
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.is_file()}
+    ray.init(num_cpus=3, log_to_driver=False, include_dashboard=False)
+    try:
+        bad = [
+            "--devices",
+            "2",
+            "--on",
+            "ray",
+            "--overwrite",
+            "--learn-anchors",
+            "--assign-cache",
+            str(tmp_path),
+        ]
+        assert run([*words, *bad]) == 2
+    finally:
+        ray.shutdown()
+    assert "assign_cache: shapes that are learned" in capsys.readouterr().err
+    after = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.is_file()}
+    assert after == before
