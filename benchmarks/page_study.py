@@ -27,9 +27,49 @@ def study(rows: Rows) -> str:
         "difference to fixed shapes from the same start, *to one shape*: to a single fixed k-means shape, *to k-means*: to fixed "
         "k-means shapes, each with a 95 % bootstrap interval over seeds. *Learned*: after the annealed warm-up; *placed*: after the "
         "one that designs them for the first objects and the cells of each map, *still*: and then stay, *fast*: and then move at "
-        "ten times the usual rate; *settled*: from where they start, by the detector's gradient alone. *Fit*: mean best IoU of the shapes with the training boxes.",
+        "ten times the usual rate; *settled*: from where they start, by the detector's gradient alone; *by class*: chosen so that every class "
+        "counts the same. *Fit*: mean best IoU of the shapes with the training boxes.",
         rows, lines, said,
-    )  # fmt: skip
+    ) + balance(rows)  # fmt: skip
+
+
+BALANCED = {"by_class": ("kmeans", "fixed"), "placed_by_class": ("identical", "placed")}
+
+
+def balance(rows: Rows) -> str:
+    """What it brings that every class counts the same where shapes are chosen."""
+    out = []
+    for data, detector, mine in by_data(rows):
+        for anchors, (start, other) in BALANCED.items():
+            ones = same(start, anchors), same(start, other)
+            found = {score: paired(mine, *ones, score) for score in ("AP50", "AP", "AP75")}
+            if found["AP50"] is not None:
+                out.append(
+                    {
+                        "data": data,
+                        "detector": detector,
+                        "shapes": other.replace("fixed", "k-means"),
+                    }
+                    | {score: str(gain) for score, gain in found.items()}
+                    | {"AP50 of classes": of_classes(mine, *ones)}
+                )
+    if not out:
+        return ""
+    return (
+        "\n### Shapes for which every class counts the same\n\n`--balance classes` less `--balance objects`, paired by seed, in points.\n\n"
+        f"{table(out)}\n"
+    )
+
+
+def of_classes(rows: Rows, one: Callable[[Any], bool], other: Callable[[Any], bool]) -> str:
+    """The mean paired difference of every class's AP50, in points."""
+    first, second = (
+        {r["seed"]: r["AP50 by class"] for r in rows if kind(r)} for kind in (one, other)
+    )
+    shared = sorted(first.keys() & second.keys())
+    names = first[shared[0]]
+    gain = {n: statistics.mean(100 * (first[s][n] - second[s][n]) for s in shared) for n in names}
+    return ", ".join(f"{name} {value:+.1f}" for name, value in gain.items())
 
 
 def section(
