@@ -65,6 +65,7 @@ class Rows:
     crowd: list[bool] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     extremes: list[Extremes | None] = field(default_factory=list)
+    area: list[float | None] = field(default_factory=list)
 
     def add(
         self,
@@ -74,6 +75,7 @@ class Rows:
         where: str,
         crowd: bool = False,
         extremes: Extremes | None = None,
+        area: float | None = None,
     ) -> None:
         """One box of image number `image`."""
         self.image.append(image)
@@ -82,6 +84,7 @@ class Rows:
         self.crowd.append(crowd)
         self.where.append(where)
         self.extremes.append(extremes)
+        self.area.append(area)
 
     def pack(self) -> RawBoxes:
         """All of them as arrays."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kedge.data.areas import areas_of
 from kedge.data.extremes import Extremes, note_unreadable, packed
 from kedge.data.problems import Problems
 from kedge.data.raw import RawBoxes
@@ -56,29 +57,19 @@ def boxes_of(
     first = next((f"annotation {kept[row].id}" for row in turned), "")
     _say(problems, lost, ignored, len(turned), first)
     note_unreadable(problems, odd)
+
+    def place(row: int) -> str:
+        return f"annotation {kept[row].id}"
+
     return RawBoxes(
         image=np.array(image, np.int64),
         xyxy=corners,
         label=np.array(label, np.int64),
         crowd=np.array(crowd, bool),
-        where=lambda row: f"annotation {kept[row].id}",
+        where=place,
         extremes=packed(extremes),
-        area=_areas(kept, problems),
+        area=areas_of([entry.area for entry in kept], place, problems),
     )
-
-
-def _areas(entries: list[CocoAnnotation], problems: Problems) -> np.ndarray | None:
-    """What the annotations say, NaN where they do not; None where none does."""
-    if all(entry.area is None for entry in entries):
-        return None
-    found = np.array([np.nan if e.area is None else e.area for e in entries], np.float64)
-    sound = np.isfinite(found) & (found >= 0)
-    odd = [e for e, is_sound in zip(entries, sound) if not is_sound and e.area is not None]
-    if odd:
-        where = f"annotation {odd[0].id}"
-        message = "the area is no number of pixels: that of the box is taken"
-        problems.note("area that is none", "", where, message, count=len(odd))
-    return np.where(sound, found, np.nan)
 
 
 def _say(problems: Problems, lost: int, ignored: int, turned: int, first: str) -> None:

@@ -1,10 +1,10 @@
 """COCO entries that are not written by the book, understood one by one."""
 
-import math
 from typing import Any
 
 import msgspec
 
+from kedge.data.areas import area_of
 from kedge.data.problems import Problems
 from kedge.data.readers.coco_types import (
     CocoAnnotation,
@@ -82,12 +82,6 @@ def _category(row: dict[str, Any]) -> CocoCategory:
     return CocoCategory(id=_whole(row, "id"), name=str(name))
 
 
-def _area(value: Any) -> float | None:
-    """NaN for what is no number."""
-    found = number(value)
-    return math.nan if found is None and value is not None else found
-
-
 def _annotation(row: dict[str, Any], i: int, ids: dict[str, int], outlines: bool) -> CocoAnnotation:
     box = row.get("bbox")
     if isinstance(box, list):
@@ -111,7 +105,7 @@ def _annotation(row: dict[str, Any], i: int, ids: dict[str, int], outlines: bool
         bbox=box,
         iscrowd=marks["iscrowd"],
         ignore=marks["ignore"],
-        area=_area(row.get("area")),
+        area=area_of(row.get("area")),
         attributes=msgspec.Raw(raw),
         **more,
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from kedge.data.areas import area_of
 from kedge.data.problems import Problems
 from kedge.data.raw import Ask
 from kedge.data.readers.named import NamedBox, NamedImage, finish_named, numbers_of, size_of
@@ -27,8 +28,9 @@ def find(path: Path) -> dict[str, Path]:
 
 def read(file: Path, ask: Ask) -> Data:
     """Read a file: a line an image, its `objects` with lists `bbox` (x, y, width, height in
-    pixels) and `categories`, names or numbers (numbers are called "class 0"), and `iscrowd` where
-    there are crowds. Classes are those of all splits."""
+    pixels) and `categories`, names or numbers (numbers are called "class 0"), `iscrowd` where
+    there are crowds, and `area`, of the masks, where that is said. Classes are those of all
+    splits."""
     problems = Problems(file, ask.on_bad_box)
     images = _images(file, problems)
     every = list(images)
@@ -53,10 +55,10 @@ def _images(file: Path, problems: Problems) -> list[NamedImage]:
         image = NamedImage(name, where, *size)
         columns = _columns(said.get("objects"))
         if columns is None or len({len(column) for column in columns}) > 1:
-            message = "objects: expected lists bbox, categories and iscrowd of one length"
+            message = "objects: expected lists bbox, categories, iscrowd and area of one length"
             problems.add("unreadable record", name, where, message)
             continue
-        for number, (box, label, mark) in enumerate(zip(*columns), start=1):
+        for number, (box, label, mark, area) in enumerate(zip(*columns), start=1):
             at = f"object {number} of {where}"
             values = numbers_of(box, 4)
             text = label if isinstance(label, str) else f"class {label}"
@@ -69,20 +71,20 @@ def _images(file: Path, problems: Problems) -> list[NamedImage]:
                 problems.add("unreadable record", name, at, message)
                 continue
             x, y, w, h = values
-            image.boxes.append(NamedBox((x, y, x + w, y + h), text, at, crowd))
+            image.boxes.append(NamedBox((x, y, x + w, y + h), text, at, crowd, area=area_of(area)))
         found.append(image)
     return found
 
 
-def _columns(objects: Any) -> tuple[list[Any], list[Any], list[Any]] | None:
-    """Boxes, categories and crowd marks of `objects`: lists by name, or a list of objects, or
-    nothing. None where they are anything else."""
+def _columns(objects: Any) -> tuple[list[Any], ...] | None:
+    """Boxes, categories, crowd marks and areas of `objects`: lists by name, or a list of objects,
+    or nothing. None where they are anything else."""
     if objects is None:
-        return [], [], []
+        return [], [], [], []
     if isinstance(objects, list):
         objects = {
             key: [row.get(key) if isinstance(row, dict) else None for row in objects]
-            for key in ("bbox", *_CATEGORIES, *_CROWD)
+            for key in ("bbox", "area", *_CATEGORIES, *_CROWD)
         }
         kept = {
             key: values for key, values in objects.items() if any(v is not None for v in values)
@@ -94,4 +96,6 @@ def _columns(objects: Any) -> tuple[list[Any], list[Any], list[Any]] | None:
     boxes = said["bbox"]
     labels = next((said[key] for key in _CATEGORIES if key in said), ["object"] * len(boxes))
     crowd = next((said[key] for key in _CROWD if key in said), [0] * len(boxes))
-    return (boxes, labels, crowd) if isinstance(labels, list) and isinstance(crowd, list) else None
+    area = said.get("area", [None] * len(boxes))
+    columns = boxes, labels, crowd, area
+    return columns if all(isinstance(column, list) for column in columns) else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kedge.data.areas import areas_of
 from kedge.data.checks import finish
 from kedge.data.extremes import Extremes
 from kedge.data.image_checks import check_images
@@ -20,13 +21,15 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class NamedBox:
-    """A box, xyxy; the name of its class; where it stands in the file; and its extreme points."""
+    """A box, xyxy; the name of its class; where it stands in the file; its extreme points, and the
+    area of its mask (NaN for what is no number)."""
 
     xyxy: Box
     label: str
     where: str
     crowd: bool = False
     extremes: Extremes | None = None
+    area: float | None = None
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ def finish_named(
     problems.lost_with_images(_boxes(found) - _boxes([image for image, _ in kept]))
     return finish(
         [raw for _, raw in kept],
-        _in_pixels(kept, {name: i for i, name in enumerate(names)}),
+        _in_pixels(kept, {name: i for i, name in enumerate(names)}, problems),
         problems,
         ask,
         format=format,
@@ -104,7 +107,9 @@ def _with_files(
     ]
 
 
-def _in_pixels(kept: Sequence[tuple[NamedImage, RawImage]], labels: dict[str, int]) -> RawBoxes:
+def _in_pixels(
+    kept: Sequence[tuple[NamedImage, RawImage]], labels: dict[str, int], problems: Problems
+) -> RawBoxes:
     rows = Rows()
     for n, (image, raw) in enumerate(kept):
         width, height = (raw.width, raw.height) if image.shares else (1, 1)
@@ -112,8 +117,11 @@ def _in_pixels(kept: Sequence[tuple[NamedImage, RawImage]], labels: dict[str, in
             x1, y1, x2, y2 = box.xyxy
             corners = (x1 * width, y1 * height, x2 * width, y2 * height)
             assert box.extremes is None or not image.shares
-            rows.add(n, corners, labels[box.label], box.where, box.crowd, box.extremes)
-    return rows.pack()
+            label = labels[box.label]
+            rows.add(n, corners, label, box.where, box.crowd, box.extremes, box.area)
+    boxes = rows.pack()
+    boxes.area = areas_of(rows.area, boxes.where, problems)
+    return boxes
 
 
 def _boxes(images: Sequence[NamedImage]) -> int:

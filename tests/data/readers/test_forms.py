@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from fuzz.sets import BOXES, CLASSES, SETS
 
@@ -183,6 +184,21 @@ def test_a_list_of_faces_that_does_not_add_up_is_refused_whole(tmp_path):
     edit(file, "a.png\n2\n", "a.png\n4\n")
     with pytest.raises(ValueError, match=r"bbx_gt\.txt: line 5: is no row of a face"):
         read(tmp_path, on_bad_box="drop")
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_hugging_face_says_the_areas_of_masks(tmp_path, picture, by_name):
+    picture(tmp_path / "a.jpg")
+    rows = [{"bbox": [1, 2, 3, 4], "area": area} for area in (7.5, None, "6", "much", -1)]
+    columns = {key: [row[key] for row in rows] for key in ("bbox", "area")}
+    row = {"file_name": "a.jpg", "objects": columns if by_name else rows}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row))
+    data = read(tmp_path)
+    assert np.array_equal(data.records[0].area, [7.5, np.nan, 6, np.nan, np.nan], equal_nan=True)
+    [odd] = [f for f in data.findings if f.kind == "area that is none"]
+    assert (odd.count, odd.record) == (2, "object 4 of line 1")
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"objects": {"bbox": []}}))
+    assert read(tmp_path).records[0].area is None
 
 
 def test_hugging_face_with_numbers_for_classes_and_a_list_of_objects(tmp_path, picture):
