@@ -279,6 +279,7 @@ SAID = {
             "background_weight": 0.2,
         }
     },
+    "--loss per_object=true": {"loss": {"per_object": True}},
     "--loss weigh_boxes=none": {"loss": {"weigh_boxes": None}},
     "--loss classes=ghm,class_normalise=element": {
         "loss": {"classes": "ghm", "class_normalise": "element"}

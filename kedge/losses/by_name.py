@@ -134,7 +134,7 @@ def box_term(spec: Spec) -> BoxTerm:
     return BoxOverlap(partial(loss, **values) if values else loss)
 
 
-_PLAIN = ("rescore", "class_weight", "box_weight", "quality_weight")
+_PLAIN = ("rescore", "per_object", "class_weight", "box_weight", "quality_weight")
 _OBJECTNESS = {
     "objectness": "confidence",
     "objectness_rescore": "rescore",
@@ -147,9 +147,9 @@ _CONFIDENCE = {"squared": squared, "cross_entropy": cross_entropy}
 def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
     """Puts other terms into ``loss``: ``{"classes": "focal", "box": {"name": "giou"}}``.
 
-    Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore``, ``normalise`` ("element"
-    is ``per_element``), ``class_normalise`` and the weights of the terms; where there is objectness
-    also ``objectness`` ("squared", "cross_entropy"), ``objectness_rescore``, whether its goal is
+    Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore``, ``per_object``,
+    ``normalise`` ("element" is ``per_element``), ``class_normalise`` and the weights of the terms;
+    where there is objectness also ``objectness`` ("squared", "cross_entropy"), ``objectness_rescore``, whether its goal is
     the IoU of the predicted box, ``objectness_weight`` and ``background_weight``. Raises
     ``ValueError`` for another key or a value that does not fit.
     """

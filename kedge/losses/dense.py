@@ -36,6 +36,9 @@ class DenseLoss(Swappable):
             times the assignment's ``quality``.
         weigh_boxes: how much a pair's box counts beside its ``weight`` (``by_centreness``,
             ``by_iou`` ...); the box loss is then divided by the sum of both.
+        per_object: the pairs of every object weigh the same together, however many they are; by
+            default every pair weighs what its strategy says, and an object with ten anchors as much
+            as ten with one.
         normalise, class_normalise: what sums are divided by; the second for classes alone, None:
             the first.
         class_weight, box_weight, quality_weight: weights of the terms.
@@ -56,6 +59,7 @@ class DenseLoss(Swappable):
         objectness: Objectness | None = None,
         rescore: bool = False,
         weigh_boxes: Weigh | None = None,
+        per_object: bool = False,
         normalise: Normalise = per_positive,
         class_normalise: Normalise | None = None,
         class_weight: float = 1.0,
@@ -67,7 +71,7 @@ class DenseLoss(Swappable):
         self.classes: ClassTerm = Focal() if classes is None else classes
         self.box: BoxTerm = CodeL1() if box is None else box
         self.quality, self.objectness = quality, objectness
-        self.rescore, self.weigh_boxes = rescore, weigh_boxes
+        self.rescore, self.weigh_boxes, self.per_object = rescore, weigh_boxes, per_object
         self.normalise, self.class_normalise = normalise, class_normalise
         self.class_weight, self.box_weight = class_weight, box_weight
         self.quality_weight = quality_weight
@@ -91,6 +95,7 @@ class DenseLoss(Swappable):
     ) -> Losses:
         """The losses of a batch; without ``sample`` of every pair and all background."""
         sample = All()(assignment) if sample is None else sample
+        assignment = assignment.per_object() if self.per_object else assignment
         count = self.normalise(assignment, sample, predictions.num_classes)
         by_class = self.class_normalise or self.normalise
         class_count = by_class(assignment, sample, predictions.num_classes)

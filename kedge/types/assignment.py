@@ -131,6 +131,15 @@ class Assignment:
             quality=self.quality[pairs],
         )
 
+    def per_object(self) -> "Assignment":
+        """The same pairs, weighted anew: those of every object weigh together what those of the
+        mean object do, and among each other as before."""
+        own = torch.zeros(len(self.targets), dtype=self.weight.dtype, device=self.weight.device)
+        own.index_add_(0, self.target, self.weight)
+        each = own.sum() / (own > 0).sum().clamp(min=1)
+        share = each / own.clamp(min=torch.finfo(own.dtype).tiny ** 0.5)
+        return replace(self, weight=self.weight * share[self.target])
+
     def rows_per_image(self) -> Tensor:
         """(B,) anchors of every image."""
         if self.num_anchors is None:
