@@ -33,30 +33,34 @@ def study(rows: Rows) -> str:
     ) + balance(rows)  # fmt: skip
 
 
-BALANCED = {"by_class": ("kmeans", "fixed"), "placed_by_class": ("identical", "placed")}
+# what counts the same, the shapes, and start and anchors with and without
+SAME: list[tuple[str, str, tuple[str, str], tuple[str, str]]] = [
+    ("classes", "k-means", ("kmeans", "by_class"), ("kmeans", "fixed")),
+    ("classes", "learned", ("identical", "placed_by_class"), ("identical", "placed")),
+    ("objects", "k-means", ("kmeans", "per_object"), ("kmeans", "fixed")),
+    ("objects", "learned", ("identical", "placed_per_object"), ("identical", "placed")),
+    ("objects", "identical", ("identical", "per_object"), ("identical", "fixed")),
+]
 
 
 def balance(rows: Rows) -> str:
-    """What it brings that every class counts the same where shapes are chosen."""
+    """What it brings that every class, or every object, counts the same."""
     out = []
     for data, detector, mine in by_data(rows):
-        for anchors, (start, other) in BALANCED.items():
-            ones = same(start, anchors), same(start, other)
-            found = {score: paired(mine, *ones, score) for score in ("AP50", "AP", "AP75")}
-            if found["AP50"] is not None:
-                out.append(
-                    {
-                        "data": data,
-                        "detector": detector,
-                        "shapes": other.replace("fixed", "k-means"),
-                    }
-                    | {score: str(gain) for score, gain in found.items()}
-                    | {"AP50 of classes": of_classes(mine, *ones)}
-                )
+        for what, shapes, one, other in SAME:
+            found = paired(mine, same(*one), same(*other))
+            if found is None:
+                continue
+            line = {"data": data, "detector": detector, "the same": what, "shapes": shapes}
+            scores = [s for s in ("AP50", "AP", "AP75") if all(s in r["scores"] for r in mine)]
+            line |= {score: str(paired(mine, same(*one), same(*other), score)) for score in scores}
+            out.append(line | {"AP50 of classes": of_classes(mine, same(*one), same(*other))})
     if not out:
         return ""
     return (
-        "\n### Shapes for which every class counts the same\n\n`--balance classes` less `--balance objects`, paired by seed, in points.\n\n"
+        "\n### What counts the same\n\nPaired differences by seed, in points. *Classes*: shapes for which every class counts the same "
+        "(`--balance classes`), less those for which every object does. *Objects*: a loss in which every object counts the same "
+        "(`--loss per_object=true`), less one in which every positive anchor does.\n\n"
         f"{table(out)}\n"
     )
 

@@ -158,6 +158,30 @@ def test_the_page_says_what_the_rows_bear(tmp_path):
     assert page(study_rows(tmp_path / "none.jsonl", "mini")) == ""
 
 
+def test_the_page_compares_what_counts_the_same():
+    def row(start, anchors, seed, score, rare):
+        return {
+            "data": "d", "detector": "x", "start": start, "anchors": anchors, "seed": seed,
+            "scores": {"AP50": score, "AP": score / 2}, "fit": {"final": 0.6}, "commit": "a",
+            "AP50 by class": {"frequent": 0.8, "rare": rare},
+        }  # fmt: skip
+
+    rows = [row("kmeans", "fixed", s, 0.5 + s / 100, 0.2) for s in range(3)]
+    assert "What counts the same" not in page(rows)
+    rows += [row("kmeans", "per_object", s, 0.53 + s / 100, 0.26) for s in range(3)]
+    rows += [row("kmeans", "by_class", s, 0.51 + s / 100, 0.19) for s in range(2)]
+    text = page(rows)
+    objects, classes = (
+        next(line for line in text.splitlines() if f"| {what} " in line and "frequent" in line)
+        for what in ("objects", "classes")
+    )
+    assert "+3.0 [+3.0, +3.0]" in objects
+    assert "+1.5 [+1.5, +1.5]" in objects
+    assert "frequent +0.0, rare +6.0" in objects
+    assert "+1.0 (2 seeds: no interval)" in classes
+    assert "rare -1.0" in classes
+
+
 def test_the_page_of_suspects_answers_what_was_run():
     def row(start, anchors, seed, score):
         return {

@@ -149,9 +149,9 @@ def change_loss_(loss: DenseLoss, settings: Mapping[str, Any]) -> None:
 
     Keys: ``classes``, ``box``, ``quality``, ``weigh_boxes``, ``rescore``, ``per_object``,
     ``normalise`` ("element" is ``per_element``), ``class_normalise`` and the weights of the terms;
-    where there is objectness also ``objectness`` ("squared", "cross_entropy"), ``objectness_rescore``, whether its goal is
-    the IoU of the predicted box, ``objectness_weight`` and ``background_weight``. Raises
-    ``ValueError`` for another key or a value that does not fit.
+    where there is objectness also ``objectness`` ("squared", "cross_entropy"),
+    ``objectness_rescore``, whether its goal is the IoU of the predicted box, ``objectness_weight``
+    and ``background_weight``. Raises ``ValueError`` for another key or a value that does not fit.
     """
     for key, value in settings.items():
         if key == "classes":

@@ -2,6 +2,7 @@
 ``test_detectors.py`` crosses them all in one detector of each kind."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -33,6 +34,7 @@ from detectors.scenes import (
 from kedge.assign.by_name import PUBLISHED, STRATEGIES
 from kedge.coders.by_name import CODERS
 from kedge.detectors import DETECTORS
+from kedge.losses import DenseLoss
 from kedge.losses.by_name import box_term
 from kedge.sample import All
 from kedge.sample.by_name import SAMPLERS
@@ -55,6 +57,7 @@ ON_A_GRID = {  # rules of cells, and one that looks there for what is alike
     *PUBLISHED,
 }
 LARGE_ONLY = ("ga_rpn",)  # below an IoU of .3 it rescues no object
+OWN_LOSS = ("yolov2", "denet")
 READS_BINS = ("gfl", "gfl_tiny")  # their box loss reads the bins of a distribution
 
 
@@ -128,6 +131,20 @@ def test_every_coder_writes_its_boxes_or_is_refused_by_name(detector):
             model = make(detector, coder=coder())
             step(model)
             look(model)
+
+
+@every
+def test_every_object_can_count_the_same_in_its_loss(detector):
+    model = with_loss(detector)
+    loss = first(model).loss
+    if not isinstance(loss, DenseLoss):
+        assert detector in OWN_LOSS
+        return
+    plain = step(copy.deepcopy(model))
+    loss.per_object = True
+    same = step(model)
+    assert same.keys() == plain.keys()
+    assert all(math.isfinite(value) for value in same.values())
 
 
 @every
