@@ -23,10 +23,10 @@ class Setup:
 
     ``title`` says for people what this is; ``flags`` are the words of a command line that mean it.
     ``focal``: the classification loss copes with rare positives; ``fades``: objectness is learned
-    by squared errors, which do not. ``configurable``: the anchors come from settings of ``kedge
-    train``, so a cure can name its flags. ``fitted``: they are fitted to the objects, so they grow
-    with the input. ``most``: detections of an image that the detector returns at most; None where
-    it has no such limit.
+    by squared errors, which do not; ``per_object``: every object counts the same in the loss.
+    ``configurable``: the anchors come from settings of ``kedge train``, so a cure can name its
+    flags. ``fitted``: they are fitted to the objects, so they grow with the input. ``most``:
+    detections of an image that the detector returns at most; None where it has no such limit.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Setup:
     flags: str
     focal: bool = False
     fades: bool = False
+    per_object: bool = False
     configurable: bool = False
     fitted: bool = False
     most: int | None = None

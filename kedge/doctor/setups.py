@@ -16,12 +16,14 @@ from kedge.detectors import detector_class
 from kedge.detectors.detector import Detector
 from kedge.detectors.two_stage import Proposer
 from kedge.doctor.setup import USUAL_SIZE, Setup
+from kedge.losses import DenseLoss
 from kedge.nn import without_downloads
 from kedge.shape_text import is_design_file, is_shapes, parse_shapes
 from kedge.train.config import TrainConfig
 from kedge.train.make_detector import make_detector, sketch_of
 from kedge.train.run import transforms_of
 from kedge.train.seen_boxes import Seen, seen_boxes
+from kedge.train.stages import first_stage
 from kedge.train.start_shapes import start_shapes
 
 
@@ -82,6 +84,12 @@ def of_detector(
         fades=detector.fades,
         most=detector.most,
     )
+
+
+def _counts_objects(detector: Detector) -> bool:
+    """Whether every object counts the same in the loss of the first stage."""
+    stage = first_stage(detector)
+    return stage is not None and isinstance(stage.loss, DenseLoss) and stage.loss.per_object
 
 
 def _taught(detector: Detector) -> str:
@@ -160,6 +168,7 @@ def of_config(
         flags=flags,
         focal=detector.copes_with_background,
         fades=detector.fades,
+        per_object=_counts_objects(detector),
         configurable=True,
         fitted=detector.shapes is not None and config.anchors == "kmeans",
         most=detector.most,

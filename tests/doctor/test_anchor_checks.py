@@ -335,3 +335,12 @@ def test_published_retinanet_on_real_images(shared_data, one):
     dead = one(dead_shapes.check, context, "dead_shapes")
     assert len(dead.evidence["shapes"]) >= 10  # anchors of 512 px for cars of 27 px
     assert torch.isfinite(torch.from_numpy(context.answers.codes)).all()
+
+
+def test_a_loss_in_which_every_object_counts_the_same_is_known(squares):
+    for detector, words, said in (
+        ("retinanet", "per_object=true", True), ("retinanet", "box=giou", False),
+        ("yolov2", "per_object=true", True),
+    ):  # fmt: skip
+        config = make_config({"detector": detector, "loss": words, "anchors": "identical"})
+        assert of_config(config, squares, "").per_object is said

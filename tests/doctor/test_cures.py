@@ -105,7 +105,8 @@ def test_shapes_for_which_classes_count_the_same_feed_a_rare_one(tmp_path, capsy
     assert "--balance classes" in finding.cure
     ((words, new),) = cured(context, finding.cure, tmp_path)
     _check(finding.check, context, new, finding.predicted, None, words)
-    # where every class has as many shapes, nothing is said
+    # nothing is said where every object counts the same, nor where every class has as many shapes
+    assert starved_classes.check(replace(context, setup=replace(setup, per_object=True))) == []
     even = replace(
         setup, grid=Grid(SIZE, [Level(stride=8.0, shapes=[(12, 12), (13, 13), (46, 46)])])
     )

@@ -22,6 +22,8 @@ def check(context: Context) -> list[Finding]:
     setup, fair = context.setup, context.fair
     if setup is None or setup.points or not setup.thresholded or len(fair) == 0:
         return []
+    if setup.per_object:
+        return []
     names = context.data.classes
     number = np.bincount(fair.label, minlength=len(names))
     known = np.flatnonzero(number >= _FEW)
@@ -51,12 +53,11 @@ def check(context: Context) -> list[Finding]:
             },
             cause="Fewer shapes fit it. A loss is divided by the number of positives of all "
             "classes, so it learns less, where a mean over classes (mAP) weighs it as much.",
-            cure=_cure(context)
-            if predicted
-            else "As many shapes, chosen so that every class counts the same, feed it no better: "
-            "a finer level, or a larger input.",
+            cure=_cure(context, gains=predicted is not None),
             predicted=predicted,
-            unpredicted="" if predicted else "designed shapes gain too little",
+            unpredicted=""
+            if predicted
+            else "as many shapes, chosen so that every class counts the same, feed it no better",
         )
     ]
 
@@ -90,9 +91,13 @@ def _predicted(context: Context, low: int) -> dict[str, Any] | None:
     }
 
 
-def _cure(context: Context) -> str:
+def _cure(context: Context, gains: bool) -> str:
     setup = context.setup
     assert setup is not None
+    said = "Let every object count the same in the loss"
+    said += f": kedge train {setup.flags} --loss per_object=true." if setup.flags else "."
+    if not gains:
+        return said
     if setup.configurable and setup.fitted and context.run is None:
-        return f"kedge train {setup.flags} --balance classes"
-    return design_command(context, balance="classes")
+        return f"{said} Or feed it: kedge train {setup.flags} --balance classes"
+    return f"{said} Or feed it: {design_command(context, balance='classes')}"
