@@ -12,8 +12,8 @@ def class_weights(label: Any) -> np.ndarray:
     weighs the same; 1 in the mean.
 
     A mean AP weighs its classes like that. Shapes for the objects as they come are shapes for the
-    most frequent class: of blood cells 85 % are red, and of 25 shapes two or three are left for
-    platelets, whose anchors are then one in fifty positives.
+    most frequent class: of blood cells 85 % are red, and of 25 shapes three are left for platelets,
+    whose anchors are then one in forty positives.
     """
     _, place, number = np.unique(np.asarray(label), return_inverse=True, return_counts=True)
     share = len(place) / (max(len(number), 1) * np.maximum(number, 1))

@@ -25,6 +25,7 @@ from kedge.design.table import BoxTable
 from kedge.design.threads import one_thread
 
 _HELD_OUT = 0.2  # share of the images on which sets of shapes are compared
+WITHOUT_CLASSES = "says no classes that could count the same"
 _FOLDS, _MANY = 5, 100  # of fewer images than these, every one is held out once
 
 
@@ -44,6 +45,8 @@ def design_command(
     if len(table) == 0:
         raise ValueError("holds no object: nothing to design")
     settings = settings or DesignSettings()
+    if settings.balance == "classes" and (table.label < 0).all():
+        raise ValueError(f"{WITHOUT_CLASSES}: leave out --balance")
     chosen = recipe or settings.resizing.recipe
     everything = as_seen(table, chosen, settings.seed)
     seen = everything[np.isfinite(everything.xyxy).all(1) & (everything.wh > 0).all(1)]

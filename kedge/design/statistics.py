@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kedge.design.command import fit_to
+from kedge.design.command import WITHOUT_CLASSES, fit_to
 from kedge.design.measure import measure
 from kedge.design.network import Recipe, as_seen
 from kedge.design.points import Points
@@ -18,6 +18,7 @@ from kedge.design.streaming import sketch_of_table
 from kedge.design.table import TABLES
 from kedge.shards import Counter, in_turn, merge_shards
 
+NO_CLASS = "no class"  # how boxes without one are called
 _STREAMED = tuple(ending for ending in TABLES if ending != ".tsv")
 
 
@@ -66,7 +67,7 @@ def count_shard(
         known = table.classes
     if not by_class:
         return Shard(sketch, said)
-    names = dict(enumerate(known)) | {-1: "no class"}
+    names = dict(enumerate(known)) | {-1: NO_CLASS}
     return Shard(
         sketch, said, {label: names.get(label, f"category {label}") for label in sketch.labels}
     )
@@ -151,6 +152,8 @@ def design_statistics(counted: Counted, settings: DesignSettings) -> DesignRepor
         raise ValueError("no box with positive, finite sides: nothing to design")
     sketch = counted.sketch
     if settings.balance == "classes":
+        if set(counted.parts) <= {NO_CLASS}:
+            raise ValueError(f"{WITHOUT_CLASSES}: leave out --balance")
         sketch = _of_equal_weight(tuple(counted.parts.values()))
     settings = replace(settings, compare=False, curve=False)
     passes = settings.resizing.recipe.passes

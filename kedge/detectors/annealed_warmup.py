@@ -77,8 +77,8 @@ class AnnealedWarmup(ObjectWarmup):
         # the running sums forget in 1 / rate steps: quickly at first, more slowly towards the end
         rate = 1.0 if fresh else min(0.5, self.memory / self.steps) * (1 - done / 2)
         log, weight = sizes(boxes).log(), self._weights(label)[:, None]
-        share = weight / weight.mean()
-        moments = (share * log).mean(0), (share * log.square()).mean(0)
+        even = weight / weight.mean()
+        moments = (even * log).mean(0), (even * log.square()).mean(0)
         self.moments.lerp_(torch.stack(moments), rate)
         spread = (self.moments[1] - self.moments[0].square()).sum().clamp(min=1e-6)
         start, end = self.temperature

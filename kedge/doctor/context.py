@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kedge.data import Data, read
+from kedge.design.balance import Balance, balanced
 from kedge.doctor.answers import Answers, Overlaps, answer, overlaps
 from kedge.doctor.objects import Objects, as_seen, pack
 from kedge.doctor.setup import USUAL_SIZE, Setup
@@ -206,7 +207,7 @@ def design_for(
     sample: Objects,
     seed: int = 0,
     restarts: int = 4,
-    balance: Literal["objects", "classes"] = "objects",
+    balance: Balance = "objects",
 ) -> Designed | None:
     """As many shapes on the same levels, designed for ``sample``: for the share of objects that
     reach the threshold where positives are a matter of it, else for the mean best IoU.
@@ -216,7 +217,6 @@ def design_for(
     four. None without objects.
     """
     from kedge.design import fit
-    from kedge.design.balance import balanced
 
     train, held = halves(sample)
     if len(train) == 0 or len(held.fair) == 0:

@@ -165,9 +165,7 @@ class Targets:
     def only(self, mask: Tensor) -> "Targets":
         """The same rows, of which a query sees those where ``mask`` (G,) is true: the others count
         as crowds."""
-        part = copy(self)  # which has been checked
-        for known in ("real", "crowds"):
-            part.__dict__.pop(known, None)
+        part = self._copied()
         object.__setattr__(part, "ignore", self.ignore | ~mask)
         object.__setattr__(part, "all_real", False)
         return part
@@ -175,12 +173,17 @@ class Targets:
     def between(self, first: int, stop: int) -> "Targets":
         """Rows ``first`` to ``stop``, which is not among them, of a batch of as many images; no
         copy."""
-        part = copy(self)  # which has been checked
-        for known in ("real", "crowds"):
-            part.__dict__.pop(known, None)
+        part = self._copied()
         for name in ("boxes", "labels", "image", "ignore", "extremes"):
             rows = getattr(self, name)
             object.__setattr__(part, name, None if rows is None else rows[first:stop])
+        return part
+
+    def _copied(self) -> "Targets":
+        """The same, which has been checked, without what follows from the rows and is kept."""
+        part = copy(self)
+        for known in ("real", "crowds"):
+            part.__dict__.pop(known, None)
         return part
 
     def as_one_class(self) -> "Targets":

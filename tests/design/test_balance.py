@@ -135,3 +135,15 @@ def test_the_command_says_what_counts_and_what_it_needs(tmp_path, capsys):
     assert "--by class, which tells them apart" in capsys.readouterr().err
     assert run([*asked, "--on", "stream", "--by", "class"]) == 0
     assert "every class counts the same" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [([], ("", "")), (["--on", "stream", "--by", "class"], (",category_id", ","))],
+)
+def test_boxes_without_classes_are_refused(words, more, tmp_path, capsys):
+    file = tmp_path / "boxes.csv"
+    rows = ["1,2,30,40,99,99,1" + more[1], "5,5,9,9,99,99,2" + more[1]]
+    file.write_text("\n".join(["x,y,w,h,width,height,image_id" + more[0], *rows]))
+    assert run(["design", str(file), "--k", "2", "--balance", "classes", *words]) == 2
+    assert "says no classes that could count the same" in capsys.readouterr().err

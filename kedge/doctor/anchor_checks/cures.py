@@ -1,11 +1,12 @@
 """Commands that the checks of anchors recommend, and what designed anchors would do."""
 
 from shlex import quote as quoted
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from kedge.counted import count
+from kedge.design.balance import Balance
 from kedge.doctor.context import Context, Designed
 from kedge.doctor.finding import percent
 from kedge.doctor.setup import Setup
@@ -17,7 +18,7 @@ def design_command(
     context: Context,
     designed: Designed | None = None,
     like: Setup | None = None,
-    balance: Literal["objects", "classes"] = "objects",
+    balance: Balance = "objects",
 ) -> str:
     """The command that does what ``design_for`` does with the context's setup, or with one ``like``
     it; with the shapes already found where a training can take them."""

@@ -20,9 +20,7 @@ def check(context: Context) -> list[Finding]:
     """A rare class whose objects get less than half of the positives that those of another get, by
     a threshold of the IoU; a warning where shapes for which classes count the same feed it."""
     setup, fair = context.setup, context.fair
-    if setup is None or setup.points or not setup.thresholded or len(fair) == 0:
-        return []
-    if setup.per_object:
+    if setup is None or setup.points or not setup.thresholded or setup.per_object:
         return []
     names = context.data.classes
     number = np.bincount(fair.label, minlength=len(names))
@@ -51,8 +49,9 @@ def check(context: Context) -> list[Finding]:
                 "share_of_positives": float(before),
                 "share_of_objects": float(objects),
             },
-            cause="Fewer shapes fit it. A loss is divided by the number of positives of all "
-            "classes, so it learns less, where a mean over classes (mAP) weighs it as much.",
+            cause="Fewer anchors reach the threshold for it. In a loss that is divided by the "
+            "number of positives it weighs less, where a mean over classes (mAP) weighs it as "
+            "much.",
             cure=_cure(context, gains=predicted is not None),
             predicted=predicted,
             unpredicted=""
@@ -95,7 +94,7 @@ def _cure(context: Context, gains: bool) -> str:
     setup = context.setup
     assert setup is not None
     said = "Let every object count the same in the loss"
-    said += f": kedge train {setup.flags} --loss per_object=true." if setup.flags else "."
+    said += ": kedge train ... --loss per_object=true." if setup.flags else "."
     if not gains:
         return said
     if setup.configurable and setup.fitted and context.run is None:
